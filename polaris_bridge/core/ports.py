@@ -1,0 +1,152 @@
+"""What the core needs from outside, as protocols. Each has a real and an in-memory form under one contract test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from .model import NamespaceRecord, Registration, ServiceRecord, SwitchRow
+
+NAMESPACE = "namespace"
+SERVICE = "service"
+REGISTRATION = "registration"
+SWITCH = "switch"
+TABLES = (NAMESPACE, SERVICE, REGISTRATION, SWITCH)
+
+Value = NamespaceRecord | ServiceRecord | Registration | SwitchRow
+
+
+class Row(Struct, frozen=True, gc=False):
+    """One stored fact: its new value, or None for a tombstone (kept until a maintain job purges it).
+
+    ``key`` by table: namespace (name,); service (namespace, name); registration (source, namespace, key);
+    switch (namespace, service, host, port, vpc, source, key).
+    """
+
+    table: str
+    key: tuple[str | int, ...]
+    revision: int
+    value: Value | None
+    changed_ms: int = 0
+
+
+class Loaded(Struct):
+    """Everything that is alive in a store. ``reserved`` is the highest revision that may have been used so far."""
+
+    rows: Iterable[Value]
+    reserved: int
+    epoch: int
+    """How often this store was opened, this time included."""
+    node: str
+    """Id of this node, made once and kept in the store."""
+
+
+class ExtTypes:
+    """The structs that adapters declared for ``Registration.ext`` and ``marks``, by source. Stores decode with them."""
+
+    def __init__(self) -> None:
+        self.ext: dict[str, type[Struct]] = {}
+        self.marks: dict[str, type[Struct]] = {}
+
+    def declare(self, source: str, ext: type[Struct], marks: type[Struct]) -> None:
+        """Make a source's structs known. Called by the adapter's set-up, before the store is loaded."""
+        self.ext[source] = ext
+        self.marks[source] = marks
+
+
+class Store(Protocol):
+    """Durable rows. Reads happen once, at the start; afterwards the core holds everything in memory."""
+
+    def load(self) -> Loaded:
+        """Everything alive. Raises ``StoreRefused`` (damaged, newer, held by another process) and leaves it untouched."""
+        ...
+
+    def append(self, rows: Sequence[Row], reserve: int, done: Callable[[Exception | None], None]) -> None:
+        """Write rows in one transaction, all or none, in the order of calls.
+
+        ``reserve`` > 0 also stores the new high-water mark of revisions. ``done`` is called exactly once, on the
+        core's thread, with None when the rows are durable, else with the reason. Never blocks.
+        """
+        ...
+
+    def reserve(self, revision: int) -> None:
+        """Store the high-water mark at once and wait for it. Raises when the store does not take it."""
+        ...
+
+    def purge(self, before_ms: int) -> None:
+        """Forget tombstones older than a time. In the background; failures are logged, not raised."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until everything appended so far is durable or has failed."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go of the files. Idempotent."""
+        ...
+
+
+class StoreRefused(Exception):
+    """A store that must not be opened; the text says why and what to do."""
+
+
+class Clock(Protocol):
+    """Time. ``monotonic`` (seconds) for leases, ``wall_ms`` (milliseconds since 1970) for what people and clients see."""
+
+    def monotonic(self) -> float: ...
+
+    def wall_ms(self) -> int: ...
+
+
+class Scheduler(Protocol):
+    """When something is to run later on the core's thread."""
+
+    def soon(self, run: Callable[[], None]) -> None:
+        """After what runs now."""
+        ...
+
+    def later(self, delay_s: float, run: Callable[[], None]) -> Any:
+        """After a delay."""
+        ...
+
+
+class Ids(Protocol):
+    """Randomness."""
+
+    def unique(self) -> str:
+        """32 hexadecimal digits that nobody else has."""
+        ...
+
+
+class Authority(Protocol):
+    """The auth seam: one user directory for all protocols."""
+
+    def authenticate(self, credential: Credential) -> str | None:
+        """The principal a credential proves; None when it proves nothing. No credential is the anonymous principal ""."""
+        ...
+
+    def allow(self, principal: str, operation: str, resource: str) -> bool:
+        """Whether a principal may do an operation ("registration:write", "service:read" ...) on a resource."""
+        ...
+
+
+class Credential(Struct, frozen=True, gc=False):
+    """What a client showed: a name with a password, or a token, or neither."""
+
+    name: str = ""
+    password: str = ""
+    token: str = ""
+
+
+class OpenDoor:
+    """The first authority: everybody may do everything, under the name given."""
+
+    def authenticate(self, credential: Credential) -> str | None:
+        """The name as it stands; no password is asked for."""
+        return credential.name
+
+    def allow(self, principal: str, operation: str, resource: str) -> bool:
+        """Always."""
+        return True
