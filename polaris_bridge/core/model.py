@@ -128,9 +128,9 @@ class Registration(Struct, frozen=True, gc=False):
     copied_from: str = ""
     """Id of the registry it was copied from; empty for a statement made here."""
     ext: Any = None
-    """The protocol's own attributes: a frozen struct it declared (``core.ports.ExtTypes``), bytes when it is switched off."""
+    """The protocol's own attributes: a struct it declared (``core.ports.ExtTypes``); bytes when it is switched off."""
     marks: Any = None
-    """The protocol's own bookkeeping (times, flags). Opaque like ``ext`` but no part of the document: see ``same_document``."""
+    """The protocol's own bookkeeping (times, flags): opaque like ``ext``, not compared by ``same_document``."""
     created_ms: int = 0
     updated_ms: int = 0
     lost_ms: int = 0

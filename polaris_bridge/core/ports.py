@@ -60,7 +60,7 @@ class Store(Protocol):
     """Durable rows. Reads happen once, at the start; afterwards the core holds everything in memory."""
 
     def load(self) -> Loaded:
-        """Everything alive. Raises ``StoreRefused`` (damaged, newer, held by another process) and leaves it untouched."""
+        """Everything alive. Raises ``StoreRefused`` (damaged, newer, held elsewhere) and leaves the files untouched."""
         ...
 
     def append(self, rows: Sequence[Row], reserve: int, done: Callable[[Exception | None], None]) -> None:
@@ -93,7 +93,7 @@ class StoreRefused(Exception):
 
 
 class Clock(Protocol):
-    """Time. ``monotonic`` (seconds) for leases, ``wall_ms`` (milliseconds since 1970) for what people and clients see."""
+    """Time. ``monotonic`` (seconds) for leases, ``wall_ms`` (milliseconds since 1970) for what people see."""
 
     def monotonic(self) -> float: ...
 
@@ -124,7 +124,7 @@ class Authority(Protocol):
     """The auth seam: one user directory for all protocols."""
 
     def authenticate(self, credential: Credential) -> str | None:
-        """The principal a credential proves; None when it proves nothing. No credential is the anonymous principal ""."""
+        """The principal a credential proves; None when it proves nothing; "" (anonymous) without a credential."""
         ...
 
     def allow(self, principal: str, operation: str, resource: str) -> bool:
