@@ -1,0 +1,1 @@
+"""Compatibility suite: recorded conversations of real clients with real servers, replayed against ours."""

@@ -1,0 +1,88 @@
+"""Where the suite's live server comes from: a spawned ``polaris-bridge serve``, or the address in an environment variable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from .plan import Target
+
+READY_S = 30.0
+STOP_S = 15.0
+
+
+def given_target(variable: str, recorded_base: str) -> Target | None:
+    """The server that the environment names (``http://host:port/base``), or None when it names none."""
+    url = os.environ.get(variable)
+    if not url:
+        return None
+    parts = urllib.parse.urlsplit(url)
+    if parts.hostname is None:
+        raise ValueError(f"{variable}={url}: write it as http://host:port/eureka")
+    return Target(http=(parts.hostname, parts.port or 80), base=parts.path.rstrip("/"), recorded_base=recorded_base)
+
+
+@contextlib.contextmanager
+def spawned_eureka(folder: Path) -> Iterator[Target]:
+    """A fresh, empty server of ours on free loopback ports, stopped at the end. Its data and its log lie in ``folder``."""
+    eureka, api = free_ports(2)
+    command = [
+        *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
+        *("--set", f"apiservers.service-eureka.option.listenPort={eureka}"),
+        *("--set", f"apiservers.api-http.option.listenPort={api}"),
+    ]
+    log = folder / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        _ready(process, f"http://127.0.0.1:{api}/readyz", log)
+        yield Target(http=("127.0.0.1", eureka), base="/eureka", recorded_base="/eureka")
+    finally:
+        _stop(process)
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on right now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+def _ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if _answers(url):
+            return
+        time.sleep(0.05)
+    state = "is not ready" if process.poll() is None else f"ended with {process.returncode}"
+    raise RuntimeError(f"the server {state}; the end of its log:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
