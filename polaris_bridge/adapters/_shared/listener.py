@@ -1,0 +1,300 @@
+"""One listening HTTP port: accepting, limits, certificates, the once-a-second sweep, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+
+from polaris_bridge.adapters._shared.accepting import listening_sockets
+from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
+from polaris_bridge.adapters._shared.exchange import Handler, Request, Response
+from polaris_bridge.adapters._shared.forwarded import plain_address
+from polaris_bridge.adapters._shared.protocol import HttpProtocol
+from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.adapters._shared.state import Hot, ListenerState, empty_500, no_hot_requests
+from polaris_bridge.adapters._shared.tls import Certificates
+
+log = logging.getLogger("apiserver")
+
+_ACCEPTS_PER_WAKEUP = 64
+_SWEEP_S = 1.0
+_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class ListenerDescription(Struct, frozen=True):
+    """What to show of a listener."""
+
+    name: str
+    host: str
+    port: int
+    scheme: str
+    """``http`` or ``https``."""
+    client_certificates: bool
+    """Whether clients must show one."""
+
+
+class ListenerCounters(Struct, frozen=True):
+    """Numbers since the start (``open`` ones: now)."""
+
+    connections_open: int
+    connections_total: int
+    connections_refused: dict[str, int]
+    """By reason: ``max_conn_limit``, ``max_conn_per_host``, ``open_files``, ``tls``."""
+    requests: int
+    """Answers written, hot, cold and refusals."""
+    refusals: dict[int, int]
+    """Requests the listener itself answered, by status."""
+    errors: int
+    """Requests that ended in an unexpected exception."""
+
+
+class HttpListener:
+    """See ``start``, ``drain``, ``stop``. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        handler: Handler,
+        *,
+        hot: Hot = no_hot_requests,
+        app: ASGI3Application | None = None,
+        internal_error: Callable[[Request], Response] = empty_500,
+        allow: Callable[[str], bool] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """``handler`` answers what ``hot`` does not claim, through ``app`` when one is given (it should end in
+        ``asgi_endpoint(handler)``), else directly. ``internal_error`` shapes the answer to a handler's exception.
+        ``allow`` says whether a client address may speak to us at all (else 403).
+
+        Raises ValueError, OSError or ssl.SSLError for networks, limits or certificates that cannot be used.
+        """
+        self.settings = settings
+        self._state = ListenerState(settings, hot, internal_error, allow, monotonic, wall)
+        self._certificates = Certificates(settings.tls, settings.name) if settings.tls else None
+        self._config = Config(
+            app or asgi_endpoint(handler, max_body_size=settings.max_body_size),
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+        )
+        self._config.load()
+        self._sockets: list[socket.socket] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._connections_total = 0
+        self._said_out_of_files = False
+        self._emptied = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def port(self) -> int:
+        """The port in use; the kernel's choice when the settings say 0."""
+        if self._sockets:
+            return int(self._sockets[0].getsockname()[1])
+        return self.settings.port
+
+    def describe(self) -> ListenerDescription:
+        """For the table of listeners at start-up."""
+        tls = self.settings.tls
+        return ListenerDescription(
+            self.settings.name,
+            self.settings.host,
+            self.port,
+            "https" if tls else "http",
+            bool(tls and tls.trusted_ca_file),
+        )
+
+    def counters(self) -> ListenerCounters:
+        """For metrics."""
+        state = self._state
+        return ListenerCounters(
+            state.admission.open,
+            self._connections_total,
+            dict(state.admission.refused),
+            state.total_requests,
+            dict(state.refusals),
+            state.errors,
+        )
+
+    async def start(self) -> None:
+        """Bind and accept. OSError with host, port and what to do when that is not possible."""
+        self._loop = asyncio.get_running_loop()
+        self._sockets = await listening_sockets(self.settings)
+        for sock in self._sockets:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+        self._later(_SWEEP_S, self._sweep_again)
+
+    def _later(self, seconds: float, callback: Callable[..., None], *args: object) -> None:
+        assert self._loop is not None
+        now = self._loop.time()
+        self._timers = [timer for timer in self._timers if timer.when() > now and not timer.cancelled()]
+        self._timers.append(self._loop.call_later(seconds, callback, *args))
+
+    # Accepting
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS_PER_WAKEUP):
+            try:
+                sock, address = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_FILES:
+                    self._pause_accepting(listening, error)
+                    return
+                continue  # this one connection broke before we took it
+            self._take(sock, plain_address(address[0]))
+
+    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
+        """No descriptor left: the connection stays in the backlog, and asking again at once would spin."""
+        assert self._loop is not None
+        self._state.admission.refused["open_files"] += 1
+        if not self._said_out_of_files:
+            self._said_out_of_files = True
+            log.error("%s: accept failed: %s; raise the limit of open files (ulimit -n)", self.settings.name, error)
+        self._loop.remove_reader(listening.fileno())
+        self._later(_SWEEP_S, self._resume_accepting, listening)
+
+    def _resume_accepting(self, listening: socket.socket) -> None:
+        assert self._loop is not None
+        if listening in self._sockets:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def _take(self, sock: socket.socket, peer: str) -> None:
+        assert self._loop is not None
+        admission = self._state.admission
+        reason = admission.enter(peer, sock.fileno())
+        if reason is not None:
+            sock.close()
+            if admission.refused[reason] == 1:
+                log.warning(
+                    "%s: connection from %s refused: %s (further ones are only counted)",
+                    self.settings.name,
+                    peer,
+                    reason,
+                )
+            return
+        self._connections_total += 1
+        sock.setblocking(False)
+        task = self._loop.create_task(self._serve(sock, peer))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
+        """From an accepted socket to a connection with its protocol, through the TLS handshake when there is one."""
+        assert self._loop is not None
+        protocol = _Admitted(self._config, self._state, peer, self._loop, partial(self._gone, peer))
+        tls = self._certificates
+        try:
+            if tls is None:
+                await self._loop.connect_accepted_socket(lambda: protocol, sock)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: protocol, sock, ssl=tls.context, ssl_handshake_timeout=self.settings.header_timeout_s
+                )
+        except OSError as error:  # ssl.SSLError, a reset, a handshake that took too long
+            self._state.admission.refused["tls" if tls else "reset"] += 1
+            log.debug("%s: connection from %s did not come about: %s", self.settings.name, peer, error)
+        finally:
+            if not protocol.made:
+                sock.close()
+                self._gone(peer)
+
+    def _gone(self, peer: str) -> None:
+        self._state.admission.leave(peer)
+        if self._state.admission.open == 0:
+            self._emptied.set()
+
+    # Once a second
+
+    def _sweep_again(self) -> None:
+        self.sweep()
+        self._later(_SWEEP_S, self._sweep_again)
+
+    def sweep(self) -> None:
+        """Timeouts of all connections, the date header, counters of hosts, changed certificates."""
+        state = self._state
+        state.tick()
+        for connection in list(state.connections):
+            connection.sweep()  # type: ignore[union-attr]
+        state.admission.purge()
+        if self._certificates is not None:
+            self._certificates.reload_if_changed()
+
+    def reload_tls(self) -> bool:
+        """Read the certificate files now. True when there is nothing to read or it worked; the reason is logged."""
+        return self._certificates is None or self._certificates.reload()
+
+    # Ending
+
+    async def drain(self) -> None:
+        """Stop accepting, close idle connections, answer what is in flight with ``connection: close``; returns when
+        no connection is left. Takes as long as the slowest answer: bound it, or use ``stop``."""
+        assert self._loop is not None, "start() comes first"
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+        self._sockets = []
+        await asyncio.sleep(0)  # requests that have arrived already count as in flight
+        self._state.draining = True
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        while self._state.admission.open:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def stop(self, grace: float) -> None:
+        """``drain`` for at most ``grace`` seconds, then cut what is left. May be called again, or before ``start``."""
+        if self._loop is None:
+            return
+        try:
+            async with asyncio.timeout(grace):
+                await self.drain()
+        except TimeoutError:
+            log.warning("%s: %d connections cut after %g s", self.settings.name, self._state.admission.open, grace)
+        for task in (*self._handshakes, *self._state.tasks):
+            task.cancel()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+        await asyncio.sleep(0)
+
+
+class _Admitted(HttpProtocol):
+    """Tells the listener when a connection it counted in is over."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ListenerState,
+        peer: str,
+        loop: asyncio.AbstractEventLoop,
+        gone: Callable[[], None],
+    ) -> None:
+        super().__init__(config, state, peer, loop)
+        self._gone = gone
+        self.made = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.made = True
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone()
