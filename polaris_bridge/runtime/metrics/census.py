@@ -1,0 +1,60 @@
+"""What there is at the moment of a scrape: counted by the wiring from immutable snapshots, in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class ServiceCount(NamedTuple):
+    """The addresses of one service. Each is counted once: isolated before abnormal before online."""
+
+    namespace: str
+    service: str
+    online: int
+    """Live and not withdrawn."""
+    abnormal: int
+    """Without a live registration."""
+    isolated: int
+    """Withdrawn by a switch or by its own word."""
+
+    @property
+    def total(self) -> int:
+        """All addresses."""
+        return self.online + self.abnormal + self.isolated
+
+
+class SourceCount(NamedTuple):
+    """The registrations of one protocol in one service."""
+
+    namespace: str
+    service: str
+    source: str
+    healthy: int
+    unhealthy: int
+    isolated: int
+
+
+@dataclass(slots=True)
+class Census:
+    """One moment. Everything may be left empty; what is left empty does not appear."""
+
+    revision: int = 0
+    services: Sequence[ServiceCount] = ()
+    """Every service, empty ones too."""
+    sources: Sequence[SourceCount] = ()
+    watchers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By (protocol, kind: service, namespace or all)."""
+    protected: Mapping[str, bool] = field(default_factory=dict)
+    """Namespace -> whether self-protection holds deletions back now."""
+    connections: Mapping[str, int] = field(default_factory=dict)
+    """Listener -> open connections."""
+    writes_waiting: int = 0
+    """Writes that are queued and not durable yet."""
+    clients: int = 0
+    """Clients known through any protocol."""
+    sdk_clients: int = 0
+    """Those of them that report themselves through a native SDK."""
+    discovery_connections: int = 0
+    config_connections: int = 0

@@ -1,0 +1,85 @@
+"""Every metric there is: name, kind, labels and meaning. ``collect`` fills them, docs/operations.md lists them.
+
+Ours carry the prefix ``polaris_bridge_``. The others are those of polaris-server, for dashboards that exist; all of them have
+the label ``polaris_server_instance`` besides their own.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+PREFIX: Final = "polaris_bridge_"
+SERVER: Final = "polaris_server_instance"
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Name(NamedTuple):
+    """One metric as Prometheus sees it."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def _own(name: str, kind: Kind, labels: str, meaning: str) -> Name:
+    return Name(PREFIX + name, kind, tuple(labels.split()), meaning)
+
+
+def _polaris(name: str, kind: Kind, labels: str, meaning: str) -> Name:
+    return Name(name, kind, (*labels.split(), SERVER), meaning)
+
+
+BUILD = _own("build_info", "gauge", "version", "always 1; the label says which version runs")
+REQUESTS = _own("requests_total", "counter", "protocol operation code", "finished calls")
+DURATION = _own("request_duration_seconds", "histogram", "protocol operation", "time from request read to answer given")
+SERVICES = _own("services", "gauge", "namespace source", "services that hold a registration of a protocol")
+INSTANCES = _own("instances", "gauge", "namespace state source", "registrations: healthy, unhealthy or isolated")
+EXPIRED = _own("leases_expired_total", "counter", "protocol", "registrations removed because their lease ran out")
+HEARTBEATS = _own("heartbeats_total", "counter", "protocol result", "renewals: ok, unknown or stale")
+WATCHERS = _own("watchers", "gauge", "protocol kind", "armed watchers of a service, a namespace or all")
+PUSH = _own("push_duration_seconds", "histogram", "protocol", "time to tell one watcher of a change")
+PROPAGATION = _own("propagation_seconds", "histogram", "from to", "write accepted to last watcher told")
+STORE = _own("store_duration_seconds", "histogram", "op", "transactions of the store")
+WAITING = _own("store_writes_waiting", "gauge", "", "writes that are queued and not durable yet")
+REVISION = _own("cache_revision", "gauge", "", "newest published revision")
+PROTECTION = _own("self_protection", "gauge", "namespace", "1 while deletions are held back")
+LAG = _own("event_loop_lag_seconds", "gauge", "", "newest sample of how late the event loop ran a timer")
+STALL = _own("event_loop_stall_seconds", "gauge", "since", "longest stall since the start, or since the last scrape")
+CONNECTIONS = _own("connections", "gauge", "listener", "open connections")
+REFUSED = _own("connections_refused_total", "counter", "listener reason", "connections closed unserved")
+LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
+
+CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
+SDK_CLIENTS = _polaris("sdk_client_total", "gauge", "", "clients that report themselves")
+DISCOVERY_CONNS = _polaris("discovery_conn_total", "gauge", "", "open connections for discovery")
+CONFIG_CONNS = _polaris("config_conn_total", "gauge", "", "open connections for configuration")
+SERVICE_COUNT = _polaris("service_count", "gauge", "namespace", "services")
+SERVICE_ONLINE = _polaris("service_online_count", "gauge", "namespace", "services with an online instance")
+SERVICE_ABNORMAL = _polaris("service_abnormal_count", "gauge", "namespace", "services with instances, none online")
+SERVICE_OFFLINE = _polaris("service_offline_count", "gauge", "namespace", "services without instances")
+INSTANCE_COUNT = _polaris("instance_count", "gauge", "namespace service", "instances")
+INSTANCE_ONLINE = _polaris("instance_online_count", "gauge", "namespace service", "instances that take traffic")
+INSTANCE_ABNORMAL = _polaris("instance_abnormal_count", "gauge", "namespace service", "instances that are unhealthy")
+INSTANCE_ISOLATE = _polaris("instance_isolate_count", "gauge", "namespace service", "instances that are withdrawn")
+RQ_COUNT = _polaris("client_rq_interval_count", "gauge", "api protocol err_code", "calls in the last interval")
+RQ_TIME = _polaris("client_rq_timeout", "gauge", "api protocol err_code", "total milliseconds in the last interval")
+RQ_MIN = _polaris("client_rq_timeout_min", "gauge", "api protocol err_code", "least milliseconds in the last interval")
+RQ_MAX = _polaris("client_rq_timeout_max", "gauge", "api protocol err_code", "most milliseconds in the last interval")
+RQ_AVG = _polaris("client_rq_timeout_avg", "gauge", "api protocol err_code", "average milliseconds, last interval")
+BATCH_UNFINISHED = _polaris("batch_job_unfinish", "gauge", "", "writes that are queued and not durable yet")
+REGIS_COST = _polaris("instance_regis_cost_time", "histogram", "", "milliseconds from a registration to its durability")
+REGIS_EXPIRED = _polaris("instance_regis_task_expire", "gauge", "", "registrations dropped after waiting too long")
+"""Counts up, yet is shown as a gauge: the client library would add ``_total`` to a counter, and the name is given."""
+CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a publication")
+
+OWN: Final = (
+    BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, WATCHERS, PUSH, PROPAGATION, STORE, WAITING,
+    REVISION, PROTECTION, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
+)  # fmt: skip
+POLARIS: Final = (
+    CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,
+    INSTANCE_COUNT, INSTANCE_ONLINE, INSTANCE_ABNORMAL, INSTANCE_ISOLATE, RQ_COUNT, RQ_TIME, RQ_MIN, RQ_MAX, RQ_AVG,
+    BATCH_UNFINISHED, REGIS_COST, REGIS_EXPIRED, CACHE_COST,
+)  # fmt: skip

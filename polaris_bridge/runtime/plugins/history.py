@@ -1,0 +1,67 @@
+"""Plugin ``history``, implementation ``HistoryLogger``: one line per operation in the scope of that name.
+
+``time|type|name|namespace|operation|operator|detail|server``, in the words of polaris-server where it has one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from polaris_bridge.core.events import OperationRecord
+from polaris_bridge.core.model import Caller
+
+from ..logs import scope
+from .text import line, utc
+
+SCOPE: Final = "HistoryLogger"
+
+_OPERATIONS: Final = {"register": "Create", "deregister": "Delete", "isolate": "UpdateIsolate"}
+"""Words of the core that polaris-server has another word for; the others are capitalised."""
+
+
+class HistoryLog:
+    """A sink of operation records. ``server`` is this server's own address, the last field of each line."""
+
+    def __init__(self, server: str, logger: logging.Logger | None = None) -> None:
+        self._server = server
+        self._logger = logger or scope(SCOPE)
+
+    def __call__(self, record: OperationRecord) -> None:
+        """Write one operation."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._logger.info(_Line(record, self._server))
+
+
+class _Line:
+    """Becomes text in the log thread; record and server never change."""
+
+    __slots__ = ("_record", "_server")
+
+    def __init__(self, record: OperationRecord, server: str) -> None:
+        self._record = record
+        self._server = server
+
+    def __str__(self) -> str:
+        r = self._record
+        operation = _OPERATIONS.get(r.operation, r.operation.capitalize())
+        return line(
+            utc(r.wall_ms), r.resource.capitalize(), r.name, r.namespace, operation, _operator(r.caller), _detail(r),
+            self._server,
+        )  # fmt: skip
+
+
+def _operator(caller: Caller) -> str:
+    return caller.principal or caller.address or caller.protocol
+
+
+def _detail(record: OperationRecord) -> str:
+    """What was written, then through which protocol, from where, and how it ended."""
+    caller = record.caller
+    parts = [record.detail, f"protocol={caller.protocol}"]
+    if caller.address:
+        parts.append(f"address={caller.address}")
+    if caller.client:
+        parts.append(f"client={caller.client}")
+    parts.append(f"result={record.result}")
+    return " ".join(part for part in parts if part)
