@@ -153,6 +153,8 @@ def _same_moment(rule: Rule, seen: Seen) -> bool:
         recorded, live = int(seen.difference.expected), int(seen.difference.got)
     except (TypeError, ValueError):
         return False
+    if 0 in (recorded, live):
+        return False  # zero says "never": no clock makes that differ
     known = seen.story.moments.setdefault((rule.id, rule.subject(seen)), {})
     if known.setdefault(recorded, live) != live:
         return False

@@ -27,7 +27,7 @@ class Substitution:
     def in_text(self, text: str) -> str:
         """The text with every recorded value replaced where it stands as a whole word."""
         for recorded, live in self.table.items():
-            text = re.sub(rf"(?<![\w-]){re.escape(recorded)}(?![\w-])", lambda _, live=live: live, text)
+            text = re.sub(rf"(?<![\w-]){re.escape(recorded)}(?![\w-])", live.replace("\\", r"\\"), text)
         return text
 
     def in_bytes(self, body: bytes) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +38,7 @@ NO_RULES = RuleBook(())
 async def replayed(
     recording: Recording, alter: Alter = as_recorded, book: RuleBook = NO_RULES
 ) -> tuple[Report, Playback, Replay]:
-    plan = rules_eureka.PLAN
+    plan = replace(rules_eureka.PLAN, pause_s=0.0)
     async with playback(recording, plan, alter) as stub:
         run = Replay(recording, stub.target, plan)
         exchanges = await run.run()
@@ -106,10 +108,6 @@ JSON_READ = "/eureka/apps/APP2/i1"
         (with_body(lambda tree: tree["instance"].update(more=1)), "body.instance.more"),
         (with_body(lambda tree: tree["instance"].update(countryId="1")), "body.instance.countryId"),
         (
-            with_body(lambda tree: tree["instance"].update(lastUpdatedTimestamp=1795357340460)),
-            "body.instance.lastUpdatedTimestamp",
-        ),
-        (
             with_body(lambda tree: tree["instance"]["leaseInfo"].update(lastRenewalTimestamp=1 << 60)),
             "body.instance.leaseInfo.lastRenewalTimestamp",
         ),
@@ -122,10 +120,30 @@ async def test_one_altered_answer_fails_with_the_real_rules(change: Callable[[An
     recording = load(EUREKA["raw-http-edge-cases-s1"])
     number = number_of(recording, lambda call: call.request.method == "GET" and call.request.target == JSON_READ)
     book = RuleBook(rules_eureka.RULES)
-    report, _, _ = await replayed(recording, altering(number, change), book)
+    until_then = replace(recording, lines=recording.lines[:number])
+    report, _, _ = await replayed(until_then, altering(number, change), book)
     assert len(report.failures) >= 1
     assert f"at {path}\n" in str(report)
     assert f"#{number} GET {JSON_READ}" in str(report)
+
+
+async def test_another_clock_passes_and_a_moment_that_moves_fails() -> None:
+    recording = load(EUREKA["eureka-server-2.0.5-peer-replication"])
+    moment = re.compile(rb'("(?:lastUpdated|registration|serviceUp)Timestamp":"?)(1795357\d+)')
+
+    def clock(shift_ms: Callable[[int], int]) -> Alter:
+        def altered(number: int, call: HttpCall) -> Answer:
+            moved = moment.sub(lambda m: m[1] + str(int(m[2]) + shift_ms(number)).encode(), call.answer.body)
+            return replace(call.answer, body=moved)
+
+        return altered
+
+    last = max(n for n, line in enumerate(recording.lines, 1) if line.request.target.endswith("/delta"))  # type: ignore[union-attr]
+    for shift, sound in ((lambda number: -5000, True), (lambda number: -5000 - (number == last), False)):
+        report, _, _ = await replayed(recording, clock(shift), RuleBook(rules_eureka.RULES))
+        assert bool(report.failures) != sound, str(report)
+    assert "rules that looked at it and refused: lease-times-ours" in str(report)
+    assert "rules that looked at it and refused: last-updated-ours" in str(report)
 
 
 async def test_a_missing_instance_and_a_wrong_hash_are_both_reported() -> None:
@@ -176,7 +194,13 @@ async def test_a_server_that_hangs_up_fails() -> None:
 
 # ---------------------------------------------------------------- rules
 def rule(**changes: Any) -> Rule:
-    values = {"id": "r", "path": "status", "verdict": Verdict.SHAPE, "reason": "because", "source": "here"}
+    values: dict[str, Any] = {
+        "id": "r",
+        "path": "status",
+        "verdict": Verdict.SHAPE,
+        "reason": "because",
+        "source": "here",
+    }
     return Rule(**(values | changes))
 
 
@@ -218,6 +242,7 @@ def test_moments_keep_identity_and_order() -> None:
     assert accepted(20, 1500)
     assert not accepted(30, 1400), "later there is not earlier here"
     assert accepted(5, 900)
+    assert not accepted(0, 800), "zero is no moment but 'never'"
 
 
 def test_same_shape_knows_types_and_numbers_in_text() -> None:
@@ -407,7 +432,7 @@ def test_grpc_lines_are_grouped_into_calls(tmp_path: Path) -> None:
 
 
 async def test_grpc_recording_without_grpcio_fails_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "grpc", None)
+    monkeypatch.setitem(sys.modules, "grpc", None)
     recording = load(written(tmp_path / "r.jsonl", *grpc_rows()))
     with pytest.raises(ReplayError, match="grpcio is not installed"):
         await Replay(recording, Target(grpc=("127.0.0.1", 1)), Plan()).run()
