@@ -19,6 +19,7 @@ from .plan import Target
 
 READY_S = 30.0
 STOP_S = 15.0
+ROOT = Path(__file__).parents[2]
 
 
 def given_target(variable: str, recorded_base: str) -> Target | None:
@@ -43,12 +44,18 @@ def spawned_eureka(folder: Path) -> Iterator[Target]:
     ]
     log = folder / "server.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
     try:
         _ready(process, f"http://127.0.0.1:{api}/readyz", log)
         yield Target(http=("127.0.0.1", eureka), base="/eureka", recorded_base="/eureka")
     finally:
         _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    """The working copy comes first, installed or not; the server runs in its own folder, so that nothing lands in the copy."""
+    path = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), path] if path else [str(ROOT)])}
 
 
 def free_ports(count: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -35,8 +36,7 @@ class Suite:
     def report(self, name: str) -> Report:
         """Replay a recording against a fresh server, at the first call."""
         if name not in self._reports:
-            folder = self._work / name
-            folder.mkdir()
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._work))
             with self._start(folder) as target:
                 self._reports[name] = asyncio.run(self._replay(load(self.paths[name]), target))
         return self._reports[name]
