@@ -1,0 +1,86 @@
+"""The store that forgets: for tests, for trying out, and for registries whose clients all come back by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
+
+from polaris_bridge.core.model import Registration
+from polaris_bridge.core.ports import TABLES, Loaded, Row, Value
+
+from .delivery import Deliveries, Done, Post
+
+
+class StoreClosed(Exception):
+    """The write came after ``close``."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed")
+
+
+def forget_held(value: Value) -> Value:
+    """A value as it would come back from a file: protection is a matter of the running process."""
+    if isinstance(value, Registration) and value.held:
+        return structs.replace(value, held=False)
+    return value
+
+
+class MemoryStore:
+    """Rows in dictionaries. ``load`` after ``close`` gives them again, as reopening a file would."""
+
+    def __init__(self, *, post: Post, unique: Callable[[], str]) -> None:
+        self._deliveries = Deliveries(post)
+        self._unique = unique
+        self._rows: dict[str, dict[tuple[str | int, ...], Row]] = {table: {} for table in TABLES}
+        self._reserved = 0
+        self._epoch = 0
+        self._node = ""
+        self._open = False
+
+    def load(self) -> Loaded:
+        """Everything alive; every call counts as one opening."""
+        self._open = True
+        self._epoch += 1
+        self._node = self._node or self._unique()
+        alive = [
+            forget_held(row.value) for table in TABLES for row in self._rows[table].values() if row.value is not None
+        ]
+        return Loaded(rows=alive, reserved=self._reserved, epoch=self._epoch, node=self._node)
+
+    def append(self, rows: Sequence[Row], reserve: int, done: Done) -> None:
+        """Keep the rows; fails only for an unknown table (whole) and after ``close``."""
+        self._deliveries.add([(done, self._keep(rows, reserve))])
+
+    def _keep(self, rows: Sequence[Row], reserve: int) -> Exception | None:
+        if not self._open:
+            return StoreClosed()
+        unknown = {row.table for row in rows} - self._rows.keys()
+        if unknown:
+            return ValueError(f"no such table: {', '.join(sorted(unknown))}")
+        for row in rows:
+            self._rows[row.table][row.key] = row
+        self._reserved = max(self._reserved, reserve)
+        return None
+
+    def reserve(self, revision: int) -> None:
+        """Keep the high-water mark."""
+        if not self._open:
+            raise StoreClosed
+        self._reserved = max(self._reserved, revision)
+
+    def purge(self, before_ms: int) -> None:
+        """Forget tombstones older than a time, at once."""
+        for table, rows in self._rows.items():
+            self._rows[table] = {k: r for k, r in rows.items() if r.value is not None or r.changed_ms >= before_ms}
+
+    def tombstones(self) -> int:
+        """How many deleted rows are still remembered."""
+        return sum(row.value is None for rows in self._rows.values() for row in rows.values())
+
+    def flush(self) -> None:
+        """Nothing is ever under way."""
+
+    def close(self) -> None:
+        """Refuse further writes."""
+        self._open = False
