@@ -1,0 +1,154 @@
+"""Who is tested: our server, and the real one at PEER_EUREKA where it can show that the tests are right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+import pytest
+
+from ..conftest import lacking
+from ..server import Server
+from ..waiting import until
+from .members import CLIENTS, STARTS_WITHIN_S, Fleet, Member
+from .programs import BuildFailedError, MissingToolsError
+from .registry import Registry
+
+PEER = os.environ.get("PEER_EUREKA", "")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server with its fleet. ``server`` is None for the peer, which is not ours to restart."""
+
+    registry: Registry
+    fleet: Fleet
+    server: Server | None
+
+    @property
+    def ours(self) -> bool:
+        return self.server is not None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "target" in metafunc.fixturenames:
+        restarts = "server" in metafunc.fixturenames
+        names = ["ours"] if restarts or not PEER else ["ours", "peer"]
+        metafunc.parametrize("target", names, indirect=True, scope="session")
+    if "member" in metafunc.fixturenames:
+        metafunc.parametrize("member", list(CLIENTS), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp(request.param)
+    server = None
+    try:
+        if request.param == "ours":
+            server = Server(folder, "service-eureka")
+            server.start()
+            url = f"http://127.0.0.1:{server.port}/eureka"
+        else:
+            url = PEER
+        address = urlsplit(url)
+        registry = Registry(url)
+        fleet = Fleet(address.hostname or "127.0.0.1", address.port or 80, folder)
+        try:
+            yield Target(registry, fleet, server)
+        finally:
+            fleet.close()
+            registry.close()
+    finally:
+        if server is not None:
+            server.close()
+
+
+@pytest.fixture
+def registry(target: Target) -> Registry:
+    return target.registry
+
+
+@pytest.fixture(scope="session")
+def server(target: Target) -> Server:
+    """Asking for it keeps a test away from the peer."""
+    assert target.server is not None
+    return target.server
+
+
+def selected_clients(session: pytest.Session) -> set[str]:
+    """Clients that the selected tests name."""
+    names = set()
+    for item in session.items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "member" in callspec.params:
+            names.add(callspec.params["member"])
+    return names
+
+
+@pytest.fixture(scope="session")
+def buildable(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Builds the selected clients; what cannot be built, with the reason."""
+    reasons = {}
+    for name in selected_clients(request.session):
+        try:
+            CLIENTS[name].program.ready()
+        except MissingToolsError as missing:
+            reasons[name] = str(missing)
+        except BuildFailedError as failed:
+            pytest.fail(str(failed), pytrace=False)
+    return reasons
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest, target: Target, buildable: dict[str, str]) -> Fleet:
+    """Every selected client that can be built, running."""
+    target.fleet.muster(selected_clients(request.session) - set(buildable))
+    return target.fleet
+
+
+@pytest.fixture
+def member(request: pytest.FixtureRequest, target: Target, fleet: Fleet, buildable: dict[str, str]) -> Iterator[Member]:
+    """A running client whose instance is listed as UP."""
+    if request.param in buildable:
+        lacking(buildable[request.param])
+    member = fleet[request.param]
+
+    def is_up() -> bool:
+        listed = target.registry.instance(member.instance_id)
+        return listed is not None and listed["status"] == "UP"
+
+    until(is_up, STARTS_WITHIN_S, f"{member.client.name} is listed as UP")
+    yield member
+    assert member.relay.violations == []
+
+
+class Greeting(BaseHTTPRequestHandler):
+    """The application that is called by name."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = f"greetings at {self.path}".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet: the tests read what the callers got."""
+
+
+@pytest.fixture(scope="session")
+def greeter() -> Iterator[int]:
+    """Port of an HTTP server that greets."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Greeting) as http:
+        thread = Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield http.server_address[1]
+        http.shutdown()
+        thread.join()

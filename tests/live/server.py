@@ -1,0 +1,98 @@
+"""The server under test as a process that can be ended in every way and started again on the same data."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from .waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+STOPS_WITHIN_S = 10
+STARTS_WITHIN_S = 30
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """``polaris-bridge serve`` with one protocol listener and the HTTP port on fixed free ports.
+
+    ``listener`` is the name of the protocol listener in the configuration; ``settings`` are further ``--set`` values.
+    """
+
+    def __init__(self, folder: Path, listener: str, settings: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self.http_port = free_port()
+        self._folder = folder
+        self._settings = (
+            f"apiservers.{listener}.option.listenPort={self.port}",
+            f"apiservers.api-http.option.listenPort={self.http_port}",
+            *settings,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the process printed, over all its starts."""
+        return self._folder / "server.log"
+
+    def start(self) -> None:
+        """Starts on the data of the last run and returns when ready."""
+        command = [sys.executable, "-m", "polaris_bridge", "serve"]
+        command += ["--data", str(self._folder / "data"), "--listen", "127.0.0.1"]
+        for setting in self._settings:
+            command += ["--set", setting]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        until(self._is_ready, STARTS_WITHIN_S, "GET /readyz answers 200")
+
+    def end(self, ending: signal.Signals) -> int:
+        """Sends the signal and returns the exit code (negative: died of that signal)."""
+        process = self._running()
+        process.send_signal(ending)
+        return process.wait(STOPS_WITHIN_S)
+
+    def close(self) -> None:
+        """Ends the process if it still runs."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process
+
+    def _is_ready(self) -> bool:
+        code = self._running().poll()
+        if code is not None:
+            raise AssertionError(f"the server ended with {code} while starting:\n{self.last_words()}")
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.http_port}/readyz", timeout=2)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
+
+    def last_words(self) -> str:
+        """The end of the log, for a failure's message."""
+        with self.log.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 4000))
+            return log.read().decode(errors="replace")
