@@ -147,6 +147,9 @@ class Ledger:
         """Rows of changes published at once that the store did not take yet."""
         self._saving: dict[tuple[Any, ...], Row] = {}
         self.observers: list[Callable[[Published], None]] = []
+        """Told of every publication before anybody is woken: keepers of derived state."""
+        self.wake: Callable[[Published], None] | None = None
+        """Told last: when watchers run, all derived state is in step."""
         self.failures = 0
         self.last_failure: Exception | None = None
         """Why the store refused the last write; None since the last one that it took."""
@@ -490,7 +493,7 @@ class Ledger:
         if not services:
             return
         published = Published(revision, self._clock.wall_ms(), tuple(changes), tuple(services))
-        for observer in self.observers:
+        for observer in (*self.observers, *([self.wake] if self.wake else [])):
             try:
                 observer(published)
             except Exception:  # an observer's fault must not keep the others, or the callers, from their answer

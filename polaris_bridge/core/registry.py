@@ -102,6 +102,7 @@ class Registry:
         self._folded: dict[tuple[str, str], dict[ServiceKey, None]] = {}
         self._stepping = False
         self.ledger.observers.append(self._published)
+        self.ledger.wake = self._wake
 
     # ------------------------------------------------------------------ start
 
@@ -282,15 +283,15 @@ class Registry:
         return Registered(now, before, commit)
 
     def renew(self, key: RegistrationKey) -> Registration | None:
-        """A sign of life. None when nothing (published) is registered under the key. Not stored."""
+        """A sign of life. None when nothing is registered under the key in the newest state. Not stored."""
         leases = self._leases.get((key[0], key[1]))
         lease = leases.get(key[2]) if leases is not None else None
-        r = self.ledger.published(key)
+        r = self.ledger.registration(key)
         if lease is None or r is None:
             return r
         now = self._time.now(self.clock.monotonic())
-        if lease.lost or r.held:
-            return self._revive(r, lease, now)
+        if lease.lost and r is self.ledger.published(key):
+            return self._revive(r, now)
         lease.renewed = now
         return r
 
@@ -562,7 +563,7 @@ class Registry:
             found = ((self.ledger.published(lease.id), lease) for lease in leases if self._lease(lease.id) is lease)
             self._delete(((r, lease) for r, lease in found if r is not None), now)
 
-    def _revive(self, r: Registration, lease: Held, now: float) -> Registration:
+    def _revive(self, r: Registration, now: float) -> Registration:
         """A lost registration was heard of again."""
         liveness = r.liveness
         assert isinstance(liveness, Lease)
@@ -612,7 +613,7 @@ class Registry:
     # ------------------------------------------------------------------ after a publication
 
     def _published(self, published: Published) -> None:
-        """Keep what is derived in step, then tell events and watchers."""
+        """Keep leases, sessions and emptied addresses in step with what is published."""
         for change in published.changes:
             after = change.after
             left = {r.id for r in after.registrations} if after else set()
@@ -621,11 +622,17 @@ class Registry:
                     self._end(r)
             if after is not None and not after.registrations:
                 self._emptied[(change.service, change.address)] = self.clock.monotonic() + self.terms.linger_s
+
+    def _wake(self, published: Published) -> None:
         if self.events:
             for event in instance_events(published):
                 for sink in self.events:
                     sink(event)
         self.watches.changed(published.services)
+
+    def observe(self, observer: Callable[[Published], None]) -> None:
+        """Be told of every publication, synchronously, before any watcher wakes. Must be quick and not raise."""
+        self.ledger.observers.append(observer)
 
     def _coming(self, id: RegistrationKey) -> bool:
         return self.ledger.is_pending(id) and self.ledger.registration(id) is not None

@@ -1,0 +1,427 @@
+"""Eureka's HTTP: request -> wire -> service -> wire -> response. No rule of business here.
+
+One function, ``EurekaServer.handle``, answers everything; the listener calls it beneath the framework for what ``hot`` claims
+and through Starlette for the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
+from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
+from polaris_bridge.core.ledger import Commit
+from polaris_bridge.core.model import Caller
+from polaris_bridge.core.ports import Credential
+
+from . import page
+from .service import Anonymous, EurekaService, Outcome
+from .translate import SOURCE
+from .view import Body
+from .wire import negotiation
+from .wire.decoding import decode_instance
+from .wire.messages import Malformed, first_defect
+from .wire.replication import decode_batch, encode_answers, gunzip
+from .wire.variants import VARIANTS, Variant
+
+CLAIM: Final = "2.0.5"
+"""The version of eureka-core whose answers these are."""
+
+_JSON: Final = (b"Content-Type", b"application/json")
+_XML: Final = (b"Content-Type", b"application/xml")
+_HTML: Final = (b"Content-Type", b"text/html;charset=UTF-8")
+_GZIP: Final = (b"Content-Encoding", b"gzip")
+_TYPES: Final = {"json": (_JSON,), "xml": (_XML,)}
+_GZIPPED: Final = {"json": (_GZIP, _JSON), "xml": (_GZIP, _XML)}
+
+_EMPTY: Final = {status: Response(status) for status in (200, 204, 400, 403, 404, 406, 409, 413, 415, 500, 503)}
+"""Errors have no body on purpose: 1.x clients take a body of a 404 for an instance and never register again."""
+_UNAUTHORIZED: Final = Response(401, b"", ((b"WWW-Authenticate", b'Basic realm="eureka"'),))
+
+_ERRORS: Final[tuple[tuple[type[CoreError], int], ...]] = (
+    (Busy, 503),
+    (Unavailable, 503),
+    (Denied, 403),
+    (Invalid, 400),
+    (Conflict, 400),
+    (NotFound, 400),
+)
+"""The core's refusals; with 400 the reason is said in the body, as for every incomplete registration."""
+
+_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%2[Ff]|%5[Cc]|%00")
+_NAMESPACE: Final = re.compile(r"[0-9A-Za-z\-./:_]{1,64}\Z", re.ASCII)
+
+Answer = Response | Deferred
+_ROUTES: Final[dict[str, tuple[str, str]]] = {
+    # resource: (methods as the Allow header lists them, operation that reads need rights for)
+    "apps": ("GET,OPTIONS", "service:read"),
+    "delta": ("GET,OPTIONS", "service:read"),
+    "app": ("POST,GET,OPTIONS", "service:read"),
+    "instance": ("GET,DELETE,OPTIONS,PUT", "service:read"),
+    "instance-status": ("DELETE,OPTIONS,PUT", "service:read"),
+    "instance-metadata": ("OPTIONS,PUT", "service:read"),
+    "any-instance": ("GET,OPTIONS", "service:read"),
+    "vip": ("GET,OPTIONS", "service:read"),
+    "svip": ("GET,OPTIONS", "service:read"),
+    "batch": ("POST,OPTIONS", "service:read"),
+    "asg": ("OPTIONS,PUT", "service:read"),
+    "status": ("GET,OPTIONS", "server:read"),
+    "page": ("GET,OPTIONS", "server:read"),
+    "lastn": ("GET,OPTIONS", "server:read"),
+}
+
+
+class Target:
+    """What a path names: the resource, its names, and the namespace when the path says one."""
+
+    __slots__ = ("app", "id", "namespace", "resource")
+
+    def __init__(self, resource: str, app: str = "", id: str = "", namespace: str | None = None) -> None:
+        self.resource = resource
+        self.app = app
+        self.id = id
+        self.namespace = namespace
+
+
+class Durable:
+    """A response that is sent when its commit is durable; 503 when the store did not take it."""
+
+    __slots__ = ("_commit", "_response")
+
+    def __init__(self, commit: Commit, response: Response) -> None:
+        self._commit = commit
+        self._response = response
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+        self._commit.then(lambda error: reply(self._response if error is None else _EMPTY[503]))
+
+
+class EurekaServer:
+    """The HTTP face of one listener."""
+
+    def __init__(self, service: EurekaService) -> None:
+        self._service = service
+        self._default = service.settings.namespace
+        self.calls: dict[tuple[str, int], int] = {}
+        """Answers by operation and status."""
+
+    # ------------------------------------------------------------------ entry points
+
+    def hot(self, _method: bytes, target: bytes) -> Handler | None:
+        """Claims what makes up nearly all traffic: applications and instances, and peers' batches."""
+        if target.startswith((b"/eureka/apps", b"/eureka/v2/apps", b"/eureka/peerreplication")):
+            return self.handle
+        return None
+
+    def app(self) -> Starlette:
+        """The cold path."""
+        endpoint = asgi_endpoint(self.handle, max_body_size=self._service.settings.max_body_bytes)
+        return Starlette(routes=[Mount("/", app=endpoint)])
+
+    def handle(self, request: Request) -> Answer:
+        """Answer one request."""
+        path = request.path
+        if "%" in request.path or "%" in request.query:
+            if _BAD_PERCENT.search(request.path):
+                return _EMPTY[400]
+        target = locate(path)
+        if target is None:
+            return self._count("unknown", _EMPTY[404])
+        method = "GET" if request.method == "HEAD" else request.method
+        allowed, read = _ROUTES[target.resource]
+        if method not in allowed:
+            return self._count(target.resource, Response(405, b"", ((b"Allow", allowed.encode()),)))
+        if method == "OPTIONS":
+            return Response(200, b"", ((b"Allow", allowed.encode()),))
+        namespace = target.namespace or request.header(b"x-namespace") or self._default
+        if namespace is not self._default and not _NAMESPACE.match(namespace):
+            return self._count(target.resource, _EMPTY[400])
+        operation = f"{method} {target.resource}"
+        try:
+            caller = self._caller(request, read if method == "GET" else "registration:write", namespace)
+            answer = _HANDLERS[operation](self, request, target, namespace, caller)
+        except Anonymous:
+            answer = _UNAUTHORIZED
+        except CoreError as error:
+            answer = refusal(error)
+        return self._count(operation, answer)
+
+    # ------------------------------------------------------------------ reads
+
+    def apps(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET apps"""
+        return self._list(request, lambda variant, gzipped: self._service.view(namespace).all(variant, gzipped), True)
+
+    def delta(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET apps/delta"""
+        return self._list(request, lambda variant, gzipped: self._service.view(namespace).delta(variant, gzipped), True)
+
+    def application(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET apps/{app}"""
+        view = self._service.view(namespace)
+        return self._list(request, lambda variant, _: view.application(target.app, variant), False)
+
+    def vip(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET vips/{vip} and svips/{vip}"""
+        view = self._service.view(namespace)
+        secure = target.resource == "svip"
+        return self._list(request, lambda variant, _: view.vip(target.id, secure, variant), False)
+
+    def instance(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET apps/{app}/{id} and instances/{id}"""
+        view = self._service.view(namespace)
+        entry = view.entry(target.app, target.id) if target.app else view.entry_anywhere(target.id)
+        variant = _entity_variant(request)
+        if variant is None:
+            return _EMPTY[406]
+        if entry is None:
+            return _EMPTY[404]
+        return Response(200, variant.instance_document(view.info(entry)), _TYPES[variant.format])
+
+    def _list(self, request: Request, body: Callable[[Variant, bool], Body | None], may_gzip: bool) -> Response:
+        accept = request.header(b"accept")
+        variant = negotiation.list_variant(accept, request.header(b"x-eureka-accept"))
+        if variant is None:
+            return _EMPTY[406]
+        gzipped = may_gzip and negotiation.accepts_gzip(request.header(b"accept-encoding"))
+        found = body(variant, gzipped)
+        if found is None:
+            return _EMPTY[404]
+        return Response(200, found, (_GZIPPED if gzipped else _TYPES)[variant.format])
+
+    # ------------------------------------------------------------------ writes
+
+    def register(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """POST apps/{app}"""
+        content_type = request.header(b"content-type")
+        body_format = negotiation.body_format(content_type)
+        if body_format is None or content_type is None:
+            return _EMPTY[415]
+        try:
+            info = decode_instance(request.body, content_type)
+        except Malformed:
+            media_type, text = negotiation.parse_error(body_format)
+            return Response(400, text, ((b"Content-Type", media_type.encode()),))
+        defect = first_defect(info, target.app)
+        if defect is not None:
+            return Response(400, defect.encode(), (_XML,))
+        return _answer(self._service.register(namespace, info, caller, _replicated(request)), request)
+
+    def renew(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """PUT apps/{app}/{id}"""
+        query = _query(request.query)
+        outcome = self._service.renew(
+            namespace,
+            target.app,
+            target.id,
+            query.get("lastDirtyTimestamp"),
+            query.get("overriddenstatus"),
+            _replicated(request),
+            caller,
+        )
+        return _EMPTY[200] if outcome.status == 200 else _answer(outcome, request)
+
+    def cancel(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """DELETE apps/{app}/{id}"""
+        return _answer(self._service.cancel(namespace, target.app, target.id, caller), request)
+
+    def set_status(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """PUT apps/{app}/{id}/status"""
+        query = _query(request.query)
+        value, dirty = query.get("value"), query.get("lastDirtyTimestamp")
+        return _answer(self._service.set_status(namespace, target.app, target.id, value, dirty, caller), request)
+
+    def delete_status(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """DELETE apps/{app}/{id}/status"""
+        query = _query(request.query)
+        value, dirty = query.get("value"), query.get("lastDirtyTimestamp")
+        return _answer(self._service.delete_status(namespace, target.app, target.id, value, dirty, caller), request)
+
+    def set_metadata(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
+        """PUT apps/{app}/{id}/metadata"""
+        pairs = _query(request.query)
+        return _answer(self._service.set_metadata(namespace, target.app, target.id, pairs, caller), request)
+
+    def batch(self, request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
+        """POST peerreplication/batch"""
+        if negotiation.body_format(request.header(b"content-type")) != "json":
+            return _EMPTY[415]
+        answer_format = negotiation.entity_format(request.header(b"accept"))
+        if answer_format is None:
+            return _EMPTY[406]
+        try:
+            body = request.body
+            if "gzip" in (request.header(b"content-encoding") or ""):
+                body = gunzip(body, self._service.settings.max_body_bytes)
+            items = decode_batch(body).items
+        except Malformed:
+            media_type, text = negotiation.parse_error("json")
+            return Response(400, text, ((b"Content-Type", media_type.encode()),))
+        answers, commit = self._service.replicate(namespace, items, caller)
+        response = Response(200, encode_answers(answers, answer_format), _TYPES[answer_format])
+        return response if commit.done and commit.error is None else Durable(commit, response)
+
+    def asg(self, _request: Request, _target: Target, _namespace: str, _caller: Caller) -> Answer:
+        """PUT asg/{name}/status: an Amazon feature; a server elsewhere refuses it."""
+        return _EMPTY[400]
+
+    # ------------------------------------------------------------------ about the server
+
+    def status(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET status"""
+        answer_format = negotiation.entity_format(request.header(b"accept"))
+        if answer_format is None:
+            return _EMPTY[406]
+        body = page.status_document(page.facts(self._service, namespace), answer_format)
+        return Response(200, body, _TYPES[answer_format])
+
+    def page(self, _request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+        """GET /: the page that people and scrapers know"""
+        return Response(200, page.home(page.facts(self._service, namespace), self._service.view(namespace)), (_HTML,))
+
+    def lastn(self, _request: Request, _target: Target, _namespace: str, _caller: Caller) -> Answer:
+        """GET /lastn: the latest registrations and cancellations"""
+        return Response(200, page.last_changes(self._service.changes), (_HTML,))
+
+    # ------------------------------------------------------------------ pieces
+
+    def _caller(self, request: Request, operation: str, namespace: str) -> Caller:
+        header = request.header
+        caller = Caller(SOURCE, request.peer, "", header(b"discoveryidentity-id") or "", header(b"user-agent") or "")
+        return self._service.admit(_credential(header(b"authorization")), operation, namespace, caller)
+
+    def _count(self, operation: str, answer: Answer) -> Answer:
+        status = answer.status if isinstance(answer, Response) else 0
+        key = (operation, status)
+        self.calls[key] = self.calls.get(key, 0) + 1
+        return answer
+
+
+_HANDLERS: Final[dict[str, Callable[[EurekaServer, Request, Target, str, Caller], Answer]]] = {
+    "GET apps": EurekaServer.apps,
+    "GET delta": EurekaServer.delta,
+    "GET app": EurekaServer.application,
+    "POST app": EurekaServer.register,
+    "GET instance": EurekaServer.instance,
+    "PUT instance": EurekaServer.renew,
+    "DELETE instance": EurekaServer.cancel,
+    "PUT instance-status": EurekaServer.set_status,
+    "DELETE instance-status": EurekaServer.delete_status,
+    "PUT instance-metadata": EurekaServer.set_metadata,
+    "GET any-instance": EurekaServer.instance,
+    "GET vip": EurekaServer.vip,
+    "GET svip": EurekaServer.vip,
+    "POST batch": EurekaServer.batch,
+    "PUT asg": EurekaServer.asg,
+    "GET status": EurekaServer.status,
+    "GET page": EurekaServer.page,
+    "GET lastn": EurekaServer.lastn,
+}
+
+
+def locate(path: str) -> Target | None:
+    """What a raw path names; None = nothing. Names are decoded; applications are upper-case, ids as they are."""
+    parts = path.split("/")
+    if parts[-1] == "":
+        parts.pop()
+    namespace = None
+    at = 1
+    if len(parts) > 3 and parts[1] == "ns":
+        namespace = unquote(parts[2])
+        at = 3
+    if len(parts) <= at:
+        return Target("page")
+    if parts[at] != "eureka":
+        return Target("lastn") if parts[1:] == ["lastn"] else None
+    at += 1
+    if len(parts) > at and parts[at] == "v2":
+        at += 1
+    match parts[at:]:
+        case ["apps", app, id]:
+            return Target("instance", _name(app).upper(), _name(id), namespace)
+        case ["apps"]:
+            return Target("apps", namespace=namespace)
+        case ["apps", "delta"]:
+            return Target("delta", namespace=namespace)
+        case ["apps", app]:
+            return Target("app", _name(app).upper(), namespace=namespace)
+        case ["apps", app, id, "status"]:
+            return Target("instance-status", _name(app).upper(), _name(id), namespace)
+        case ["apps", app, id, "metadata"]:
+            return Target("instance-metadata", _name(app).upper(), _name(id), namespace)
+        case ["instances", id]:
+            return Target("any-instance", id=_name(id), namespace=namespace)
+        case ["vips", vip]:
+            return Target("vip", id=_name(vip), namespace=namespace)
+        case ["svips", vip]:
+            return Target("svip", id=_name(vip), namespace=namespace)
+        case ["peerreplication", "batch"]:
+            return Target("batch", namespace=namespace)
+        case ["asg", _, "status"]:
+            return Target("asg", namespace=namespace)
+        case ["status"]:
+            return Target("status", namespace=namespace)
+        case _:
+            return None
+
+
+def refusal(error: CoreError) -> Response:
+    """The answer to a refusal of the core."""
+    status = next((status for kind, status in _ERRORS if isinstance(error, kind)), 500)
+    return Response(400, str(error).encode(), (_XML,)) if status == 400 else _EMPTY[status]
+
+
+def _answer(outcome: Outcome, request: Request) -> Answer:
+    if outcome.instance is not None:
+        variant = _entity_variant(request) or VARIANTS["xml", "full"]
+        return Response(outcome.status, variant.instance_document(outcome.instance), _TYPES[variant.format])
+    commit = outcome.commit
+    response = _EMPTY[outcome.status]
+    return response if commit.done and commit.error is None else Durable(commit, response)
+
+
+def _entity_variant(request: Request) -> Variant | None:
+    entity_format = negotiation.entity_format(request.header(b"accept"))
+    return None if entity_format is None else VARIANTS[entity_format, "full"]
+
+
+def _replicated(request: Request) -> bool:
+    return request.header(b"x-netflix-discovery-replication") == "true"
+
+
+def _name(segment: str) -> str:
+    return unquote(segment) if "%" in segment else segment
+
+
+def _query(query: str) -> dict[str, str]:
+    """Pairs of a query; the first value of a repeated key wins."""
+    pairs: dict[str, str] = {}
+    if "%" not in query and "+" not in query:
+        for pair in query.split("&") if query else ():
+            key, _, value = pair.partition("=")
+            pairs.setdefault(key, value)
+        return pairs
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        pairs.setdefault(key, value)
+    return pairs
+
+
+def _credential(authorization: str | None) -> Credential | None:
+    """Basic credentials. What is none (another scheme, no base64, no colon) counts as not shown."""
+    if authorization is None or authorization[:6].lower() != "basic ":
+        return None
+    try:
+        name, colon, password = base64.b64decode(authorization[6:], validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return Credential(name, password) if colon else None
