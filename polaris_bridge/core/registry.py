@@ -737,6 +737,27 @@ class Registry:
 
         commit.then(tell)
 
+    def purge(self, before_ms: int) -> None:
+        """Let the store forget tombstones older than a time."""
+        self._store.purge(before_ms)
+
+    def forget_absent(self) -> int:
+        """Drop the empty snapshots of services that do not exist and that nobody watches; how many."""
+        ledger = self.ledger
+        gone = [
+            key
+            for key, s in ledger.services.items()
+            if s.record is None and not s.addresses and not ledger.has_drafts(key) and not self.watches.watched(key)
+        ]
+        for key in gone:
+            del ledger.services[key]
+            folded = self._folded.get((key.namespace, key.name.lower()))
+            if folded is not None:
+                folded.pop(key, None)
+                if not folded:
+                    del self._folded[(key.namespace, key.name.lower())]
+        return len(gone)
+
     def close(self) -> None:
         """Wake every watcher and let the store finish."""
         self.watches.wake_all()

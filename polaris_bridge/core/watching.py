@@ -84,6 +84,10 @@ class Watches:
         """How many watchers are armed (counted once per scope)."""
         return sum(map(len, self._waiting.values()))
 
+    def watched(self, scope: Scope) -> bool:
+        """Whether somebody waits for this very scope."""
+        return scope in self._waiting
+
     def watcher(
         self, scopes: Iterable[Scope], fire: Callable[[], None], min_interval_s: float = MIN_INTERVAL_S
     ) -> Watcher:

@@ -131,9 +131,8 @@ class EurekaServer:
     def handle(self, request: Request) -> Answer:
         """Answer one request."""
         path = request.path
-        if "%" in request.path or "%" in request.query:
-            if _BAD_PERCENT.search(request.path):
-                return _EMPTY[400]
+        if "%" in path and _BAD_PERCENT.search(path):
+            return _EMPTY[400]
         target = locate(path)
         if target is None:
             return self._count("unknown", _EMPTY[404])
