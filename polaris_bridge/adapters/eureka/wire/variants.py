@@ -40,8 +40,11 @@ class Variant(Struct, frozen=True, gc=False):
     applications_open: Callable[[int, str], bytes]
     """Head of all applications, from ``versions__delta`` and ``apps__hashcode``."""
     applications_close: Callable[[int, str], bytes]
-    single: Callable[[bytes], bytes]
-    """Document of one application, from its part of a list (open, fragments, close)."""
+    single_open: bytes
+    """Around the only application of a document."""
+    single_close: bytes
+    indent: bytes
+    """What every line of an application is indented by inside a list, and not as a document of its own."""
     instance_document: Callable[[InstanceInfo], bytes]
     """Document of one instance. By-id answers have no compact form on a real server: use a full variant's."""
 
@@ -51,7 +54,10 @@ class Variant(Struct, frozen=True, gc=False):
 
     def application_document(self, name: str, fragments: Iterable[bytes]) -> bytes:
         """The answer of ``GET apps/{app}``."""
-        return self.single(self.application(name, fragments))
+        head = self.application_open(name).removeprefix(b"\n" + self.indent)
+        parts = (self.single_open, head, self.separator.join(fragments), self.application_close, self.single_close)
+        document = b"".join(parts)
+        return document.replace(b"\n" + self.indent, b"\n") if self.indent else document
 
     def applications_document(self, applications: Iterable[bytes], version: int, hash_code: str) -> bytes:
         """The answer of ``GET apps`` and its like, from the applications' parts."""
@@ -68,10 +74,6 @@ def _xml_versions(version: int, hash_code: str, indent: str) -> bytes:
         f"{indent}<versions__delta>{version}</versions__delta>"
         f"{indent}<apps__hashcode>{escape_text(hash_code)}</apps__hashcode>"
     ).encode()
-
-
-def _json_single(part: bytes) -> bytes:
-    return b'{"application":%b}' % part
 
 
 def _json_instance_full(info: InstanceInfo) -> bytes:
@@ -99,7 +101,9 @@ JSON_FULL: Final = Variant(
         b'{"applications":{%b,"application":[' % _json_versions(version, hash_code)
     ),
     applications_close=lambda _version, _hash_code: b"]}}",
-    single=_json_single,
+    single_open=b'{"application":',
+    single_close=b"}",
+    indent=b"",
     instance_document=_json_instance_full,
 )
 
@@ -114,7 +118,9 @@ JSON_COMPACT: Final = Variant(
     application_separator=b",",
     applications_open=lambda _version, _hash_code: b'{"applications":{"application":[',
     applications_close=lambda version, hash_code: b"],%b}}" % _json_versions(version, hash_code),
-    single=_json_single,
+    single_open=b'{"application":',
+    single_close=b"}",
+    indent=b"",
     instance_document=_json_instance_compact,
 )
 
@@ -129,7 +135,9 @@ XML_FULL: Final = Variant(
     application_separator=b"",
     applications_open=lambda version, hash_code: b"<applications>" + _xml_versions(version, hash_code, "\n  "),
     applications_close=lambda _version, _hash_code: b"\n</applications>",
-    single=lambda part: part.replace(b"\n  ", b"\n")[1:],
+    single_open=b"",
+    single_close=b"",
+    indent=b"  ",
     instance_document=lambda info: xml_full(info, "\n")[1:],
 )
 
@@ -144,7 +152,9 @@ XML_COMPACT: Final = Variant(
     application_separator=b"",
     applications_open=lambda _version, _hash_code: b"<applications>",
     applications_close=lambda version, hash_code: _xml_versions(version, hash_code, "") + b"</applications>",
-    single=lambda part: part,
+    single_open=b"",
+    single_close=b"",
+    indent=b"",
     instance_document=xml_compact,
 )
 

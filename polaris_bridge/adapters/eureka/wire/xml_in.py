@@ -197,7 +197,7 @@ def _instance(element: Element, *, strict: bool, app: str | None) -> InstanceInf
         member = members.get(name)
         return None if member is None else member.text
 
-    app = text("app") or app
+    app = _either(text("app"), app)
     if app is None:
         raise Malformed("instance.app", "missing")
     sid, group = text("sid"), text("appGroupName")
