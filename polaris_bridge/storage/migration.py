@@ -18,6 +18,7 @@ from . import sqlite_file
 from .sqlite_file import sidecar
 
 SCRIPTS = Path(__file__).with_name("migrations")
+VERSIONS = SCRIPTS / "versions"
 
 
 def migrate(path: Path, stored: int, wanted: int, now_ms: int, versions: Path | None = None) -> Path:
@@ -35,7 +36,7 @@ def migrate(path: Path, stored: int, wanted: int, now_ms: int, versions: Path | 
         ) from None
     copy = _copy(path, stored, now_ms)
     try:
-        _upgrade(path, stored, wanted, versions or SCRIPTS / "versions")
+        upgrade(path, str(stored), str(wanted), versions or VERSIONS)
     except Exception as error:
         raise StoreRefused(
             f"{path} could not be migrated from schema {stored} to {wanted}: {error}. It still is what it was, and "
@@ -66,8 +67,11 @@ def _copy(path: Path, stored: int, now_ms: int) -> Path:
     return copy
 
 
-def _upgrade(path: Path, stored: int, wanted: int, versions: Path) -> None:
-    """All steps, the new version and nothing else, in one transaction. SQLite can roll back changes of tables."""
+def upgrade(path: Path, stored: str, wanted: str, versions: Path) -> None:
+    """All steps from one revision to another, in one transaction: SQLite can roll back changes of tables.
+
+    Raises whatever a script, Alembic or the driver raises; nothing is changed then.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine, text
@@ -83,10 +87,10 @@ def _upgrade(path: Path, stored: int, wanted: int, versions: Path) -> None:
             connection.exec_driver_sql("PRAGMA synchronous=FULL")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
-            command.stamp(config, str(stored))
-            command.upgrade(config, str(wanted))
+            command.stamp(config, stored)
+            command.upgrade(config, wanted)
             connection.execute(text("DROP TABLE alembic_version"))
-            connection.execute(text("UPDATE meta SET value = :version WHERE name = 'schema'"), {"version": str(wanted)})
+            connection.execute(text("UPDATE meta SET value = :version WHERE name = 'schema'"), {"version": wanted})
             connection.commit()
 
 
