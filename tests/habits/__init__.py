@@ -1,0 +1,1 @@
+"""Habits of the repository that no type checker sees: words, documents, names, traces of machines."""
