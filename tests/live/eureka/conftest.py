@@ -28,6 +28,8 @@ class Target:
     registry: Registry
     fleet: Fleet
     server: Server | None
+    host: str
+    port: int
 
     @property
     def ours(self) -> bool:
@@ -39,8 +41,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         restarts = "server" in metafunc.fixturenames
         names = ["ours"] if restarts or not PEER else ["ours", "peer"]
         metafunc.parametrize("target", names, indirect=True, scope="session")
-    if "member" in metafunc.fixturenames:
+    if "member" in metafunc.fixturenames and not chooses_clients(metafunc):
         metafunc.parametrize("member", list(CLIENTS), indirect=True)
+
+
+def chooses_clients(metafunc: pytest.Metafunc) -> bool:
+    """Whether the test says itself which clients it is for."""
+    return any(mark.args[0] == "member" for mark in metafunc.definition.iter_markers("parametrize"))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +62,11 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         else:
             url = PEER
         address = urlsplit(url)
+        host, port = address.hostname or "127.0.0.1", address.port or 80
         registry = Registry(url)
-        fleet = Fleet(address.hostname or "127.0.0.1", address.port or 80, folder)
+        fleet = Fleet(host, port, folder)
         try:
-            yield Target(registry, fleet, server)
+            yield Target(registry, fleet, server, host, port)
         finally:
             fleet.close()
             registry.close()
@@ -81,11 +89,11 @@ def server(target: Target) -> Server:
 
 def selected_clients(session: pytest.Session) -> set[str]:
     """Clients that the selected tests name."""
-    names = set()
+    names: set[str] = set()
     for item in session.items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "member" in callspec.params:
-            names.add(callspec.params["member"])
+        spec = getattr(item, "callspec", None)
+        if spec is not None:
+            names.update(spec.params[fixture] for fixture in ("member", "stranger") if fixture in spec.params)
     return names
 
 

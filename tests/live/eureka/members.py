@@ -55,7 +55,7 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("netflix1", programs.NETFLIX1, verifies_deltas=True, chokes_on_404_body=True),
-        Client("netflix2", programs.NETFLIX2, verifies_deltas=True),
+        Client("netflix2", programs.NETFLIX2, verifies_deltas=True, chokes_on_404_body=True),
         Client("spring", programs.SPRING, verifies_deltas=True),
         Client("py", programs.PYTHON, registers_after_outage=True),
         Client("node", programs.NODE, changes_status=False),
@@ -72,6 +72,8 @@ class Member:
     client: Client
     relay: Relay
     folder: Path
+    user: str
+    path: str
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
     _answers: queue.Queue[Seen] = field(default_factory=queue.Queue)
@@ -90,7 +92,7 @@ class Member:
 
     def launch(self) -> None:
         """Starts the process; ``greet`` waits for it."""
-        arguments = ["--eureka", f"http://127.0.0.1:{self.relay.port}/eureka", "--app", self.app]
+        arguments = ["--eureka", f"http://{self.user}127.0.0.1:{self.relay.port}{self.path}", "--app", self.app]
         arguments += ["--id", self.instance_id, "--port", str(self.port)]
         arguments += ["--renew", str(RENEW_S), "--lease", str(LEASE_S), "--fetch", str(FETCH_S)]
         self._answers = queue.Queue()
@@ -186,9 +188,12 @@ def collect(process: subprocess.Popen[bytes], answers: queue.Queue[Seen]) -> Non
 class Fleet:
     """The members on one server, all at once: each sees the others. Started together, since starting is what costs."""
 
-    def __init__(self, host: str, port: int, folder: Path) -> None:
+    def __init__(self, host: str, port: int, folder: Path, user: str = "", path: str = "/eureka") -> None:
+        """``user`` (``name:password@``) and ``path`` become part of the URL that the clients are given."""
         self._address = (host, port)
         self._folder = folder
+        self._user = user
+        self._path = path
         self._loop = RelayLoop()
         self._members: dict[str, Member] = {}
 
@@ -226,5 +231,5 @@ class Fleet:
     def _member(self, name: str) -> Member:
         if name not in self._members:
             relay = Relay(self._loop, *self._address)
-            self._members[name] = Member(CLIENTS[name], relay, self._folder)
+            self._members[name] = Member(CLIENTS[name], relay, self._folder, self._user, self._path)
         return self._members[name]

@@ -26,6 +26,7 @@ class Exchange:
     target: str
     status: int
     answer_size: int
+    authorization: str
 
 
 class Witness:
@@ -35,7 +36,7 @@ class Witness:
         self._tell = tell
         self._asked = h11.Connection(h11.SERVER)
         self._answered = h11.Connection(h11.CLIENT)
-        self._method = self._target = ""
+        self._method = self._target = self._authorization = ""
         self._status = self._size = 0
 
     def asked(self, data: bytes) -> None:
@@ -57,7 +58,7 @@ class Witness:
             elif isinstance(event, h11.Data):
                 self._size += len(event.data)
             else:
-                self._tell(Exchange(self._method, self._target, self._status, self._size))
+                self._tell(Exchange(self._method, self._target, self._status, self._size, self._authorization))
                 self._next_exchange()
                 return
 
@@ -66,6 +67,7 @@ class Witness:
             self._answered.send(event)
             if isinstance(event, h11.Request):
                 self._method, self._target = event.method.decode(), event.target.decode()
+                self._authorization = dict(event.headers).get(b"authorization", b"").decode()
 
     def _next_exchange(self) -> None:
         if self._asked.our_state is h11.DONE and self._asked.their_state is h11.DONE:

@@ -1,6 +1,6 @@
 module eureka-live-client
 
-go 1.21
+go 1.18
 
 require github.com/hudl/fargo v1.4.0
 

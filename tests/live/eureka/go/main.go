@@ -27,7 +27,7 @@ type seen struct {
 
 type client struct {
 	connection fargo.EurekaConnection
-	self       fargo.Instance
+	describe   func() *fargo.Instance
 	renew      time.Duration
 	fetch      time.Duration
 	done       chan struct{}
@@ -49,31 +49,36 @@ func main() {
 
 	c := &client{
 		connection: fargo.NewConn(*eureka),
-		self: fargo.Instance{
-			InstanceId:     *id,
-			HostName:       "127.0.0.1",
-			App:            *app,
-			IPAddr:         "127.0.0.1",
-			VipAddress:     strings.ToLower(*app),
-			Status:         fargo.UP,
-			Port:           *port,
-			PortEnabled:    true,
-			DataCenterInfo: fargo.DataCenterInfo{Name: fargo.MyOwn},
-			LeaseInfo:      fargo.LeaseInfo{RenewalIntervalInSecs: int32(*renew), DurationInSecs: int32(*lease)},
+		// A new description each time: fargo writes what the server answers into the one it is given,
+		// and cannot send metadata that it has read.
+		describe: func() *fargo.Instance {
+			self := &fargo.Instance{
+				InstanceId:     *id,
+				HostName:       "127.0.0.1",
+				App:            *app,
+				IPAddr:         "127.0.0.1",
+				VipAddress:     strings.ToLower(*app),
+				Status:         fargo.UP,
+				Port:           *port,
+				PortEnabled:    true,
+				DataCenterInfo: fargo.DataCenterInfo{Name: fargo.MyOwn},
+				LeaseInfo:      fargo.LeaseInfo{RenewalIntervalInSecs: int32(*renew), DurationInSecs: int32(*lease)},
+			}
+			self.SetMetadataString("zone", "live")
+			self.SetMetadataString("with.dot", "a b")
+			return self
 		},
 		renew: time.Duration(*renew) * time.Second,
 		fetch: time.Duration(*fetch) * time.Second,
 		done:  make(chan struct{}),
 	}
-	c.self.SetMetadataString("zone", "live")
-	c.self.SetMetadataString("with.dot", "a b")
 	c.start()
 	say(map[string]any{"ready": true})
 	c.converse(os.Stdin)
 }
 
 func (c *client) start() {
-	if err := c.connection.RegisterInstance(&c.self); err != nil {
+	if err := c.connection.RegisterInstance(c.describe()); err != nil {
 		fmt.Fprintln(os.Stderr, "register:", err)
 	}
 	c.read()
@@ -100,9 +105,9 @@ func (c *client) every(interval time.Duration, task func()) {
 }
 
 func (c *client) heartbeat() {
-	err := c.connection.HeartBeatInstance(&c.self)
+	err := c.connection.HeartBeatInstance(c.describe())
 	if code, known := fargo.HTTPResponseStatusCode(err); known && code == http.StatusNotFound {
-		err = c.connection.ReregisterInstance(&c.self)
+		err = c.connection.ReregisterInstance(c.describe())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "heartbeat:", err)
@@ -138,42 +143,37 @@ func (c *client) converse(commands io.Reader) {
 func (c *client) answer(command, argument string) (map[string]any, error) {
 	switch command {
 	case "view":
-		view, err := c.view(argument)
-		return map[string]any{"instances": view}, err
+		return map[string]any{"instances": c.view(argument)}, nil
 	case "call":
 		body, err := c.call(argument)
 		return map[string]any{"body": body}, err
 	case "status":
-		err := c.connection.UpdateInstanceStatus(&c.self, fargo.StatusType(argument))
+		err := c.connection.UpdateInstanceStatus(c.describe(), fargo.StatusType(argument))
 		return map[string]any{"status": argument}, err
 	case "leave":
 		close(c.done)
 		c.ended.Wait()
-		return map[string]any{"left": true}, c.connection.DeregisterInstance(&c.self)
+		return map[string]any{"left": true}, c.connection.DeregisterInstance(c.describe())
 	}
 	return nil, fmt.Errorf("unknown command %s", command)
 }
 
-func (c *client) view(app string) ([]seen, error) {
+func (c *client) view(app string) []seen {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	view := []seen{}
 	application, known := c.apps[strings.ToUpper(app)]
 	if !known {
-		return view, nil
+		return view
 	}
 	for _, instance := range application.Instances {
 		metadata := map[string]string{}
-		for key := range instance.Metadata.GetMap() {
-			value, err := instance.Metadata.GetString(key)
-			if err != nil {
-				return nil, err
-			}
-			metadata[key] = value
+		for key, value := range instance.Metadata.GetMap() {
+			metadata[key] = fmt.Sprint(value) // fargo makes numbers of digits
 		}
 		view = append(view, seen{instance.Id(), string(instance.Status), instance.HostName, instance.Port, metadata})
 	}
-	return view, nil
+	return view
 }
 
 // call looks the application up by its virtual address, as go-kit's resolver does.

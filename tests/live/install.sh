@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Brings what the live tests need to a Debian machine: toolchains by apt-get, then every client program built and its
+# dependencies resolved, so that the tests themselves download nothing. Quick and silent when all is there.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian 12 has 17; later releases have a newer default, which compiles for 17 as well.
+java_package() {
+  if apt-cache show openjdk-17-jdk-headless >/dev/null 2>&1; then
+    echo openjdk-17-jdk-headless
+  else
+    echo default-jdk-headless
+  fi
+}
+
+install_toolchains() {
+  local missing=() packages=() tool
+  for tool in javac mvn node npm go; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  [ ${#missing[@]} = 0 ] && return
+  echo "installing what brings: ${missing[*]}"
+  as_root apt-get update -qq
+  for tool in "${missing[@]}"; do
+    case $tool in
+      javac) packages+=("$(java_package)") ;;
+      mvn) packages+=(maven) ;;
+      node) packages+=(nodejs) ;;
+      npm) packages+=(npm) ;;
+      go) packages+=(golang-go) ;;
+    esac
+  done
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+build_programs() {
+  local python=python3 programs
+  [ -x .venv/bin/python ] && python=.venv/bin/python
+  for programs in tests/live/*/programs.py; do
+    "$python" "$programs"
+  done
+}
+
+install_toolchains
+build_programs
