@@ -127,7 +127,8 @@ class RotatingFile:
             oldest = self._wall() - self._limits.age_s
             doomed += [p for p in finished if p.stat().st_mtime < oldest]
         for path in doomed:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # tried again at the next rotation
+                path.unlink()
 
     def _may_try(self) -> bool:
         return self._failed_at is None or time.monotonic() - self._failed_at >= RETRY_S
@@ -148,8 +149,12 @@ def limits_of(size_mb: int, hours: int, backups: int, days: int, compress: bool)
 
 
 def _gzip(path: Path) -> None:
+    """Replace a finished file by its gzipped form; on a full disk it stays as it is."""
     target = path.with_name(path.name + ".gz")
-    with open(path, "rb") as source, gzip.open(target, "wb", compresslevel=6) as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
-    shutil.copystat(path, target)
-    path.unlink()
+    try:
+        with open(path, "rb") as source, gzip.open(target, "wb", compresslevel=6) as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        shutil.copystat(path, target)
+        path.unlink()
+    except OSError:
+        target.unlink(missing_ok=True)

@@ -296,6 +296,21 @@ def test_finished_files_are_gzipped(tmp_path: Path) -> None:
     assert gzip.decompress(old.read_bytes()) == b"one\n"
 
 
+def test_a_file_that_cannot_be_gzipped_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full_disk)
+    path = tmp_path / "a.log"
+    file = rotating(path, Limits(size_bytes=4, compress=True), Wall(time.time()))
+    file.write(b"one\n")
+    assert file.write(b"two\n")
+    file.close()
+    (old,) = finished(path)
+    assert old.read_bytes() == b"one\n"
+    assert path.read_bytes() == b"two\n"
+
+
 def test_a_new_file_is_begun_with_the_hour(tmp_path: Path) -> None:
     wall = Wall(time.time() // HOUR_S * HOUR_S + 10)
     path = tmp_path / "a.log"
