@@ -36,8 +36,7 @@ class LockFile:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # a holder that left in between took the file with it: then this lock is on nothing
                 if _same_file(descriptor, self._path):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, self._introduction().encode(), 0)
+                    self._introduce(descriptor)
                     self._descriptor = descriptor
             except BlockingIOError:
                 raise Held(_holder(descriptor)) from None
@@ -57,9 +56,14 @@ class LockFile:
         finally:
             os.close(descriptor)
 
-    def _introduction(self) -> str:
+    def _introduce(self, descriptor: int) -> None:
         since = datetime.fromtimestamp(self._wall_ms() / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"process {os.getpid()} on {socket.gethostname()} since {since}\n"
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            raise
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

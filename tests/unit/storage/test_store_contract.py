@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored import NOW_MS, Core, Ext, Marks, registration, row, tombstone, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored import NOW_MS, Core, Ext, Marks, registration, row, tombstone, types
 
 from polaris_bridge.core.model import (
     AddressKey,

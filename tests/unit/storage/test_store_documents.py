@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from stored import NOW_MS, Core, Ext, Marks, Open, peek, registration, row, types
 from msgspec import msgpack
+from stored import NOW_MS, Core, Ext, Marks, Open, peek, registration, row, types
 
 from polaris_bridge.core.model import Registration
 from polaris_bridge.core.ports import REGISTRATION, ExtTypes, Loaded, Row
