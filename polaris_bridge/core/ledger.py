@@ -74,7 +74,10 @@ class Commit:
         self.done, self.error = True, error
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            call(error)
+            try:
+                call(error)
+            except Exception:  # one caller's fault must not keep the others from their answer
+                log.exception("a caller failed to take its answer")
 
 
 SETTLED: Final = Commit(done=True)
@@ -130,6 +133,8 @@ class Ledger:
         self.revision = 0
         """The newest published revision."""
         self.namespace_revisions: dict[str, int] = {}
+        self.floor = 0
+        """The revision that everything had at least which is not known any more, or not yet."""
         self._next = 1
         self._reserved = 0
         self._reserving = 0
@@ -143,6 +148,7 @@ class Ledger:
         self._flush_asked = False
         self._waiting = 0
         self._journal: list[tuple[dict[Any, Any], Any, Any]] | None = None
+        self._afterwards: list[Callable[[], None]] = []
         self._unsaved: dict[tuple[Any, ...], Row] = {}
         """Rows of changes published at once that the store did not take yet."""
         self._saving: dict[tuple[Any, ...], Row] = {}
@@ -157,7 +163,8 @@ class Ledger:
     # ------------------------------------------------------------------ revisions
 
     def start(self, reserved: int) -> None:
-        """Begin after everything that an earlier process may have used."""
+        """Begin after everything that an earlier process may have used. What was loaded counts as of that revision."""
+        self.floor = self.revision = reserved
         self._next = reserved + 1
         self._reserved = reserved + REVISION_BLOCK
         self._store.reserve(self._reserved)
@@ -194,7 +201,7 @@ class Ledger:
 
     def service(self, key: ServiceKey) -> ServiceSnapshot | Draft:
         """The newest state of a service: ``.record`` and ``.addresses``, not to be changed."""
-        return self._drafts.get(key) or self.services.get(key) or absent(key)
+        return self._drafts.get(key) or self.services.get(key) or absent(key, self.floor)
 
     def namespace(self, name: str) -> NamespaceRecord | None:
         """The newest record of a namespace."""
@@ -230,6 +237,7 @@ class Ledger:
                     del target[key]
                 else:
                     target[key] = old
+            self._afterwards.clear()
             raise
         finally:
             self._journal = None
@@ -241,6 +249,16 @@ class Ledger:
             self._close()
         if not self._in_flight:
             self._ask_flush()
+        afterwards, self._afterwards = self._afterwards, []
+        for call in afterwards:
+            call()
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call when the command under way is complete, not at all when it is undone; now when none is under way."""
+        if self._journal is None:
+            call()
+        else:
+            self._afterwards.append(call)
 
     def put_registration(self, r: Registration) -> None:
         """Insert or replace a registration; the old one under its key leaves its address."""
@@ -377,18 +395,20 @@ class Ledger:
         if not self._queue:
             self._close()
         batch = self._queue[0] if self._queue else None
-        rows = list(batch.rows.values()) if batch else []
+        rows = dict(batch.rows) if batch else {}
         self._saving, self._unsaved = self._unsaved, {}
         if batch is None and not self._saving:
             return
-        written = [row for key, row in self._saving.items() if batch is None or key not in batch.rows]
+        for key, row in self._saving.items():
+            if key not in rows or rows[key].revision < row.revision:
+                rows[key] = row
         reserve = 0
         if self._next > self._reserved - REVISION_BLOCK // 2:
             self._reserving = reserve = self._reserved + REVISION_BLOCK
         if batch is not None:
             batch.sent = True
         self._in_flight = True
-        self._store.append(written + rows, reserve, lambda error: self._written(batch, error))
+        self._store.append(list(rows.values()), reserve, lambda error: self._written(batch, error))
 
     def drop_expired(self) -> None:
         """Fail what waited too long for a writer that hangs. Called by the tick."""
@@ -403,6 +423,16 @@ class Ledger:
     def waiting(self) -> int:
         """Commands that are not durable yet."""
         return self._waiting
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that happened is in the store."""
+        return not (self._in_flight or self._waiting or self._unsaved)
+
+    def retry(self) -> None:
+        """Ask for a flush when something published at once is not stored yet. Called by the tick."""
+        if self._unsaved and not self._in_flight:
+            self._ask_flush()
 
     def _written(self, batch: Batch | None, error: Exception | None) -> None:
         self._in_flight = False
@@ -465,14 +495,16 @@ class Ledger:
                 del self._pending[key]
         services = {}
         records = {}
-        revision = self.revision
+        revision = 0
         for service, draft in batch.drafts.items():
             services[service] = draft.addresses
             records[service] = draft.record
             revision = max(revision, draft.revision)
             if self._drafts.get(service) is draft:
                 del self._drafts[service]
-        self._publish(revision, changes, services, records, {k: d.revision for k, d in batch.drafts.items()})
+        if revision <= self.revision:  # something was published at once meanwhile: every publication has its own number
+            revision = self.next_revision()
+        self._publish(revision, changes, services, records)
 
     def _publish(
         self,
@@ -480,18 +512,16 @@ class Ledger:
         changes: list[AddressChange],
         services: dict[ServiceKey, dict[AddressKey, Address]],
         records: dict[ServiceKey, ServiceRecord | None],
-        revisions: dict[ServiceKey, int] | None = None,
     ) -> None:
         """Swap the snapshots in, then tell. Nothing may raise between the two."""
         for key, addresses in services.items():
             old = self.services.get(key)
             record = records.get(key, old.record if old else None)
-            own = max(revision if revisions is None else revisions[key], old.revision if old else 0)
-            self.services[key] = ServiceSnapshot(key, record, addresses, own)
-            self.namespace_revisions[key.namespace] = max(own, self.namespace_revisions.get(key.namespace, 0))
-        self.revision = max(self.revision, revision)
+            self.services[key] = ServiceSnapshot(key, record, addresses, revision)
+            self.namespace_revisions[key.namespace] = revision
         if not services:
             return
+        self.revision = revision
         published = Published(revision, self._clock.wall_ms(), tuple(changes), tuple(services))
         for observer in (*self.observers, *([self.wake] if self.wake else [])):
             try:
@@ -519,7 +549,7 @@ class Ledger:
     def _draft(self, batch: Batch, key: ServiceKey, revision: int) -> Draft:
         draft = self._drafts.get(key)
         if draft is None or draft.batch is not batch:
-            base = draft or self.services.get(key) or absent(key)
+            base = draft or self.services.get(key) or absent(key, self.floor)
             draft = Draft(batch, base.record, dict(base.addresses), revision)
             self._set(self._drafts, key, draft)
             self._set(batch.drafts, key, draft)
@@ -565,12 +595,20 @@ class Ledger:
         for batch in (*self._queue, self._open):
             draft = batch.drafts.get(service) if batch is not None else None
             address = draft.addresses.get(place) if draft is not None else None
-            if draft is not None and address is not None and any(r is old for r in address.registrations):
-                after = _swap(address, old, new, keep_switches)
-                if after is None:
-                    del draft.addresses[place]
-                else:
-                    draft.addresses[place] = after
+            if batch is None or draft is None or address is None or not any(r is old for r in address.registrations):
+                continue
+            after = _swap(address, old, new, keep_switches)
+            for switch in address.switches:
+                if after is None or switch not in after.switches:
+                    row = switch_row(service, place, switch, None, self.next_revision(), self._clock.wall_ms())
+                    if batch.sent:
+                        self._behind(row)
+                    else:
+                        batch.rows[(row.table, *row.key)] = row
+            if after is None:
+                del draft.addresses[place]
+            else:
+                draft.addresses[place] = after
 
     def _set(self, target: dict[Any, Any], key: Any, value: Any) -> None:
         if self._journal is not None:

@@ -71,6 +71,13 @@ class Checks(Struct, frozen=True, gc=False, tag="checks", array_like=True):
     states: dict[str, str]
     deregister_ms: int = 0
     """Removed after being critical for so long; 0 means never."""
+    critical_ms: int = 0
+    """Since when one of them is critical; 0 while none is."""
+
+    @property
+    def critical(self) -> bool:
+        """Whether one of them fails."""
+        return CRITICAL in self.states.values()
 
 
 Liveness = Lease | Session | Checks | None
@@ -163,14 +170,21 @@ class Registration(Struct, frozen=True, gc=False):
 
 
 DOCUMENT_FIELDS: Final = (
-    "service", "host", "port", "vpc", "liveness", "reported", "protocol", "version", "weight", "priority", "logic_set",
+    "service", "host", "port", "vpc", "reported", "protocol", "version", "weight", "priority", "logic_set",
     "ports", "metadata", "tags", "location", "cluster", "ephemeral", "copied_from", "ext",
 )  # fmt: skip
 
 
 def same_document(a: Registration, b: Registration) -> bool:
-    """Whether two registrations say the same, their times and bookkeeping apart."""
-    return all(getattr(a, name) == getattr(b, name) for name in DOCUMENT_FIELDS)
+    """Whether two registrations say the same, their times, bookkeeping and check results apart."""
+    return _terms(a.liveness) == _terms(b.liveness) and all(
+        getattr(a, name) == getattr(b, name) for name in DOCUMENT_FIELDS
+    )
+
+
+def _terms(liveness: Liveness) -> object:
+    """What a registration says of its liveness, without how its checks fare just now."""
+    return (sorted(liveness.states), liveness.deregister_ms) if isinstance(liveness, Checks) else liveness
 
 
 class Switch(Struct, frozen=True, gc=False):

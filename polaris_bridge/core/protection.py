@@ -7,7 +7,7 @@ is held shows as unhealthy to every protocol but its own.
 
 from __future__ import annotations
 
-from collections import deque
+from heapq import heappop, heappush
 
 from msgspec import Struct
 
@@ -32,7 +32,8 @@ class Protection:
         self.since: float | None = None
         """Lease time at which it began to hold; None while it does not."""
         self.episodes = 0
-        self._recent: deque[tuple[float, float]] = deque()
+        self._recent: list[float] = []
+        """Until when each recent deletion counts; a heap."""
 
     @property
     def active(self) -> bool:
@@ -67,8 +68,10 @@ class Protection:
 
     def deleted(self, lease_s: float, now: float) -> None:
         """Count a deletion by expiry; it is remembered for one length of its lease."""
-        self._recent.append((now + lease_s, now))
+        if self.terms.enabled:
+            self._forget(now)
+            heappush(self._recent, now + lease_s)
 
     def _forget(self, now: float) -> None:
-        while self._recent and self._recent[0][0] <= now:
-            self._recent.popleft()
+        while self._recent and self._recent[0] <= now:
+            heappop(self._recent)

@@ -6,9 +6,10 @@ tells when it is durable and visible. Nothing here waits. Queries return snapsho
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct, field, structs
 
@@ -17,7 +18,6 @@ from .events import InstanceEvent, OperationRecord, Published, instance_events
 from .leases import Held, LeaseTime, Wheel
 from .ledger import SETTLED, BatchTerms, Commit, Ledger
 from .model import (
-    CRITICAL,
     SYSTEM,
     Address,
     AddressKey,
@@ -38,6 +38,9 @@ from .ports import Clock, Scheduler, Store
 from .protection import Protection, ProtectionTerms
 from .snapshot import ServiceSnapshot, absent
 from .watching import Scope, Watches
+
+log = logging.getLogger("naming")
+T = TypeVar("T")
 
 LEASES_PER_STEP: Final = 2000
 """Leases looked at before other work gets its turn: a few milliseconds."""
@@ -99,6 +102,7 @@ class Registry:
         self._open_sessions: set[str] = set()
         self._lost_sessions: dict[str, float] = {}
         self._emptied: dict[tuple[ServiceKey, AddressKey], float] = {}
+        self._failing: dict[RegistrationKey, float] = {}
         self._folded: dict[tuple[str, str], dict[ServiceKey, None]] = {}
         self._stepping = False
         self.ledger.observers.append(self._published)
@@ -128,11 +132,10 @@ class Registry:
                     place = AddressKey(value.host, value.port, value.vpc)
                     service = ServiceKey(value.namespace, value.service)
                     switches.setdefault(service, {}).setdefault(place, []).append(value.switch)
-        now = self._time.now(self.clock.monotonic())
+        ledger.start(loaded.reserved)
+        now = self._now()
         for key in dict.fromkeys((*records, *addresses, *switches)):
             self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}), now)
-        ledger.start(loaded.reserved)
-        ledger.revision = max((s.revision for s in ledger.services.values()), default=0)
 
     def _load_service(
         self,
@@ -143,19 +146,16 @@ class Registry:
         now: float,
     ) -> None:
         found = {}
-        revision = record.revision if record else 0
         for place in dict.fromkeys((*registrations, *switches)):
             here = sorted(registrations.get(place, ()), key=lambda r: r.created_ms)
             off = tuple(switches.get(place, ()))
             found[place] = Address(*place, tuple(here), off)
-            revision = max(revision, *(r.revision for r in here), *(s.revision for s in off))
             if not here:
-                self._emptied[(key, place)] = self.clock.monotonic() + self.terms.linger_s
+                self._emptied[(key, place)] = now + self.terms.linger_s
             for r in here:
                 self._load_liveness(r, now)
-        self.ledger.services[key] = ServiceSnapshot(key, record, found, revision)
-        revisions = self.ledger.namespace_revisions
-        revisions[key.namespace] = max(revision, revisions.get(key.namespace, 0))
+        self.ledger.services[key] = ServiceSnapshot(key, record, found, self.ledger.floor)
+        self.ledger.namespace_revisions[key.namespace] = self.ledger.floor
         self._fold(key)
 
     def _load_liveness(self, r: Registration, now: float) -> None:
@@ -163,7 +163,9 @@ class Registry:
             self._start_lease(r, r.liveness, now, lost=not r.live)
         elif isinstance(r.liveness, Session):
             self._sessions.setdefault(r.liveness.id, {})[r.id] = None
-            self._lost_sessions[r.liveness.id] = self.clock.monotonic() + self.terms.session_grace_s
+            self._lost_sessions[r.liveness.id] = now + self.terms.session_grace_s
+        elif isinstance(r.liveness, Checks):
+            self._watch_checks(r, r.liveness, now)
 
     # ------------------------------------------------------------------ queries
 
@@ -178,12 +180,12 @@ class Registry:
             return self.ledger.revision
         if isinstance(scope, ServiceKey):
             snapshot = self.ledger.services.get(scope)
-            return snapshot.revision if snapshot is not None else 0
-        return self.ledger.namespace_revisions.get(scope, 0)
+            return snapshot.revision if snapshot is not None else self.ledger.floor
+        return self.ledger.namespace_revisions.get(scope, self.ledger.floor)
 
     def snapshot(self, key: ServiceKey) -> ServiceSnapshot:
         """A service as readers see it now; an empty snapshot when there is none."""
-        return self.ledger.services.get(key) or absent(key)
+        return self.ledger.services.get(key) or absent(key, self.ledger.floor)
 
     def services(self, namespace: str | None = None) -> list[ServiceSnapshot]:
         """Every existing service of a namespace, or of all."""
@@ -214,7 +216,7 @@ class Registry:
         lease = self._leases.get((r.source, r.namespace), {}).get(r.key)
         if lease is None:
             return r.updated_ms
-        age = self._time.now(self.clock.monotonic()) - lease.renewed
+        age = self._now() - lease.renewed
         return self.clock.wall_ms() - int(age * 1000)
 
     def protections(self) -> dict[str, Protection]:
@@ -273,12 +275,10 @@ class Registry:
                 seq=revision if before is None or changed else before.seq,
                 revision=revision,
             )
+            if isinstance(now.liveness, Checks):
+                now = structs.replace(now, liveness=_checked(now.liveness, before, now_ms))
             ledger.put_registration(now)
-        if isinstance(now.liveness, Lease):
-            self._start_lease(now, now.liveness, self._time.now(self.clock.monotonic()))
-        elif isinstance(now.liveness, Session):
-            self._sessions.setdefault(now.liveness.id, {})[now.id] = None
-        if self.operations:
+            self._heard(now.id)
             self._record("instance", now, "register", caller, commit)
         return Registered(now, before, commit)
 
@@ -289,7 +289,7 @@ class Registry:
         r = self.ledger.registration(key)
         if lease is None or r is None:
             return r
-        now = self._time.now(self.clock.monotonic())
+        now = self._now()
         if lease.lost and r is self.ledger.published(key):
             return self._revive(r, now)
         lease.renewed = now
@@ -309,40 +309,39 @@ class Registry:
         A document that differs afterwards counts as changed by its protocol. ``renews`` also starts its lease anew.
         """
         ledger = self.ledger
+        before = ledger.registration(key)
+        if before is None:
+            return None
         with ledger.command() as commit:
-            before = ledger.registration(key)
-            if before is None:
-                return None
             revision = ledger.next_revision()
             after = change(before)
             seq = before.seq if same_document(before, after) else revision
             after = structs.replace(after, updated_ms=self.clock.wall_ms(), seq=seq, revision=revision)
             if renews:
                 after = structs.replace(after, lost_ms=0, held=False)
+                self._heard(key)
             ledger.put_registration(after)
-        if renews and isinstance(after.liveness, Lease):
-            self._start_lease(after, after.liveness, self._time.now(self.clock.monotonic()))
-        self._record("instance", after, operation, caller, commit)
+            self._record("instance", after, operation, caller, commit)
         return Registered(after, before, commit)
 
     def deregister(self, key: RegistrationKey, caller: Caller) -> Registered | None:
         """End the registration under a key. None when there is none."""
         ledger = self.ledger
+        before = ledger.registration(key)
+        if before is None:
+            return None
         with ledger.command() as commit:
-            before = ledger.registration(key)
-            if before is None:
-                return None
             ledger.remove_registration(before, ledger.next_revision(), self.clock.wall_ms())
-        self._record("instance", before, "deregister", caller, commit)
+            self._record("instance", before, "deregister", caller, commit)
         return Registered(before, before, commit)
 
     def delete_address(self, service: ServiceKey, place: AddressKey, caller: Caller) -> Commit | None:
         """An operator's delete: every registration at the address ends. None when nothing stands there."""
         ledger = self.ledger
+        address = ledger.service(service).addresses.get(place)
+        if address is None:
+            return None
         with ledger.command() as commit:
-            address = ledger.service(service).addresses.get(place)
-            if address is None:
-                return None
             for r in address.registrations:
                 ledger.remove_registration(r, ledger.next_revision(), self.clock.wall_ms())
                 self._record("instance", r, "delete", caller, commit)
@@ -356,26 +355,20 @@ class Registry:
         Releasing a switch that this protocol did not set is accepted, changes nothing and is counted.
         """
         ledger = self.ledger
+        address = ledger.service(service).addresses.get(place)
+        if address is None:
+            return None
+        known = [s for s in address.switches if (s.source, s.key) == (switch.source, switch.key)]
+        if not on and not known:
+            self.counters.ignored_releases += bool(address.switches)
+            return SETTLED
         with ledger.command() as commit:
-            address = ledger.service(service).addresses.get(place)
-            if address is None:
-                return None
-            known = [s for s in address.switches if (s.source, s.key) == (switch.source, switch.key)]
-            if not on and not known:
-                self.counters.ignored_releases += bool(address.switches)
-                return SETTLED
             revision = ledger.next_revision()
             switch = structs.replace(switch, revision=revision)
             ledger.put_switch(service, place, switch, revision, self.clock.wall_ms(), on=on)
-        self._note(
-            "switch",
-            f"{place.host}:{place.port}",
-            service,
-            "isolate" if on and switch.on else "restore",
-            caller,
-            commit,
-            f"{switch.source}/{switch.key} {switch.word}",
-        )
+            operation = "isolate" if on and switch.on else "restore"
+            detail = f"{switch.source}/{switch.key} {switch.word}"
+            self._note("switch", f"{place.host}:{place.port}", service, operation, caller, commit, detail)
         return commit
 
     def transaction(self) -> AbstractContextManager[Commit]:
@@ -390,21 +383,20 @@ class Registry:
         with ledger.command() as commit:
             before = ledger.namespace(record.name)
             self._write_namespace(record, before, now_ms)
-        self._note(
-            "namespace", record.name, ServiceKey(record.name, ""), "update" if before else "create", caller, commit
-        )
+            operation = "update" if before else "create"
+            self._note("namespace", record.name, ServiceKey(record.name, ""), operation, caller, commit)
         return commit
 
     def delete_namespace(self, name: str, caller: Caller) -> Commit | None:
         """Delete a namespace without services. None when there is none; raises ``Conflict`` when it has services."""
         ledger = self.ledger
+        if ledger.namespace(name) is None:
+            return None
+        if ledger.service_keys(name):
+            raise Conflict(f"namespace {name} has services")
         with ledger.command() as commit:
-            if ledger.namespace(name) is None:
-                return None
-            if ledger.service_keys(name):
-                raise Conflict(f"namespace {name} has services")
             ledger.put_namespace(name, None, ledger.next_revision(), self.clock.wall_ms())
-        self._note("namespace", name, ServiceKey(name, ""), "delete", caller, commit)
+            self._note("namespace", name, ServiceKey(name, ""), "delete", caller, commit)
         return commit
 
     def put_service(self, record: ServiceRecord, caller: Caller) -> Commit:
@@ -414,20 +406,20 @@ class Registry:
             self._ensure_namespace(record.namespace, now_ms)
             before = ledger.service(record.key).record
             self._write_service(record, before, now_ms)
-        self._note("service", record.name, record.key, "update" if before else "create", caller, commit)
+            self._note("service", record.name, record.key, "update" if before else "create", caller, commit)
         return commit
 
     def delete_service(self, key: ServiceKey, caller: Caller) -> Commit | None:
         """Delete a service without instances. None when there is none; raises ``Conflict`` when it has instances."""
         ledger = self.ledger
+        newest = ledger.service(key)
+        if newest.record is None:
+            return None
+        if any(a.registrations for a in newest.addresses.values()):
+            raise Conflict(f"service {key.name} has instances")
         with ledger.command() as commit:
-            draft = ledger.service(key)
-            if draft.record is None:
-                return None
-            if any(a.registrations for a in draft.addresses.values()):
-                raise Conflict(f"service {key.name} has instances")
             ledger.put_service(key, None, ledger.next_revision(), self.clock.wall_ms())
-        self._note("service", key.name, key, "delete", caller, commit)
+            self._note("service", key.name, key, "delete", caller, commit)
         return commit
 
     # ------------------------------------------------------------------ liveness by connection and by checks
@@ -453,37 +445,52 @@ class Registry:
             self.ledger.publish_now(list(gone), keep_switches=True)
         if waiting:  # registered while the connection broke: ask again when the store has answered
             self._sessions[id] = waiting
-            self._lost_sessions[id] = self.clock.monotonic()
+            self._lost_sessions[id] = self._now()
 
     def set_check(self, key: RegistrationKey, check: str, state: str) -> bool:
         """The result of one check of a registration (passing, warning, critical). False when there is no such thing."""
-        r = self.ledger.published(key)
-        if r is None or not isinstance(r.liveness, Checks) or self.ledger.is_pending(key):
+        r = self.ledger.registration(key)
+        if r is None or not isinstance(r.liveness, Checks):
             return False
         if r.liveness.states.get(check) == state:
             return True
-        liveness = structs.replace(r.liveness, states={**r.liveness.states, check: state})
-        critical = CRITICAL in liveness.states.values()
-        lost_ms = (r.lost_ms or self.clock.wall_ms()) if critical else 0
-        revision = self.ledger.next_revision()
-        self.ledger.publish_now([(r, structs.replace(r, liveness=liveness, lost_ms=lost_ms, revision=revision))])
+        if self.ledger.is_pending(key):
+            self.amend(key, lambda newest: self._with_check(newest, check, state), SYSTEM, "check")
+        else:
+            self.ledger.publish_now([(r, self._with_check(r, check, state))])
         return True
+
+    def _with_check(self, r: Registration, check: str, state: str) -> Registration:
+        assert isinstance(r.liveness, Checks)
+        liveness = structs.replace(r.liveness, states={**r.liveness.states, check: state})
+        liveness = _checked(liveness, r, self.clock.wall_ms())
+        return structs.replace(r, liveness=liveness, revision=self.ledger.next_revision())
+
+    def _watch_checks(self, r: Registration, checks: Checks, now: float) -> None:
+        """Note when a failing registration is to go; forget it when it does not fail."""
+        if checks.critical and checks.deregister_ms:
+            self._failing.setdefault(r.id, now + checks.deregister_ms / 1000)
+        else:
+            self._failing.pop(r.id, None)
 
     # ------------------------------------------------------------------ time
 
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
-        monotonic = self.clock.monotonic()
-        now = self._time.advance(monotonic)
+        now = self._time.advance(self.clock.monotonic())
         self.ledger.drop_expired()
+        self.ledger.retry()
         self._wheel.collect(now)
         self._step()
         self._release_held(now)
-        for id in [i for i, due in self._lost_sessions.items() if due <= monotonic]:
+        for id in [i for i, due in self._lost_sessions.items() if due <= now]:
             del self._lost_sessions[id]
             self.close_session(id)
+        failed = [self.ledger.published(key) for key, due in self._failing.items() if due <= now]
+        if failed:
+            self.ledger.publish_now([(r, None) for r in failed if r is not None])
         for (service, place), due in list(self._emptied.items()):
-            if due <= monotonic and not self.ledger.has_drafts(service):
+            if due <= now and not self.ledger.has_drafts(service):
                 del self._emptied[(service, place)]
                 address = self.snapshot(service).addresses.get(place)
                 if address is not None and not address.registrations:
@@ -491,7 +498,7 @@ class Registry:
 
     def _step(self) -> None:
         self._stepping = False
-        now = self._time.now(self.clock.monotonic())
+        now = self._now()
         self._expire(list(self._wheel.overdue(now, LEASES_PER_STEP)), now)
         if self._wheel.behind and not self._stepping:
             self._stepping = True
@@ -537,14 +544,17 @@ class Registry:
                 held[lease.id] = lease
             protection.held = len(held)
             lost_ms = self.clock.wall_ms()
-            self.ledger.publish_now(
-                [(r, self._changed(r, lost_ms=r.lost_ms or lost_ms, held=True)) for r, _ in guarded], stored=False
-            )
+            # what was unhealthy before stays so for its own protocol too; it is only not deleted
+            fresh = [(r, self._changed(r, lost_ms=lost_ms, held=True)) for r, _ in guarded if r.live]
+            self.ledger.publish_now(list(fresh), stored=False)
         self._delete(free, now)
 
     def _delete(self, these: Iterable[tuple[Registration, Held]], now: float) -> None:
         gone: list[tuple[Registration, Registration | None]] = []
         for r, lease in these:
+            if self.ledger.is_pending(r.id):  # its client is registering just now
+                self._wheel.add(lease)
+                continue
             self._protection(r.namespace).deleted(lease.delete_s, now)
             _count(self.counters.expired, r.source)
             gone.append((r, None))
@@ -554,11 +564,10 @@ class Registry:
             self.ledger.publish_now(gone)
 
     def _release_held(self, now: float) -> None:
-        for namespace, held in self._held.items():
-            protection = self._protection(namespace)
-            if not held or not protection.over(now):
+        for namespace, protection in self._protections.items():
+            if not protection.over(now):
                 continue
-            leases, self._held[namespace] = list(held.values()), {}
+            leases = list(self._held.pop(namespace, {}).values())
             protection.held = 0
             found = ((self.ledger.published(lease.id), lease) for lease in leases if self._lease(lease.id) is lease)
             self._delete(((r, lease) for r, lease in found if r is not None), now)
@@ -581,11 +590,18 @@ class Registry:
         leases = self._leases.get((id.source, id.namespace))
         return leases.get(id.key) if leases is not None else None
 
-    def _start_lease(self, r: Registration, terms: Lease, now: float, *, lost: bool = False) -> None:
-        old = self._lease(r.id)
-        if old is not None:
-            self._end_lease(r.id)
-        lease = Held(r.id, now, terms.unhealthy_ms / 1000, terms.delete_ms / 1000, terms.protectable)
+    def _now(self) -> float:
+        return self._time.now(self.clock.monotonic())
+
+    def _heard(self, key: RegistrationKey) -> None:
+        """A command is a sign of life. What else it changes of the lease counts from its publication on."""
+        lease = self._lease(key)
+        if lease is not None:
+            lease.renewed = self._now()
+
+    def _start_lease(self, r: Registration, terms: Lease, renewed: float, *, lost: bool = False) -> None:
+        self._end_lease(r.id)
+        lease = Held(r.id, renewed, terms.unhealthy_ms / 1000, terms.delete_ms / 1000, terms.protectable)
         lease.lost = lost
         self._leases.setdefault((r.source, r.namespace), {})[r.key] = lease
         if terms.delete_ms:
@@ -613,39 +629,70 @@ class Registry:
     # ------------------------------------------------------------------ after a publication
 
     def _published(self, published: Published) -> None:
-        """Keep leases, sessions and emptied addresses in step with what is published."""
+        """Keep leases, sessions, checks and emptied addresses in step with what is published."""
         for change in published.changes:
-            after = change.after
-            left = {r.id for r in after.registrations} if after else set()
-            for r in change.before.registrations if change.before else ():
-                if r.id not in left and self.ledger.published(r.id) is None and not self._coming(r.id):
+            before = {r.id: r for r in change.before.registrations} if change.before is not None else {}
+            after = change.after.registrations if change.after is not None else ()
+            for r in after:
+                was = before.pop(r.id, None)
+                if r is not was:
+                    self._follow(r, was)
+            for r in before.values():
+                if self.ledger.published(r.id) is None:
                     self._end(r)
-            if after is not None and not after.registrations:
-                self._emptied[(change.service, change.address)] = self.clock.monotonic() + self.terms.linger_s
+            if after:
+                self._emptied.pop((change.service, change.address), None)
+            elif change.after is not None:
+                self._emptied[(change.service, change.address)] = self._now() + self.terms.linger_s
+
+    def _follow(self, r: Registration, was: Registration | None) -> None:
+        """A registration is new or another one: its liveness is now what it says."""
+        liveness = r.liveness
+        if was is not None and isinstance(was.liveness, Session) and was.liveness != liveness:
+            self._leave_session(was.liveness.id, r.id)
+        if not isinstance(liveness, Checks):
+            self._failing.pop(r.id, None)
+        if isinstance(liveness, Lease):
+            lease = self._lease(r.id)
+            unhealthy_s, delete_s = liveness.unhealthy_ms / 1000, liveness.delete_ms / 1000
+            if (
+                lease is None
+                or (lease.unhealthy_s, lease.delete_s, lease.protectable)
+                != (unhealthy_s, delete_s, liveness.protectable)
+                or lease.lost is r.live
+            ):
+                self._start_lease(r, liveness, self._now() if lease is None else lease.renewed, lost=not r.live)
+            return
+        self._end_lease(r.id)
+        if isinstance(liveness, Session):
+            self._sessions.setdefault(liveness.id, {})[r.id] = None
+            if liveness.id not in self._open_sessions:  # its connection broke while the store was writing
+                self._lost_sessions.setdefault(liveness.id, self._now())
+        elif isinstance(liveness, Checks):
+            self._watch_checks(r, liveness, self._now())
+
+    def _end(self, r: Registration) -> None:
+        self._failing.pop(r.id, None)
+        self._end_lease(r.id)
+        if isinstance(r.liveness, Session):
+            self._leave_session(r.liveness.id, r.id)
+
+    def _leave_session(self, session: str, id: RegistrationKey) -> None:
+        keys = self._sessions.get(session)
+        if keys is not None:
+            keys.pop(id, None)
+            if not keys:
+                del self._sessions[session]
 
     def _wake(self, published: Published) -> None:
         if self.events:
             for event in instance_events(published):
-                for sink in self.events:
-                    sink(event)
+                _tell(self.events, event)
         self.watches.changed(published.services)
 
     def observe(self, observer: Callable[[Published], None]) -> None:
         """Be told of every publication, synchronously, before any watcher wakes. Must be quick and not raise."""
         self.ledger.observers.append(observer)
-
-    def _coming(self, id: RegistrationKey) -> bool:
-        return self.ledger.is_pending(id) and self.ledger.registration(id) is not None
-
-    def _end(self, r: Registration) -> None:
-        if isinstance(r.liveness, Lease):
-            self._end_lease(r.id)
-        elif isinstance(r.liveness, Session):
-            keys = self._sessions.get(r.liveness.id)
-            if keys is not None:
-                keys.pop(r.id, None)
-                if not keys:
-                    del self._sessions[r.liveness.id]
 
     # ------------------------------------------------------------------ pieces
 
@@ -687,6 +734,10 @@ class Registry:
                 for switch in address.switches if address.registrations else ():
                     revision = self.ledger.next_revision()
                     self.ledger.put_switch(key, address.key, switch, revision, now_ms, on=True)
+            for address in list(self.ledger.service(other).addresses.values()):
+                for switch in address.switches:
+                    revision = self.ledger.next_revision()
+                    self.ledger.put_switch(other, address.key, switch, revision, now_ms, on=False)
             self.ledger.put_service(other, None, self.ledger.next_revision(), now_ms)
 
     def _write_namespace(self, record: NamespaceRecord, before: NamespaceRecord | None, now_ms: int) -> None:
@@ -732,10 +783,9 @@ class Registry:
         def tell(error: Exception | None) -> None:
             result = "ok" if error is None else type(error).__name__
             record = OperationRecord(wall_ms, resource, name, service.namespace, operation, caller, detail, result)
-            for sink in self.operations:
-                sink(record)
+            _tell(self.operations, record)
 
-        commit.then(tell)
+        self.ledger.afterwards(lambda: commit.then(tell))
 
     def purge(self, before_ms: int) -> None:
         """Let the store forget tombstones older than a time."""
@@ -749,6 +799,7 @@ class Registry:
             for key, s in ledger.services.items()
             if s.record is None and not s.addresses and not ledger.has_drafts(key) and not self.watches.watched(key)
         ]
+        ledger.floor = ledger.revision
         for key in gone:
             del ledger.services[key]
             folded = self._folded.get((key.namespace, key.name.lower()))
@@ -758,11 +809,14 @@ class Registry:
                     del self._folded[(key.namespace, key.name.lower())]
         return len(gone)
 
-    def close(self) -> None:
-        """Wake every watcher and let the store finish."""
+    def release_watchers(self) -> None:
+        """Shutdown: every watcher answers its client now."""
         self.watches.wake_all()
-        self.ledger.flush()
-        self._store.flush()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that happened is in the store."""
+        return self.ledger.idle
 
     def __iter__(self) -> Iterator[ServiceSnapshot]:
         return iter(self.ledger.services.values())
@@ -770,3 +824,19 @@ class Registry:
 
 def _count(counts: dict[str, int], key: str) -> None:
     counts[key] = counts.get(key, 0) + 1
+
+
+def _tell(sinks: list[Callable[[T], None]], what: T) -> None:
+    for sink in sinks:
+        try:
+            sink(what)
+        except Exception:  # one sink's fault must not keep the others, or the watchers, from being told
+            log.exception("a sink of events failed")
+
+
+def _checked(checks: Checks, before: Registration | None, now_ms: int) -> Checks:
+    """Checks that know since when one of them fails."""
+    if not checks.critical:
+        return structs.replace(checks, critical_ms=0)
+    known = before.liveness.critical_ms if before is not None and isinstance(before.liveness, Checks) else 0
+    return structs.replace(checks, critical_ms=known or now_ms)

@@ -26,7 +26,7 @@ class ServiceSnapshot:
         self.addresses = addresses
         """Not to be changed by anybody."""
         self.revision = revision
-        """Of its last change; 0 when there never was one in this process."""
+        """Of the publication that last changed it."""
         self._content_hash: str | None = None
 
     @property
@@ -40,9 +40,10 @@ class ServiceSnapshot:
                 )
             for key in sorted(self.addresses):
                 address = self.addresses[key]
-                for r in sorted(address.registrations, key=lambda r: (r.source, r.key)):
+                # which document changed last decides what other protocols see: the order is content, the numbers are not
+                for r in sorted(address.registrations, key=lambda r: r.seq):
                     digest.update(_encoder.encode((r.live, msgspec.structs.replace(r, **_TIMES))))
-                digest.update(_encoder.encode([(s.source, s.key, s.word) for s in address.switches]))
+                digest.update(_encoder.encode(sorted((s.source, s.key, s.word) for s in address.switches)))
             self._content_hash = digest.hexdigest()
         return self._content_hash
 
@@ -50,6 +51,6 @@ class ServiceSnapshot:
         return f"<{self.key.namespace}/{self.key.name} at {self.revision}, {len(self.addresses)} addresses>"
 
 
-def absent(key: ServiceKey) -> ServiceSnapshot:
-    """The snapshot of a service that never was."""
-    return ServiceSnapshot(key, None, {}, 0)
+def absent(key: ServiceKey, revision: int) -> ServiceSnapshot:
+    """The snapshot of a service that is not there; ``revision``: since when at the latest."""
+    return ServiceSnapshot(key, None, {}, revision)

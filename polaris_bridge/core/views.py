@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from .model import CRITICAL, DOWN, OUT_OF_SERVICE, SEVERITY, UP, Address, Checks, Registration, Switch
+from .model import DOWN, OUT_OF_SERVICE, SEVERITY, UP, Address, Checks, Registration, Switch
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -45,7 +45,7 @@ def shown(address: Address, reader: str) -> tuple[Shown, ...]:
         return tuple(Shown(r, _own_word(address, r), live, True) for r in own)
     newest = max(candidates, key=lambda r: r.seq).source
     word = max((word_of(r) for r in candidates), key=SEVERITY.__getitem__)
-    if withdrawn(address.switches, candidates):
+    if withdrawn(address.switches, registrations):
         word = OUT_OF_SERVICE
     return tuple(Shown(r, word, live, False) for r in candidates if r.source == newest)
 
@@ -53,7 +53,7 @@ def shown(address: Address, reader: str) -> tuple[Shown, ...]:
 def word_of(registration: Registration) -> str:
     """What a registration says of itself: its own word, or down when one of its checks is critical."""
     liveness = registration.liveness
-    if isinstance(liveness, Checks) and CRITICAL in liveness.states.values():
+    if isinstance(liveness, Checks) and liveness.critical:
         return max(registration.reported, DOWN, key=SEVERITY.__getitem__)
     return registration.reported
 

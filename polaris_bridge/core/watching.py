@@ -21,7 +21,7 @@ MIN_INTERVAL_S = 0.05
 class Watcher:
     """One party that wants to know of changes in its scopes. ``arm`` sets it, ``cancel`` ends it for good."""
 
-    __slots__ = ("_armed", "_fire", "_hub", "_last", "_min_interval_s", "_timer", "scopes")
+    __slots__ = ("_armed", "_fire", "_hub", "_last", "_min_interval_s", "_since", "_timer", "scopes")
 
     def __init__(
         self, hub: Watches, scopes: tuple[Scope, ...], fire: Callable[[], None], min_interval_s: float
@@ -32,6 +32,7 @@ class Watcher:
         self._min_interval_s = min_interval_s
         self._last = float("-inf")
         self._armed = False
+        self._since = 0
         self._timer = False
 
     def arm(self, since: int) -> None:
@@ -39,7 +40,20 @@ class Watcher:
         if self._armed:
             return
         self._armed = True
-        self._hub.enlist(self, since)
+        self._since = since
+        self._hub.enlist(self)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something newer than what it was armed with."""
+        return self._hub.newer(self.scopes, self._since)
+
+    def release(self) -> None:
+        """Shutdown: fire whether there is something newer or not, so that the party answers its client."""
+        if self._armed:
+            self._armed = False
+            self._hub.dismiss(self)
+            self._fire()
 
     def cancel(self) -> None:
         """Never fire again, a firing already under way included."""
@@ -48,8 +62,8 @@ class Watcher:
         self._hub.dismiss(self)
 
     def wake(self, now: float) -> None:
-        """Called by the hub when a scope changed: fire now, or when the interval since the last firing is over."""
-        if not self._armed or self._timer:
+        """Called by the hub when a scope may have changed: fire now, or when the interval since the last firing is over."""
+        if not self._armed or self._timer or not self.due:
             return
         wait = self._last + self._min_interval_s - now
         if wait > 0:
@@ -94,11 +108,15 @@ class Watches:
         """A new watcher, not armed yet. ``fire`` must not raise and not block."""
         return Watcher(self, tuple(scopes), fire, min_interval_s)
 
-    def enlist(self, watcher: Watcher, since: int) -> None:
+    def newer(self, scopes: Iterable[Scope], since: int) -> bool:
+        """Whether one of the scopes changed after a revision."""
+        return any(self._revision_of(scope) > since for scope in scopes)
+
+    def enlist(self, watcher: Watcher) -> None:
         """Put an armed watcher on the lists; wake it soon when something newer is there already."""
         for scope in watcher.scopes:
             self._waiting.setdefault(scope, {})[watcher] = None
-        if any(self._revision_of(scope) > since for scope in watcher.scopes):
+        if watcher.due:
             self.scheduler.soon(lambda: watcher.wake(self.clock.monotonic()))
 
     def dismiss(self, watcher: Watcher) -> None:
@@ -126,7 +144,6 @@ class Watches:
 
     def wake_all(self) -> None:
         """Shutdown: everybody answers its client now."""
-        now = self.clock.monotonic()
         for waiting in list(self._waiting.values()):
             for watcher in list(waiting):
-                watcher.wake(now)
+                watcher.release()

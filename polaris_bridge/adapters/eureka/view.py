@@ -109,7 +109,7 @@ class NamespaceView:
         self.applications: dict[str, Application] = {}
         self.counts: dict[str, int] = {}
         """Instances per status, for the hash code."""
-        self.version = max(1, registry.revision_of(namespace))
+        self.version = max(1, registry.revision)
         """``versions__delta``: grows with every visible change, across restarts too."""
         self._keep_s = max(DELTA_RETENTION_S, settings.delta_expire_s)
         self._deltas: dict[tuple[str, str], Delta] = {}
@@ -360,7 +360,7 @@ class Views:
         view = self._views.get(namespace)
         if view is None:
             view = NamespaceView(self._registry, namespace, self._settings)
-            if namespace == self._settings.namespace or self._registry.revision_of(namespace):
+            if namespace == self._settings.namespace or self._registry.services(namespace):
                 self._views[namespace] = view
         return view
 
