@@ -251,6 +251,9 @@ class HttpListener:
         self._sockets = []
         await asyncio.sleep(0)  # requests that have arrived already count as in flight
         self._state.draining = True
+        if self._certificates is not None:
+            for handshake in self._handshakes:
+                handshake.cancel()
         for connection in list(self._state.connections):
             connection.shutdown()
         while self._state.admission.open:
@@ -265,7 +268,8 @@ class HttpListener:
             async with asyncio.timeout(grace):
                 await self.drain()
         except TimeoutError:
-            log.warning("%s: %d connections cut after %g s", self.settings.name, self._state.admission.open, grace)
+            if self._state.admission.open:
+                log.warning("%s: %d connections cut after %g s", self.settings.name, self._state.admission.open, grace)
         for task in (*self._handshakes, *self._state.tasks):
             task.cancel()
         for connection in list(self._state.connections):

@@ -35,6 +35,8 @@ def overdue(connection: HttpProtocol) -> Literal["", "abort", "close", "timeout"
     waited = state.now - connection.begun
     if connection.lingering:
         return "abort" if waited > _LINGER_S else ""
+    if connection.half_closed:
+        return "close" if waited > _LINGER_S else ""
     if connection.phase == FRESH:
         return "close" if waited > settings.header_timeout_s else ""
     if connection.flow.read_paused and connection.phase in (HEAD, BODY):  # our doing, not the client's

@@ -32,6 +32,7 @@ _CONNECTION = 1
 _EXPECTS_CONTINUE = 2
 _OVERSIZE = 4
 
+_MAX_TURNS = 1000
 _LINGER_BYTES = 16 * 1024 * 1024
 _NO_REQUEST = Request("", "", "", (), b"", "")
 
@@ -50,6 +51,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes of the current body."""
         self.lingering = False
         """The last answer was written while the client is still sending: what comes is read and dropped."""
+        self.half_closed = False
+        """The client has ended its side while an answer was pending."""
         self.unsent = 0
         self.stalled_since = state.now
         self.access_log = False
@@ -90,11 +93,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._turns.clear()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """The client sends no more but may still read: what is in flight is answered first."""
+        """The client sends no more. It may still read, or be gone: what is in flight gets a few seconds to be answered."""
         if not (self._busy or self._turns) or self.scheme == "https" or self.phase == HEAD or self.phase == BODY:
             return None
         self._leave()
         self.phase = DEAF
+        self.half_closed = True
+        self.begun = self.state.now
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -126,7 +131,10 @@ class HttpProtocol(HttpToolsProtocol):
                 rest = memoryview(rest)[paused.args[0] :]
                 self.phase = BETWEEN
                 version = self.parser.get_http_version().encode()
-                self.parser.feed_data(without_upgrade(self.parser.get_method(), self.url, version, self.headers))
+                head = without_upgrade(self._method.encode(), self.url, version, self.headers)
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
 
     def _bound_unproductive(self, size: int) -> None:
         """Unfinished heads, endless trailers and chunk extensions give neither head nor body: only so much of it."""
@@ -179,6 +187,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         parser, state, notes = self.parser, self.state, self._notes
         method = parser.get_method()
+        self._method = method.decode()
         if parser.should_upgrade():
             if method == b"CONNECT":
                 self._refuse(405)
@@ -195,6 +204,9 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.headers) > 20 and self._head_too_large():
             self._refuse(431)
             return
+        if len(self._turns) >= _MAX_TURNS:
+            self._refuse(503)
+            return
         if self._trusted:
             self._find_caller()
         if self._forbidden:
@@ -205,10 +217,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         handler = state.hot(method, self.url)
         if handler is None:
-            self._begin_cold(method.decode())
+            self._begin_cold()
             return
         self._handler = handler
-        self._method = method.decode()
         self._body = b""
         if notes & _EXPECTS_CONTINUE:
             self._owes_continue = True
@@ -311,7 +322,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Cold requests
 
-    def _begin_cold(self, method: str) -> None:
+    def _begin_cold(self) -> None:
         url, headers = self.url, self.headers
         path, query = split_target(url)
         super().on_message_begin()
@@ -320,7 +331,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.expect_100_continue = bool(self._notes & _EXPECTS_CONTINUE)
         self.scope["client"] = (self._caller, self.client[1] if self.client else 0)
         self.scope["scheme"] = self._caller_scheme
-        self.logger = FrameworkLog(self.state, method, url.decode("latin-1"))  # type: ignore[assignment]
+        self.logger = FrameworkLog(self.state, self._method, url.decode("latin-1"))  # type: ignore[assignment]
         self.cycle = None  # type: ignore[assignment]  # order is kept by the turns, not by uvicorn's pipeline
         super().on_headers_complete()
         self.url = url

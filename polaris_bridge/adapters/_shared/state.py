@@ -62,7 +62,7 @@ class ListenerState(ServerState):
         self.errors = 0
         """Requests that ended in an unexpected exception."""
         self.refusals: Counter[int] = Counter()
-        """Requests the listener itself answered, by status: 400, 403, 405, 408, 413, 431."""
+        """Requests the listener itself answered, by status: 400, 403, 405, 408, 413, 431, 500, 503."""
         self.now = 0.0
         """Monotonic seconds of the last ``tick``: exact enough for timeouts, and free to read."""
         self.tick()
