@@ -26,6 +26,7 @@ from .messages import (
     DEFAULT_PORT,
     DEFAULT_RENEWAL_S,
     DEFAULT_SECURE_PORT,
+    MAX_MEMBERS,
     MY_OWN,
     OWN_DATA_CENTER_CLASS,
     STATUS_WORDS,
@@ -238,7 +239,10 @@ def _flag(raw: Raw, where: str) -> _Flag:
 def _strings(raw: Raw, where: str) -> dict[str, str] | None:
     if is_null(raw):
         return None
-    texts = {key: text(value, where) for key, value in parsed(_MEMBERS, raw, where).items()}
+    pairs = parsed(_MEMBERS, raw, where)
+    if len(pairs) > MAX_MEMBERS:
+        raise Malformed(where, "too many pairs")
+    texts = {key: text(value, where) for key, value in pairs.items()}
     return {key: "null" if value is None else value for key, value in texts.items()}
 
 
@@ -383,6 +387,8 @@ def _lift_center(center: _DataCenter, strict: bool) -> DataCenterInfo:
 
 
 def _lift_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    if len(metadata) > MAX_MEMBERS:
+        raise Malformed("metadata", "too many pairs")
     lifted = {intern(key): value for key, value in metadata.items()}
     lifted.pop(CLASS_KEY, None)
     return lifted

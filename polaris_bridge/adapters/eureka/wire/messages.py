@@ -36,6 +36,10 @@ DEFAULT_SECURE_PORT: Final = 7002
 DEFAULT_RENEWAL_S: Final = 30
 DEFAULT_DURATION_S: Final = 90
 
+MAX_MEMBERS: Final = 10_000
+"""Metadata pairs in one JSON instance, elements in one XML instance. Servers have no such limit and clients come nowhere near it;
+without one a single body could hold the event loop for seconds."""
+
 
 class Malformed(Exception):
     """The bytes are not the document that was asked for. The only exception that decoding raises.

@@ -50,19 +50,28 @@ class Variant(Struct, frozen=True, gc=False):
 
     def application(self, name: str, fragments: Iterable[bytes]) -> bytes:
         """One application's part of a list."""
-        return b"".join((self.application_open(name), self.separator.join(fragments), self.application_close))
+        return _framed(self.application_open(name), self.separator, fragments, self.application_close)
 
     def application_document(self, name: str, fragments: Iterable[bytes]) -> bytes:
         """The answer of ``GET apps/{app}``."""
-        head = self.application_open(name).removeprefix(b"\n" + self.indent)
-        parts = (self.single_open, head, self.separator.join(fragments), self.application_close, self.single_close)
-        document = b"".join(parts)
+        head = self.single_open + self.application_open(name).removeprefix(b"\n" + self.indent)
+        document = _framed(head, self.separator, fragments, self.application_close + self.single_close)
         return document.replace(b"\n" + self.indent, b"\n") if self.indent else document
 
     def applications_document(self, applications: Iterable[bytes], version: int, hash_code: str) -> bytes:
         """The answer of ``GET apps`` and its like, from the applications' parts."""
-        body = self.application_separator.join(applications)
-        return b"".join((self.applications_open(version, hash_code), body, self.applications_close(version, hash_code)))
+        head, tail = self.applications_open(version, hash_code), self.applications_close(version, hash_code)
+        return _framed(head, self.application_separator, applications, tail)
+
+
+def _framed(head: bytes, separator: bytes, parts: Iterable[bytes], tail: bytes) -> bytes:
+    """Parts joined between head and tail in one go: a second allocation of that size costs more than the copying."""
+    members = list(parts)
+    if not members:
+        return head + tail
+    chunks = [separator] * (2 * len(members) + 1)
+    chunks[0], chunks[1::2], chunks[-1] = head, members, tail
+    return b"".join(chunks)
 
 
 def _json_versions(version: int, hash_code: str) -> bytes:

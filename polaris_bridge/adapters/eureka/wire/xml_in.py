@@ -27,6 +27,7 @@ from .messages import (
     DEFAULT_PORT,
     DEFAULT_RENEWAL_S,
     DEFAULT_SECURE_PORT,
+    MAX_MEMBERS,
     MY_OWN,
     OWN_DATA_CENTER_CLASS,
     STATUS_WORDS,
@@ -41,9 +42,8 @@ from .scalars import INT_MAX, LONG_MAX
 from .xml_text import key_of_element
 
 MAX_DEPTH: Final = 16
-MAX_ELEMENTS: Final = 10_000
-"""Elements within one instance, or outside all instances of one document."""
-MAX_APPLICATIONS_ELEMENTS: Final = 1_000_000
+MAX_LIST_ELEMENTS: Final = 1_000_000
+"""Elements of a server's list outside its instances: three for each application and what is unknown."""
 MAX_ATTRIBUTES: Final = 16
 CHUNK: Final = 65_536
 """Bytes given to expat at once. A chunk without any event lies within one tag or comment, which is refused before it grows."""
@@ -100,7 +100,7 @@ class _Builder:
             self.inside += 1
         else:
             self.outside += 1
-        if self.inside > MAX_ELEMENTS or self.outside > self.max_elements:
+        if self.inside > MAX_MEMBERS or self.outside > self.max_elements:
             raise Malformed("document", "too many elements")
 
     def end(self, _name: str) -> None:
@@ -131,7 +131,7 @@ class _Builder:
 
 
 def _parse(
-    body: bytes, on_instance: Callable[[Element, list[Element]], None], max_elements: int = MAX_ELEMENTS
+    body: bytes, on_instance: Callable[[Element, list[Element]], None], max_elements: int = MAX_MEMBERS
 ) -> Element:
     """Parse a document and return its root. Raises Malformed."""
     builder = _Builder(on_instance, max_elements)
@@ -179,7 +179,7 @@ def decode_applications_xml(body: bytes) -> Applications:
         name = parents[-1].child("name") if parents else None
         found.append(_instance(element, strict=False, app=None if name is None else name.text))
 
-    root = _parse(body, member, MAX_APPLICATIONS_ELEMENTS)
+    root = _parse(body, member, MAX_LIST_ELEMENTS)
     if root.name not in ("applications", "application", "instance"):
         raise Malformed("document", "expected applications, application or instance")
     version, code = root.child("versions_delta"), root.child("apps_hashcode")

@@ -162,6 +162,8 @@ def test_numbers_become_text_as_they_are_spelt() -> None:
         {"metadata": "x"},
         {"metadata": []},
         {"metadata": {"a": {"b": 1}}},
+        {"metadata": {str(n): "" for n in range(10_001)}},
+        {"metadata": {str(n): n for n in range(10_001)}},
         {"metadata": {"a": ["b"]}},
         {"dataCenterInfo": {"name": "MyOwn"}},
         {"dataCenterInfo": {"@class": "x.Y", "name": "MyOwn"}},
