@@ -32,6 +32,8 @@ _FIELDS: Final[dict[type[Struct], tuple[str, ...]]] = {
 }  # fmt: skip
 """What stands in a document, in order. Append only; a field appended needs a default in its value."""
 
+_KEY_COLUMNS: Final = {NAMESPACE: 1, SERVICE: 2, REGISTRATION: 3, SWITCH: 7}
+
 _SHARED: Final = 1 << 16
 """How many different values are remembered while loading, to keep repeated ones once."""
 
@@ -146,8 +148,7 @@ class Reader:
             try:
                 value = lift(row)
             except (msgspec.MsgspecError, TypeError, ValueError) as error:
-                key = row[: next(i for i, column in enumerate(row) if isinstance(column, bytes | None))]
-                raise Unreadable(f"row {key[:-1]} of table {table}: {error}") from error
+                raise Unreadable(f"row {row[: _KEY_COLUMNS[table]]} of table {table}: {error}") from error
             yield value
 
     def _share(self, value: Any) -> Any:

@@ -179,6 +179,13 @@ def spoil_a_document(path: Path) -> None:
     connection.close()
 
 
+def store_text_for_a_document(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE registration SET document = 'text', ext = 5, marks = 6 WHERE key = '17'")
+    connection.commit()
+    connection.close()
+
+
 def lose_a_document(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("UPDATE registration SET document = NULL WHERE key = '17'")
@@ -202,7 +209,16 @@ def lose_the_version(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [truncate, scribble, lose_a_column, spoil_a_document, lose_a_document, spoil_the_mark, lose_the_version],
+    [
+        truncate,
+        scribble,
+        lose_a_column,
+        spoil_a_document,
+        store_text_for_a_document,
+        lose_a_document,
+        spoil_the_mark,
+        lose_the_version,
+    ],
 )
 def test_a_damaged_store_is_refused(opened: Open, core: Core, path: Path, damage: Callable[[Path], None]) -> None:
     fill(opened(), core)
