@@ -37,7 +37,7 @@ from .snapshot import ServiceSnapshot, absent
 REVISION_BLOCK: Final = 1_000_000
 """Revisions are reserved in the store in blocks of this size, so that none is used twice across a crash."""
 
-log = logging.getLogger("cache")
+log = logging.getLogger("polaris_bridge.cache")
 
 
 class BatchTerms(Struct, frozen=True):
@@ -145,6 +145,7 @@ class Ledger:
         self._queue: deque[Batch] = deque()
         """Closed batches, the one at the writer first."""
         self._in_flight = False
+        self._sent_at = 0.0
         self._flush_asked = False
         self._waiting = 0
         self._journal: list[tuple[dict[Any, Any], Any, Any]] | None = None
@@ -156,6 +157,8 @@ class Ledger:
         """Told of every publication before anybody is woken: keepers of derived state."""
         self.wake: Callable[[Published], None] | None = None
         """Told last: when watchers run, all derived state is in step."""
+        self.committed: Callable[[float], None] | None = None
+        """Told after every transaction how long the store took, in seconds."""
         self.failures = 0
         self.last_failure: Exception | None = None
         """Why the store refused the last write; None since the last one that it took."""
@@ -408,6 +411,7 @@ class Ledger:
         if batch is not None:
             batch.sent = True
         self._in_flight = True
+        self._sent_at = self._clock.monotonic()
         self._store.append(list(rows.values()), reserve, lambda error: self._written(batch, error))
 
     def drop_expired(self) -> None:
@@ -436,6 +440,8 @@ class Ledger:
 
     def _written(self, batch: Batch | None, error: Exception | None) -> None:
         self._in_flight = False
+        if self.committed is not None:
+            self.committed(self._clock.monotonic() - self._sent_at)
         saving, self._saving = self._saving, {}
         if error is not None:
             self.failures += 1

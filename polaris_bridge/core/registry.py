@@ -39,7 +39,7 @@ from .protection import Protection, ProtectionTerms
 from .snapshot import ServiceSnapshot, absent
 from .watching import Scope, Watches
 
-log = logging.getLogger("naming")
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEASES_PER_STEP: Final = 2000
@@ -191,7 +191,7 @@ class Registry:
         """Every existing service of a namespace, or of all."""
         return [
             s
-            for k, s in self.ledger.services.items()
+            for k, s in list(self.ledger.services.items())  # may be read beside the core's thread
             if (namespace is None or k.namespace == namespace) and (s.record is not None or s.addresses)
         ]
 

@@ -98,6 +98,14 @@ class Watches:
         """How many watchers are armed (counted once per scope)."""
         return sum(map(len, self._waiting.values()))
 
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Armed watchers by ("core", kind of scope: service, namespace or all)."""
+        found: dict[tuple[str, str], int] = {}
+        for scope, waiting in list(self._waiting.items()):
+            kind = "all" if scope is None else "service" if isinstance(scope, ServiceKey) else "namespace"
+            found[("core", kind)] = found.get(("core", kind), 0) + len(waiting)
+        return found
+
     def watched(self, scope: Scope) -> bool:
         """Whether somebody waits for this very scope."""
         return scope in self._waiting

@@ -23,7 +23,7 @@ from polaris_bridge.adapters._shared.settings import HttpSettings
 from polaris_bridge.adapters._shared.state import Hot, ListenerState, empty_500, no_hot_requests
 from polaris_bridge.adapters._shared.tls import Certificates
 
-log = logging.getLogger("apiserver")
+log = logging.getLogger("polaris_bridge.apiserver")
 
 _ACCEPTS_PER_WAKEUP = 64
 _SWEEP_S = 1.0
@@ -270,10 +270,10 @@ class HttpListener:
         except TimeoutError:
             if self._state.admission.open:
                 log.warning("%s: %d connections cut after %g s", self.settings.name, self._state.admission.open, grace)
+        for connection in list(self._state.connections):
+            connection.cut()  # type: ignore[union-attr]
         for task in (*self._handshakes, *self._state.tasks):
             task.cancel()
-        for connection in list(self._state.connections):
-            connection.transport.abort()
         for timer in self._timers:
             timer.cancel()
         self._timers = []

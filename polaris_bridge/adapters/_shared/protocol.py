@@ -86,9 +86,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End of the connection, whoever ended it. Answers still to come are dropped."""
-        if self._active is not None and self._active is not self.cycle:
-            self._active.disconnected = True
-            self._active.message_event.set()
+        self._disown()
         super().connection_lost(exc)
         self._turns.clear()
 
@@ -294,7 +292,7 @@ class HttpProtocol(HttpToolsProtocol):
             reply.then(partial(self._answer_late, request, kind))
 
     def _answer_late(self, request: Request, kind: int, response: Response) -> None:
-        if self.parser is None or not self._busy:  # the client left
+        if not self._busy or self.transport.is_closing():  # the client left, or was cut
             return
         self._busy = False
         self._answer(request, response, kind)
@@ -456,12 +454,24 @@ class HttpProtocol(HttpToolsProtocol):
         if self.idle and not self.lingering:
             self.transport.close()
 
+    def cut(self) -> None:
+        """End the connection now, whatever is in flight."""
+        self._disown()
+        self.transport.abort()
+
+    def _disown(self) -> None:
+        """Nobody is left to read the cold answer that is being made."""
+        if self._active is not None:
+            self._active.disconnected = True
+            self._active.message_event.set()
+
     def sweep(self) -> None:
         """Once a second: end what takes too long."""
         verdict = overdue(self)
         if verdict == "abort":
-            self.transport.abort()
+            self.cut()
         elif verdict == "close":
+            self._disown()
             self.transport.close()
         elif verdict == "timeout":
             self._refuse(408)

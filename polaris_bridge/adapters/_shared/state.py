@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request,
 from polaris_bridge.adapters._shared.forwarded import TrustedProxies, forwarded_scheme
 from polaris_bridge.adapters._shared.settings import HttpSettings
 
-log = logging.getLogger("apiserver")
+log = logging.getLogger("polaris_bridge.apiserver")
 
 Hot = Callable[[bytes, bytes], "Handler | None"]
 """Decides, when the head of a request is complete, who answers it beneath the framework: (method, raw target) -> handler.
@@ -115,8 +116,12 @@ class FrameworkLog:
         self._target = target
 
     def error(self, message: str, *args: object, exc_info: BaseException | None = None) -> None:
-        """Called by uvicorn when the application raised or did not answer. A client that left is no error."""
-        if not isinstance(exc_info, ClientDisconnected) and type(exc_info).__name__ != "ClientDisconnect":
+        """Called by uvicorn when the application raised or did not answer. A client that left is no error,
+        nor is the end of the listener."""
+        if (
+            not isinstance(exc_info, (ClientDisconnected, asyncio.CancelledError))
+            and type(exc_info).__name__ != "ClientDisconnect"
+        ):
             self._state.fault(self._method, self._target, exc_info, message % args if args else message.strip())
 
 

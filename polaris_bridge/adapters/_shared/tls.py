@@ -8,7 +8,7 @@ import ssl
 
 from polaris_bridge.adapters._shared.settings import TlsSettings
 
-log = logging.getLogger("apiserver")
+log = logging.getLogger("polaris_bridge.apiserver")
 
 
 class Certificates:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import time
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl, unquote
@@ -32,9 +33,6 @@ from .wire.decoding import decode_instance
 from .wire.messages import Malformed, first_defect
 from .wire.replication import decode_batch, encode_answers, gunzip
 from .wire.variants import VARIANTS, Variant
-
-CLAIM: Final = "2.0.5"
-"""The version of eureka-core whose answers these are."""
 
 _JSON: Final = (b"Content-Type", b"application/json")
 _XML: Final = (b"Content-Type", b"application/xml")
@@ -60,7 +58,8 @@ _ERRORS: Final[tuple[tuple[type[CoreError], int], ...]] = (
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%2[Ff]|%5[Cc]|%00")
 _NAMESPACE: Final = re.compile(r"[0-9A-Za-z\-./:_]{1,64}\Z", re.ASCII)
 
-Answer = Response | Deferred
+Observe = Callable[[str, int, float], None]
+"""Told of every finished call: operation, status, seconds."""
 _ROUTES: Final[dict[str, tuple[str, str]]] = {
     # resource: (methods as the Allow header lists them, operation that reads need rights for)
     "apps": ("GET,OPTIONS", "service:read"),
@@ -95,25 +94,42 @@ class Target:
 class Durable:
     """A response that is sent when its commit is durable; 503 when the store did not take it."""
 
-    __slots__ = ("_commit", "_response")
+    __slots__ = ("_commit", "_response", "observe")
 
     def __init__(self, commit: Commit, response: Response) -> None:
         self._commit = commit
         self._response = response
+        self.observe: Callable[[int], None] | None = None
+        """Told the status when it is known."""
 
     def then(self, reply: Callable[[Response], None]) -> None:
         """See ``Deferred``."""
-        self._commit.then(lambda error: reply(self._response if error is None else _EMPTY[503]))
+
+        def settled(error: Exception | None) -> None:
+            response = self._response if error is None else _EMPTY[503]
+            if self.observe is not None:
+                self.observe(response.status)
+            reply(response)
+
+        self._commit.then(settled)
+
+
+Answer = Response | Durable
 
 
 class EurekaServer:
     """The HTTP face of one listener."""
 
-    def __init__(self, service: EurekaService) -> None:
+    def __init__(
+        self,
+        service: EurekaService,
+        observe: Observe | None = None,
+        elapsed: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._service = service
         self._default = service.settings.namespace
-        self.calls: dict[tuple[str, int], int] = {}
-        """Answers by operation and status."""
+        self._observe = observe
+        self._elapsed = elapsed
 
     # ------------------------------------------------------------------ entry points
 
@@ -128,32 +144,42 @@ class EurekaServer:
         endpoint = asgi_endpoint(self.handle, max_body_size=self._service.settings.max_body_bytes)
         return Starlette(routes=[Mount("/", app=endpoint)])
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response | Deferred:
         """Answer one request."""
+        began = self._elapsed()
+        operation, answer = self._answer(request)
+        observe = self._observe
+        if observe is not None:
+            if isinstance(answer, Response):
+                observe(operation, answer.status, self._elapsed() - began)
+            else:
+                answer.observe = lambda status: observe(operation, status, self._elapsed() - began)
+        return answer
+
+    def _answer(self, request: Request) -> tuple[str, Answer]:
         path = request.path
         if "%" in path and _BAD_PERCENT.search(path):
-            return _EMPTY[400]
+            return "unknown", _EMPTY[400]
         target = locate(path)
         if target is None:
-            return self._count("unknown", _EMPTY[404])
+            return "unknown", _EMPTY[404]
         method = "GET" if request.method == "HEAD" else request.method
         allowed, read = _ROUTES[target.resource]
-        if method not in allowed:
-            return self._count(target.resource, Response(405, b"", ((b"Allow", allowed.encode()),)))
-        if method == "OPTIONS":
-            return Response(200, b"", ((b"Allow", allowed.encode()),))
+        handler = _HANDLERS.get(f"{method} {target.resource}")
+        if handler is None:
+            status = 200 if method == "OPTIONS" else 405
+            return f"OTHER {target.resource}", Response(status, b"", ((b"Allow", allowed.encode()),))
+        operation = f"{method} {target.resource}"
         namespace = target.namespace or request.header(b"x-namespace") or self._default
         if namespace is not self._default and not _NAMESPACE.match(namespace):
-            return self._count(target.resource, _EMPTY[400])
-        operation = f"{method} {target.resource}"
+            return operation, _EMPTY[400]
         try:
             caller = self._caller(request, read if method == "GET" else "registration:write", namespace)
-            answer = _HANDLERS[operation](self, request, target, namespace, caller)
+            return operation, handler(self, request, target, namespace, caller)
         except Anonymous:
-            answer = _UNAUTHORIZED
+            return operation, _UNAUTHORIZED
         except CoreError as error:
-            answer = refusal(error)
-        return self._count(operation, answer)
+            return operation, refusal(error)
 
     # ------------------------------------------------------------------ reads
 
@@ -298,12 +324,6 @@ class EurekaServer:
         header = request.header
         caller = Caller(SOURCE, request.peer, "", header(b"discoveryidentity-id") or "", header(b"user-agent") or "")
         return self._service.admit(_credential(header(b"authorization")), operation, namespace, caller)
-
-    def _count(self, operation: str, answer: Answer) -> Answer:
-        status = answer.status if isinstance(answer, Response) else 0
-        key = (operation, status)
-        self.calls[key] = self.calls.get(key, 0) + 1
-        return answer
 
 
 _HANDLERS: Final[dict[str, Callable[[EurekaServer, Request, Target, str, Caller], Answer]]] = {

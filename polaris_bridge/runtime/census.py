@@ -1,0 +1,53 @@
+"""Counts what is registered, for metrics. Reads immutable snapshots only, so it may run beside the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polaris_bridge.core.model import UP, Address
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.views import shown
+
+from .metrics.census import Census, ServiceCount, SourceCount
+
+_NOBODY = ""
+"""A reader without registrations of its own: sees each address as most protocols do."""
+
+
+def census(registry: Registry, connections: Mapping[str, int]) -> Census:
+    """Everything registered now. ``connections``: listener -> open connections."""
+    services, sources = [], []
+    for snapshot in registry.services():
+        online = abnormal = isolated = 0
+        by_source: dict[str, list[int]] = {}
+        for address in list(snapshot.addresses.values()):
+            state = _state(address)
+            online += state == 0
+            abnormal += state == 1
+            isolated += state == 2
+            for r in address.registrations:
+                counts = by_source.setdefault(r.source, [0, 0, 0])
+                counts[2 if r.reported != UP else 0 if r.live else 1] += 1
+        namespace, name = snapshot.key
+        services.append(ServiceCount(namespace, name, online, abnormal, isolated))
+        sources += [SourceCount(namespace, name, source, *counts) for source, counts in by_source.items()]
+    return Census(
+        revision=registry.revision,
+        services=services,
+        sources=sources,
+        watchers=registry.watches.counts(),
+        protected={namespace: p.active for namespace, p in list(registry.protections().items())},
+        connections=connections,
+        writes_waiting=registry.ledger.waiting,
+        discovery_connections=sum(connections.values()),
+    )
+
+
+def _state(address: Address) -> int:
+    """0 online, 1 abnormal, 2 isolated, 3 nothing there."""
+    found = shown(address, _NOBODY)
+    if not found:
+        return 3
+    if any(s.word != UP for s in found):
+        return 2
+    return 0 if found[0].live else 1

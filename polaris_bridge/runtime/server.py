@@ -1,0 +1,317 @@
+"""One running server: the registry, its store, the listeners, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from polaris_bridge import __version__
+from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters.eureka.server import EurekaServer
+from polaris_bridge.adapters.eureka.service import EurekaService
+from polaris_bridge.adapters.eureka.translate import SOURCE as EUREKA
+from polaris_bridge.adapters.eureka.translate import Document, Marks
+from polaris_bridge.core.maintain import Job
+from polaris_bridge.core.model import SYSTEM, NamespaceRecord
+from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store, StoreRefused
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.storage import open_store
+
+from . import translate
+from .census import census
+from .config import ConfigError, Loaded, load
+from .config.listeners import EurekaListener
+from .config.listeners import HttpListener as FrontListener
+from .config.plugin import LocalStatis
+from .config.root import Config
+from .front import Readiness, application
+from .limits import raise_open_files
+from .logs.setup import Logs, scope
+from .metrics.census import Census
+from .metrics.exposition import Metrics
+from .metrics.windows import Windows
+from .plugins.discover_event import DiscoverEventLog
+from .plugins.history import HistoryLog
+from .plugins.statis import DiscoverStat
+from .plugins.statis import LocalStatis as LocalStatisLog
+from .plugins.whitelist import Whitelist
+from .ports import LoopScheduler, SystemClock, unique
+
+TICK_S: Final = 1.0
+JOBS_S: Final = 30.0
+"""How often maintain jobs look for work."""
+STOP_S: Final = 9.0
+"""A stop takes at most this long, so that it ends within the ten seconds supervisors give."""
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """A server that can be started once and stopped once, on the running event loop."""
+
+    def __init__(self, config: Config, *, authority: Authority | None = None) -> None:
+        """Raises ``ValueError`` or ``OSError`` for settings that cannot be used (networks, certificates)."""
+        loop = asyncio.get_running_loop()
+        self.config = config
+        self.clock = SystemClock()
+        self.metrics = Metrics(__version__, socket.gethostname())
+        self.readiness = Readiness("store", "listeners")
+        kind, path, synchronous = translate.store(config)
+        ext_types = ExtTypes()
+        ext_types.declare(EUREKA, Document, Marks)
+        self.store: Store = open_store(
+            kind,
+            path=path,
+            synchronous=synchronous,
+            ext_types=ext_types,
+            post=loop.call_soon_threadsafe,
+            unique=unique,
+            wall_ms=self.clock.wall_ms,
+        )
+        self.registry = Registry(self.store, self.clock, LoopScheduler(loop), translate.terms(config))
+        self.registry.ledger.committed = self._committed
+        self._authority = authority or OpenDoor()
+        self._jobs: list[Job] = list(translate.jobs(config))
+        self._allow = self._whitelist()
+        self._fronts: list[HttpListener] = []
+        self.listeners: list[HttpListener] = []
+        self._services: list[EurekaService] = []
+        self._timers: list[asyncio.TimerHandle] = []
+        self._windows = self._statistics()
+        self._counted: dict[tuple[str, ...], int] = {}
+        self._plugins()
+
+    # ------------------------------------------------------------------ start
+
+    async def start(self) -> None:
+        """Load the store, then listen. ``/livez`` and ``/readyz`` answer from the beginning.
+
+        Raises ``StoreRefused`` or ``OSError`` (a port is taken); then ``stop`` is still to be called.
+        """
+        self.metrics.lag.start()
+        self.metrics.census = self._census
+        app = application(self.readiness, self.metrics)
+        for listener in self.config.apiservers:
+            if isinstance(listener, FrontListener):
+                front = HttpListener(
+                    translate.http(listener.name, listener.option), _nothing_here, app=app, allow=self._allow
+                )
+                self._fronts.append(front)
+                await front.start()
+        await asyncio.to_thread(self.registry.load)
+        gc.collect()
+        gc.freeze()  # what was loaded lives on: the collector need not look at it again
+        self._ensure_default_namespace()
+        self.readiness.done("store")
+        self._later(TICK_S, self._tick)
+        self._later(JOBS_S, self._maintain)
+        self._windows.start()
+        for listener in self.config.apiservers:
+            if isinstance(listener, EurekaListener):
+                await self._start_eureka(listener)
+        self.readiness.done("listeners")
+
+    async def _start_eureka(self, listener: EurekaListener) -> None:
+        settings = translate.eureka(listener.option)
+        service = EurekaService(self.registry, settings, self._authority)
+        server = EurekaServer(service, self._observe_eureka)
+        http = HttpListener(
+            translate.http(listener.name, listener.option),
+            server.handle,
+            hot=server.hot,
+            app=server.app(),
+            allow=self._allow,
+        )
+        await http.start()
+        self._services.append(service)
+        self.listeners.append(http)
+
+    def _ensure_default_namespace(self) -> None:
+        if not self.registry.namespaces():
+            self.registry.put_namespace(NamespaceRecord("default", comment="Default Environment"), SYSTEM)
+
+    # ------------------------------------------------------------------ stop
+
+    async def stop(self) -> None:
+        """Stop accepting, answer what is in flight, make everything durable, let go. Takes at most ``STOP_S``."""
+        deadline = time.monotonic() + STOP_S
+        self.readiness.lost("listeners")
+        await asyncio.gather(*(listener.drain() for listener in self.listeners))
+        self.registry.release_watchers()
+        while not self.registry.idle and time.monotonic() < deadline - 2:
+            await asyncio.sleep(0.005)
+        for timer in self._timers:
+            timer.cancel()
+        self._windows.stop()
+        grace = max(0.1, min(5.0, deadline - time.monotonic() - 1))
+        await asyncio.gather(*(listener.stop(grace) for listener in (*self.listeners, *self._fronts)))
+        if not self.registry.idle:
+            log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
+        await asyncio.to_thread(self.store.close)
+        self.metrics.lag.stop()
+
+    def reload(self) -> None:
+        """Read certificates again."""
+        for listener in (*self.listeners, *self._fronts):
+            listener.reload_tls()
+
+    # ------------------------------------------------------------------ time
+
+    def _later(self, seconds: float, run: Callable[[], None]) -> None:
+        def call() -> None:
+            self._timers.remove(timer)
+            self._later(seconds, run)
+            try:
+                run()
+            except Exception:  # a fault in one round must not end all rounds
+                log.exception("%s failed", run.__name__)
+
+        timer = asyncio.get_running_loop().call_later(seconds, call)
+        self._timers.append(timer)
+
+    def _tick(self) -> None:
+        self.registry.tick()
+        for service in self._services:
+            service.sweep()
+        self._count()
+
+    def _maintain(self) -> None:
+        for job in self._jobs:
+            removed = job.run(self.registry)
+            if removed:
+                log.info("maintain job %s removed %d", job.name, removed)
+
+    # ------------------------------------------------------------------ counting
+
+    def _observe_eureka(self, operation: str, status: int, seconds: float) -> None:
+        self.metrics.calls.observe(EUREKA, operation, status, seconds)
+        if operation == "PUT instance":
+            self.metrics.heartbeats.add(EUREKA, _HEARTBEATS.get(status, "stale"))
+        elif operation == "POST app":
+            self.metrics.registration.observe(seconds)
+
+    def _committed(self, seconds: float) -> None:
+        self.metrics.store.observe(seconds, "commit")
+
+    def _count(self) -> None:
+        """Carry absolute counts of others over into metrics."""
+        for source, count in self.registry.counters.expired.items():
+            self._grow(self.metrics.leases_expired.add, count, source)
+        for listener in (*self.listeners, *self._fronts):
+            for reason, count in listener.counters().connections_refused.items():
+                self._grow(self.metrics.refused.add, count, listener.settings.name, reason)
+
+    def _grow(self, add: Callable[..., None], count: int, *labels: str) -> None:
+        new = count - self._counted.get(labels, 0)
+        if new:
+            self._counted[labels] = count
+            add(*labels, n=new)
+
+    def _census(self) -> Census:
+        return census(self.registry, {l.settings.name: l.counters().connections_open for l in self.listeners})
+
+    # ------------------------------------------------------------------ plugins
+
+    def _whitelist(self) -> Callable[[str], bool] | None:
+        plugin = self.config.plugin.whitelist
+        return Whitelist(map(str, plugin.option.ip)).allow if plugin.name else None
+
+    def _plugins(self) -> None:
+        plugin = self.config.plugin
+        if plugin.history.entries:
+            self.registry.operations.append(HistoryLog(socket.gethostname()))
+        if plugin.discover_event.entries:
+            self.registry.events.append(DiscoverEventLog())
+
+    def _statistics(self) -> Windows:
+        local = [entry for entry in self.config.plugin.statis.entries if isinstance(entry, LocalStatis)]
+        interval_s = local[0].option.interval.total_seconds() if local else 60.0
+        wall_ms = self.clock.wall_ms
+        readers = [LocalStatisLog(wall_ms), DiscoverStat(wall_ms)] if local else []
+        return Windows(self.metrics.calls, max(1.0, interval_s), readers)
+
+    @property
+    def front_port(self) -> int:
+        """Port of the main HTTP listener."""
+        return self._fronts[0].port
+
+    def describe(self) -> list[str]:
+        """One line a listener, for the table at start-up."""
+        lines = []
+        for listener in (*self.listeners, *self._fronts):
+            d = listener.describe()
+            host = f"[{d.host}]" if ":" in d.host else d.host
+            lines.append(f"{d.name:<16} {d.scheme}://{host}:{d.port}")
+        return lines
+
+
+_HEARTBEATS: Final = {200: "ok", 404: "unknown"}
+
+
+def _nothing_here(_request: Request) -> Response:
+    return Response(404)
+
+
+def run(*, config: Path | None, data: Path, listen: str | None, port_offset: int, sets: list[str]) -> int:
+    """``polaris-bridge serve``: until SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 could not start."""
+    try:
+        loaded = load(config, sets=sets, data_dir=data, listen=listen, port_offset=port_offset)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    data.mkdir(parents=True, exist_ok=True)
+    scopes = {name: translate.log_scope(option) for name, option in loaded.config.bootstrap.logger.items()}
+    logs = Logs(scopes, data)
+    logs.start()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(loaded, logs))
+    finally:
+        logs.close()
+
+
+async def _serve(loaded: Loaded, logs: Logs) -> int:
+    began = time.monotonic()
+    for line in (*loaded.warnings, str(raise_open_files())):
+        print(line, file=sys.stderr)
+    if loaded.without_effect:
+        print(f"accepted, without effect here: {', '.join(loaded.without_effect)}", file=sys.stderr)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    server = Server(loaded.config)
+    server.metrics.log_lines_dropped = lambda: logs.writer.dropped
+    loop.add_signal_handler(signal.SIGHUP, lambda: (logs.reopen(), server.reload()))
+    try:
+        await server.start()
+    except (StoreRefused, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        scope("default").error("cannot start: %s", error)
+        await server.stop()
+        return 1
+    print(f"polaris-bridge {__version__} is ready after {time.monotonic() - began:.2f} s")
+    for line in server.describe():
+        print(f"  {line}")
+    sys.stdout.flush()
+    await stopped.wait()
+    await server.stop()
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # not on this platform: slower, otherwise the same
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

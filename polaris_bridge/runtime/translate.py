@@ -1,0 +1,131 @@
+"""From the configuration file's sections to the settings of the parts that obey them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from polaris_bridge.adapters._shared.settings import ConnLimitSettings, HttpSettings, TlsSettings
+from polaris_bridge.adapters.eureka.settings import EurekaSettings
+from polaris_bridge.core import maintain
+from polaris_bridge.core.ledger import BatchTerms
+from polaris_bridge.core.protection import ProtectionTerms
+from polaris_bridge.core.registry import Terms
+
+from .config.bootstrap import LogScope
+from .config.eureka import EurekaOptions
+from .config.listener_options import ListenerOptions
+from .config.maintain import CleanDeletedInstances, DeleteEmptyAutoCreatedService, DeleteUnHealthyInstance
+from .config.root import Config
+from .config.store import BoltStore, SqliteStore
+from .logs.options import LoggerOptions
+
+
+def terms(config: Config) -> Terms:
+    """How the registry behaves."""
+    batch = config.naming.batch.register_
+    protection = config.naming.self_protection
+    return Terms(
+        auto_create_namespace=config.namespace.auto_create,
+        auto_create_service=config.naming.auto_create,
+        batch=BatchTerms(
+            queue_size=batch.queue_size,
+            max_batch_count=batch.max_batch_count if batch.open else 1,
+            drop_expired=batch.drop_expire_task,
+            task_life_s=batch.task_life.total_seconds(),
+        ),
+        protection=ProtectionTerms(
+            enabled=protection.open,
+            percent=protection.percent,
+            minimum=protection.minimum,
+            max_hold_s=protection.max_hold.total_seconds(),
+        ),
+    )
+
+
+def http(name: str, option: ListenerOptions) -> HttpSettings:
+    """What every HTTP listener can be told."""
+    limit, tls = option.conn_limit, option.tls
+    return HttpSettings(
+        name=name,
+        port=option.listen_port,
+        host=option.listen_ip,
+        max_body_size=option.max_body_size,
+        header_timeout_s=option.header_timeout.total_seconds(),
+        keep_alive_s=option.keep_alive.total_seconds(),
+        tls=TlsSettings(str(tls.cert_file), str(tls.key_file), str(tls.trusted_ca_file or ""))
+        if tls.cert_file and tls.key_file
+        else None,
+        trusted_proxies=tuple(map(str, option.trusted_proxies)),
+        conn_limit=ConnLimitSettings(
+            open_conn_limit=limit.open_conn_limit,
+            max_conn_per_host=limit.max_conn_per_host,
+            max_conn_limit=limit.max_conn_limit,
+            white_list=",".join(map(str, limit.white_list)),
+            purge_counter_interval_s=limit.purge_counter_interval.total_seconds(),
+            purge_counter_expire_s=limit.purge_counter_expire.total_seconds(),
+        ),
+    )
+
+
+def eureka(option: EurekaOptions) -> EurekaSettings:
+    """What an Eureka listener can be told besides."""
+    return EurekaSettings(
+        namespace=option.namespace,
+        delta_expire_s=option.delta_expire_interval.total_seconds(),
+        unhealthy_expire_s=option.unhealthy_expire_interval.total_seconds(),
+        self_preservation=option.enable_self_preservation,
+        lease_factor=option.lease_factor,
+        generate_unique_inst_id=option.generate_unique_inst_id,
+        data_center_class=option.custom_values.data_center_info_class,
+        data_center_name=option.custom_values.data_center_info_name,
+        max_body_bytes=option.max_body_size,
+        auth=option.auth,
+    )
+
+
+def store(config: Config) -> tuple[str, Path | None, str]:
+    """Kind, path and durability of the store."""
+    match config.store:
+        case SqliteStore(option=option) | BoltStore(option=option):
+            return "sqlite", option.path, option.synchronous
+        case _:
+            return "memory", None, "normal"
+
+
+def jobs(config: Config) -> Iterator[maintain.Job]:
+    """The maintain jobs that are switched on."""
+    for job in config.maintain.jobs:
+        if not job.enable:
+            continue
+        match job:
+            case DeleteUnHealthyInstance(option=option):
+                yield maintain.DeleteUnHealthyInstance(_ms(option.instance_delete_timeout))
+            case DeleteEmptyAutoCreatedService(option=option):
+                yield maintain.DeleteEmptyAutoCreatedService(_ms(option.service_delete_timeout))
+            case CleanDeletedInstances(option=option):
+                yield maintain.CleanDeletedInstances(_ms(option.instance_clean_timeout))
+            case _:
+                pass
+
+
+def log_scope(scope: LogScope) -> LoggerOptions:
+    """One scope of ``bootstrap.logger``."""
+    return LoggerOptions(
+        rotate_output_path=str(scope.rotate_output_path or ""),
+        error_rotate_output_path=str(scope.error_rotate_output_path or ""),
+        rotation_max_size=scope.rotation_max_size,
+        rotation_max_backups=scope.rotation_max_backups,
+        rotation_max_age=scope.rotation_max_age,
+        rotation_max_duration_for_hour=scope.rotation_max_duration_for_hour,
+        output_level=scope.output_level,
+        compress=scope.compress,
+        only_content=scope.only_content,
+        output_paths=tuple(scope.output_paths),
+        error_output_paths=tuple(scope.error_output_paths),
+    )
+
+
+def _ms(value: timedelta) -> int:
+    return int(value.total_seconds() * 1000)
