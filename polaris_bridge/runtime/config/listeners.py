@@ -1,0 +1,206 @@
+"""The section ``apiservers``: one element for each listener. A name may stand several times, on different ports."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from .eureka import EurekaOptions
+from .fields import ByName, Section, key, unused
+from .listener_options import ListenerOptions, Transport
+
+
+class ApiGroup(Section):
+    """One group of routes."""
+
+    enable: bool = unused(False, "Whether the group is served.")
+    include: list[str] = unused([], "Parts of the group that are served; empty = its default part.")
+
+
+class Api(Section):
+    """Which groups of routes a listener of the native protocol serves."""
+
+    admin: ApiGroup = unused(ApiGroup.model_construct(), "Maintain routes.")
+    console: ApiGroup = unused(
+        ApiGroup.model_construct(), "Routes for consoles and scripts: `default`, `service`, `config`."
+    )
+    client: ApiGroup = unused(
+        ApiGroup.model_construct(), "Routes for SDKs: `discover`, `register`, `healthcheck`, `config`."
+    )
+    config: ApiGroup = unused(ApiGroup.model_construct(), "Older name of the configuration part of `console`.")
+    config_client: ApiGroup = unused(ApiGroup.model_construct(), "Older name of the configuration part of `client`.")
+
+
+class HttpOptions(ListenerOptions):
+    """Options of the main HTTP port."""
+
+    listen_port: int = key(8090, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+    enable_pprof: bool = unused(False, "Serve Go's profiling routes, which have no counterpart here.")
+    enable_swagger: bool = unused(False, "Serve the API description.")
+    enable_cache_proto: bool = unused(False, "Keep encoded answers; ours are always kept, by revision.")
+    size_cache_proto: int = unused(128, "How many encoded answers are kept.", ge=0)
+
+
+class GrpcOptions(ListenerOptions):
+    """Options that the native gRPC ports share."""
+
+    enable_cache_proto: bool = unused(True, "Keep encoded answers; ours are always kept, by revision.")
+    size_cache_proto: int = unused(128, "How many encoded answers are kept.", ge=0)
+    transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
+
+
+class ServiceGrpcOptions(GrpcOptions):
+    """Options of discovery and registration over gRPC."""
+
+    listen_port: int = key(8091, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+
+
+class ConfigGrpcOptions(GrpcOptions):
+    """Options of the configuration centre over gRPC."""
+
+    listen_port: int = key(8093, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+
+
+class LimiterOptions(GrpcOptions):
+    """Options of the rate limit server."""
+
+    listen_port: int = key(8101, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+
+
+class XdsOptions(ListenerOptions):
+    """Options of xDS."""
+
+    listen_port: int = key(15010, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+    transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
+
+
+class NacosOptions(ListenerOptions):
+    """Options of Nacos. Its gRPC port is always the HTTP port + 1000, since clients compute it."""
+
+    listen_port: int = key(8848, "HTTP port; gRPC listens 1000 above.", ge=0, le=64535)
+    default_namespace: str = unused("default", "Namespace that clients without one (`public`) use.", min_length=1)
+    server_service: str = unused("", "Service under which the server tells clients of its nodes.")
+    server_namespace: str = unused("", "Namespace of that service.")
+    transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
+
+
+class ConsulOptions(ListenerOptions):
+    """Options of Consul, in the style of the others; the original has no such listener."""
+
+    listen_port: int = key(8500, "HTTP port.", ge=0, le=65535)
+    dns_port: int = unused(8600, "DNS port, UDP and TCP.", ge=0, le=65535)
+    namespace: str = unused("default", "Namespace that the listener shows.", min_length=1)
+    datacenter: str = unused("dc1", "Name of the one datacenter.", min_length=1)
+
+
+class L5Options(ListenerOptions):
+    """Options of L5."""
+
+    listen_port: int = key(7779, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+    cluster_name: str = unused("cl5.discover", "Name of the cluster of L5 servers.")
+
+
+class PrometheusOptions(ListenerOptions):
+    """Options of the older listener for Prometheus' HTTP discovery, which the main HTTP port serves since."""
+
+    listen_port: int = key(9000, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+
+
+class Listener(ByName):
+    """What every listener has. ``option`` is narrowed by each kind."""
+
+    name: str
+    option: ListenerOptions
+    api: Api = unused(Api.model_construct(), "Groups of routes that are served; they arrive with the native protocol.")
+
+
+class EurekaListener(Listener):
+    """Eureka REST, under ``/eureka`` and ``/eureka/v2``."""
+
+    name: Literal["service-eureka"] = key("service-eureka", "Eureka REST.")
+    option: EurekaOptions = key(EurekaOptions.model_construct(), "Options of the listener.")
+
+
+class HttpListener(Listener):
+    """The main HTTP port: health, metrics, and later the native APIs and the console."""
+
+    name: Literal["api-http"] = key("api-http", "Main HTTP port: `/livez`, `/readyz`, `/metrics`.")
+    option: HttpOptions = key(HttpOptions.model_construct(), "Options of the listener.")
+
+
+class ServiceGrpcListener(Listener):
+    """Native discovery and registration."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["service-grpc"] = key("service-grpc", "Native discovery and registration over gRPC.")
+    option: ServiceGrpcOptions = key(ServiceGrpcOptions.model_construct(), "Options of the listener.")
+
+
+class ConfigGrpcListener(Listener):
+    """Native configuration centre."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["config-grpc"] = key("config-grpc", "Native configuration centre over gRPC.")
+    option: ConfigGrpcOptions = key(ConfigGrpcOptions.model_construct(), "Options of the listener.")
+
+
+class LimiterListener(Listener):
+    """Native limiter and Envoy's rate limit service."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["service-limiter"] = key("service-limiter", "Rate limit servers, native and Envoy's.")
+    option: LimiterOptions = key(LimiterOptions.model_construct(), "Options of the listener.")
+
+
+class XdsListener(Listener):
+    """xDS v3."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["xds-v3"] = key("xds-v3", "xDS v3.")
+    option: XdsOptions = key(XdsOptions.model_construct(), "Options of the listener.")
+
+
+class NacosListener(Listener):
+    """Nacos HTTP and gRPC."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["service-nacos"] = key("service-nacos", "Nacos HTTP and gRPC.")
+    option: NacosOptions = key(NacosOptions.model_construct(), "Options of the listener.")
+
+
+class ConsulListener(Listener):
+    """Consul HTTP and DNS."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["service-consul"] = key("service-consul", "Consul HTTP and DNS.")
+    option: ConsulOptions = key(ConsulOptions.model_construct(), "Options of the listener.")
+
+
+class L5Listener(Listener):
+    """L5."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["service-l5"] = key("service-l5", "L5.")
+    option: L5Options = key(L5Options.model_construct(), "Options of the listener.")
+
+
+class PrometheusListener(Listener):
+    """Older listener for Prometheus."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["prometheus-sd"] = key("prometheus-sd", "Older listener for Prometheus' HTTP discovery.")
+    option: PrometheusOptions = key(PrometheusOptions.model_construct(), "Options of the listener.")
+
+
+AnyListener = Annotated[
+    EurekaListener
+    | HttpListener
+    | ServiceGrpcListener
+    | ConfigGrpcListener
+    | LimiterListener
+    | XdsListener
+    | NacosListener
+    | ConsulListener
+    | L5Listener
+    | PrometheusListener,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,139 @@
+"""The section ``maintain``: jobs that clean up."""
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from .fields import ByName, Section, key, unused
+from .values import Duration
+
+
+class Job(ByName):
+    """What every job has."""
+
+    name: str
+    enable: bool = key(False, "Whether the job runs.")
+    interval: Duration = unused(timedelta(0), "Older: interval of its runs; each job has its own now.")
+    cron_spec: str = unused("", "Older: times of its runs.")
+
+
+class UnhealthyOption(Section):
+    """Options of DeleteUnHealthyInstance."""
+
+    instance_delete_timeout: Duration = key(
+        timedelta(minutes=60), "How long an instance is unhealthy before it is deleted."
+    )
+
+
+class DeleteUnHealthyInstance(Job):
+    """Deletes instances that stay unhealthy."""
+
+    name: Literal["DeleteUnHealthyInstance"] = key("DeleteUnHealthyInstance", "Delete instances that stay unhealthy.")
+    option: UnhealthyOption = key(UnhealthyOption.model_construct(), "Its options.")
+
+
+class EmptyServiceOption(Section):
+    """Options of DeleteEmptyAutoCreatedService."""
+
+    service_delete_timeout: Duration = key(
+        timedelta(minutes=30), "How long a service has no instance before it is deleted."
+    )
+
+
+class DeleteEmptyAutoCreatedService(Job):
+    """Deletes services that registration created and that are empty again."""
+
+    name: Literal["DeleteEmptyAutoCreatedService"] = key(
+        "DeleteEmptyAutoCreatedService", "Delete services that a registration created and that stay empty."
+    )
+    option: EmptyServiceOption = key(EmptyServiceOption.model_construct(), "Its options.")
+
+
+class DeletedInstancesOption(Section):
+    """Options of CleanDeletedInstances."""
+
+    instance_clean_timeout: Duration = key(
+        timedelta(minutes=10), "How long a tombstone is kept, so that other nodes learn of the deletion."
+    )
+    service_delete_timeout: Duration = unused(timedelta(minutes=30), "Found here in older files by mistake.")
+
+
+class CleanDeletedInstances(Job):
+    """Removes tombstones of deleted instances from the store."""
+
+    name: Literal["CleanDeletedInstances"] = key(
+        "CleanDeletedInstances", "Remove tombstones of deleted instances from the store."
+    )
+    option: DeletedInstancesOption = key(DeletedInstancesOption.model_construct(), "Its options.")
+
+
+class DeletedClientsOption(Section):
+    """Options of CleanDeletedClients."""
+
+    client_clean_timeout: Duration = unused(timedelta(minutes=10), "How long a deleted SDK record is kept.")
+
+
+class CleanDeletedClients(Job):
+    """Removes SDK records."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["CleanDeletedClients"] = unused("CleanDeletedClients", "Remove records of SDKs that went away.")
+    option: DeletedClientsOption = unused(DeletedClientsOption.model_construct(), "Its options.")
+
+
+class HistoryOption(Section):
+    """Options of CleanConfigReleaseHistory."""
+
+    retention_days: Duration = unused(timedelta(days=7), "How long release history is kept, as a duration (`168h`).")
+    batch_size: int = unused(1000, "Records removed at a time.", ge=1)
+
+
+class CleanConfigReleaseHistory(Job):
+    """Removes old release history."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["CleanConfigReleaseHistory"] = unused("CleanConfigReleaseHistory", "Remove old release history.")
+    option: HistoryOption = unused(HistoryOption.model_construct(), "Its options.")
+
+
+class DeletedResourcesOption(Section):
+    """Options of CleanDeletedResources."""
+
+    timeout: Duration = unused(timedelta(minutes=20), "How long a deleted resource is kept, at least 2 minutes.")
+    resources: list[Any] = unused([], "The same for single kinds of resource: {resource, timeout, enable}.")
+    resource_timeout: list[Any] = unused([], "Another name of `resources`.")
+
+
+class CleanDeletedResources(Job):
+    """Removes tombstones of other kinds."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["CleanDeletedResources"] = unused("CleanDeletedResources", "Remove tombstones of rules and releases.")
+    option: DeletedResourcesOption = unused(DeletedResourcesOption.model_construct(), "Its options.")
+
+
+AnyJob = Annotated[
+    DeleteUnHealthyInstance
+    | DeleteEmptyAutoCreatedService
+    | CleanDeletedInstances
+    | CleanDeletedClients
+    | CleanConfigReleaseHistory
+    | CleanDeletedResources,
+    Field(discriminator="name"),
+]
+
+
+_DEFAULT_JOBS = [
+    CleanDeletedInstances.model_construct(enable=True),
+    CleanDeletedClients.model_construct(enable=True),
+    CleanConfigReleaseHistory.model_construct(enable=True),
+]
+
+
+class Maintain(Section):
+    """Jobs."""
+
+    jobs: list[AnyJob] = key(
+        _DEFAULT_JOBS, "Jobs by name. Without the list, the three that remove deleted records run."
+    )

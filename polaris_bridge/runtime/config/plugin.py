@@ -1,0 +1,216 @@
+"""The section ``plugin``."""
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from .fields import ByName, Empty, Section, key, unused
+from .values import Networks, Seconds
+
+
+class OutputOption(Section):
+    """Options of the older plugins that wrote files of their own."""
+
+    output_path: str = unused("", "Older: folder of the files; `bootstrap.logger` has their place now.")
+    queue_size: int = unused(1024, "Lines that may wait.", ge=1)
+    logger: list[Any] = unused([], "Older: nested loggers.")
+
+
+class HistoryPlugin(ByName):
+    """Operation records."""
+
+    name: Literal["HistoryLogger"] = key(
+        "HistoryLogger", "Write one line for each operation to the scope `HistoryLogger`."
+    )
+    option: Empty = key(Empty.model_construct(), "It has no options.")
+
+
+class EventPlugin(ByName):
+    """Instance events."""
+
+    name: Literal["discoverEventLocal"] = key(
+        "discoverEventLocal", "Write one line for each instance event to the scope `discoverEventLocal`."
+    )
+    option: OutputOption = key(OutputOption.model_construct(), "Its options.")
+
+
+class StatisOption(Section):
+    """Options of call statistics."""
+
+    interval: Seconds = key(timedelta(seconds=60), "Seconds between two reports.")
+    output_path: str = unused("", "Older: folder of the files; `bootstrap.logger` has their place now.")
+
+
+class LocalStatis(ByName):
+    """Call statistics in a file."""
+
+    name: Literal["local"] = key(
+        "local", "Write calls by API, protocol and code to `local`, and counts to `discoverstat`."
+    )
+    option: StatisOption = key(StatisOption.model_construct(), "Its options.")
+
+
+class PrometheusStatis(ByName):
+    """Call statistics as metrics."""
+
+    name: Literal["prometheus"] = key("prometheus", "Show calls as metrics of `/metrics`.")
+    option: StatisOption = key(StatisOption.model_construct(), "Its options.")
+
+
+Statis = Annotated[LocalStatis | PrometheusStatis, Field(discriminator="name")]
+
+
+class HistoryChain(Section):
+    """Chain of operation records."""
+
+    entries: list[HistoryPlugin] = key([], "Plugins that get every operation.")
+
+
+class EventChain(Section):
+    """Chain of instance events."""
+
+    entries: list[EventPlugin] = key([], "Plugins that get every event.")
+
+
+class StatisChain(Section):
+    """Chain of call statistics."""
+
+    entries: list[Statis] = key([], "Plugins that count every call.")
+
+
+class WhitelistOption(Section):
+    """Options of the whitelist."""
+
+    ip: Networks = key((), "Client addresses or networks that may call; anything else is refused.")
+
+
+class Whitelist(Section):
+    """Client addresses allowed on HTTP."""
+
+    name: Literal["whitelist", ""] = key("", "`whitelist` switches it on.")
+    option: WhitelistOption = key(WhitelistOption.model_construct(), "Its options.")
+
+
+class CryptoOption(Section):
+    """Options of the older form."""
+
+    algorithm: str = unused("AES", "Older: the algorithm's name.")
+
+
+class CryptoPlugin(ByName):
+    """An algorithm for encrypted configuration files."""
+
+    effective: ClassVar[bool] = False
+    name: Literal["AES", "crypto"] = unused("AES", "Algorithm for encrypted configuration files.")
+    option: CryptoOption = unused(CryptoOption.model_construct(), "Its options.")
+
+
+class CryptoChain(Section):
+    """Algorithms for encrypted configuration files."""
+
+    entries: list[CryptoPlugin] = unused([], "Algorithms.")
+
+
+class CmdbOption(Section):
+    """Options of the location lookup."""
+
+    url: str = unused("", "Where locations by address are read.")
+    token: SecretStr = unused(SecretStr(""), "Credential for it.")
+    interval: Seconds = unused(timedelta(seconds=60), "How often they are read again.")
+
+
+class Cmdb(Section):
+    """Location lookup."""
+
+    name: Literal["memory", ""] = unused("", "`memory` switches it on.")
+    option: CmdbOption = unused(CmdbOption.model_construct(), "Its options.")
+
+
+class Bucket(Section):
+    """One token bucket."""
+
+    open: bool = unused(False, "Whether it limits.")
+    bucket: int = unused(0, "Tokens it holds.", ge=0)
+    rate: int = unused(0, "Tokens it gets each second.", ge=0)
+
+
+class ResourceLimit(Section):
+    """A bucket for each client address or instance."""
+
+    open: bool = unused(False, "Whether it limits.")
+    global_: Bucket = unused(Bucket.model_construct(), "Size of every bucket.", alias="global")
+    resource_cache_amount: int = unused(1024, "Buckets kept.", alias="resource-cache-amount", ge=1)
+    white_list: list[str] = unused([], "Addresses that are not limited.", alias="white-list")
+
+
+class ApiRule(Section):
+    """A named bucket."""
+
+    name: str = unused("", "Name that `apis` refer to.")
+    limit: Bucket = unused(Bucket.model_construct(), "The bucket.")
+
+
+class LimitedApi(Section):
+    """A route and its bucket."""
+
+    name: str = unused("", "`METHOD:/path`.")
+    rule: str = unused("", "Name of the rule.")
+
+
+class ApiLimit(Section):
+    """Buckets for single routes."""
+
+    open: bool = unused(False, "Whether it limits.")
+    rules: list[ApiRule] = unused([], "Buckets.")
+    apis: list[LimitedApi] = unused([], "Routes.")
+
+
+class RateLimitOption(Section):
+    """Limits on calls of this server, in place or in a file."""
+
+    enable: bool = unused(False, "Whether calls are limited.")
+    rule_file: str = unused("", "File with the three `…-limit` keys.", alias="rule-file")
+    remote_conf: bool = unused(False, "Read the limits from elsewhere.", alias="remote-conf")
+    ip_limit: ResourceLimit = unused(
+        ResourceLimit.model_construct(), "By client address (older: here, now in the file).", alias="ip-limit"
+    )
+    instance_limit: ResourceLimit = unused(
+        ResourceLimit.model_construct(), "By instance (older: here, now in the file).", alias="instance-limit"
+    )
+    api_limit: ApiLimit = unused(
+        ApiLimit.model_construct(), "By route (older: here, now in the file).", alias="api-limit"
+    )
+
+
+class RateLimit(Section):
+    """Limits on calls of this server."""
+
+    name: Literal["token-bucket", ""] = unused("", "`token-bucket` switches it on.")
+    option: RateLimitOption = unused(RateLimitOption.model_construct(), "Its options.")
+
+
+class PlainPlugin(Section):
+    """A plugin of older files, with whatever options it had."""
+
+    name: str = unused("", "Its name.")
+    option: dict[str, Any] = unused({}, "Its options.")
+
+
+class Plugins(Section):
+    """Plugins by kind."""
+
+    history: HistoryChain = key(HistoryChain.model_construct(), "Operation records.")
+    discover_event: EventChain = key(EventChain.model_construct(), "Instance events.")
+    statis: StatisChain = key(StatisChain.model_construct(), "Call statistics.")
+    whitelist: Whitelist = key(Whitelist.model_construct(), "Client addresses that may use HTTP.")
+    crypto: CryptoChain = unused(CryptoChain.model_construct(), "Encrypted configuration files.")
+    cmdb: Cmdb = unused(Cmdb.model_construct(), "Location of an instance by its address.")
+    ratelimit: RateLimit = unused(RateLimit.model_construct(), "Limits on calls of this server.")
+    discover_statis: PlainPlugin = unused(
+        PlainPlugin.model_construct(), "Older place of the counts that `statis` writes now."
+    )
+    parse_password: PlainPlugin = unused(PlainPlugin.model_construct(), "Decrypts the database password.")
+    mesh_resource_validate: PlainPlugin = unused(PlainPlugin.model_construct(), "Older check of mesh resources.")
+    hide_service: PlainPlugin = unused(PlainPlugin.model_construct(), "Older: services that consoles do not show.")
+    auth: PlainPlugin = unused(PlainPlugin.model_construct(), "Older place of `auth`.")

@@ -1,0 +1,34 @@
+"""The whole file."""
+
+from .bootstrap import Bootstrap
+from .fields import Section, key, unused
+from .healthcheck import HealthCheck
+from .listeners import AnyListener, EurekaListener, HttpListener
+from .maintain import Maintain
+from .naming import AutoClean, Naming
+from .plugin import Plugins
+from .sections import Auth, Cache, ConfigCentre, Namespace
+from .store import AnyStore
+
+_DEFAULT_LISTENERS = [EurekaListener.model_construct(), HttpListener.model_construct()]
+
+
+class Config(Section):
+    """The configuration file, checked, with every default filled in."""
+
+    bootstrap: Bootstrap = key(Bootstrap.model_construct(), "Log files, start order, own registration.")
+    apiservers: list[AnyListener] = key(
+        _DEFAULT_LISTENERS, "Listeners. Without the list, those that this server has, at their ports."
+    )
+    auth: Auth = unused(Auth.model_construct(), "Users and policies.")
+    namespace: Namespace = key(Namespace.model_construct(), "Namespaces.")
+    naming: Naming = key(Naming.model_construct(), "Services and instances.")
+    healthcheck: HealthCheck = unused(
+        HealthCheck.model_construct(), "Checks of instances by heartbeat. Leases are timed whatever stands here."
+    )
+    config: ConfigCentre = unused(ConfigCentre.model_construct(), "Configuration centre.")
+    cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
+    maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")
+    store: AnyStore = key({"name": "sqliteStore"}, "Where state is kept.", validate_default=True)
+    plugin: Plugins = key(Plugins.model_construct(), "Plugins.")
+    service_auto_clean: AutoClean = unused(AutoClean.model_construct(), "Oldest form of the jobs that clean up.")
