@@ -32,8 +32,14 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def complaints(error: ValidationError, root: Node, model: Model) -> list[Problem]:
-    """One problem for each error that pydantic found."""
-    return [_problem(detail, root, model) for detail in error.errors(include_url=False)]
+    """One problem for each error that pydantic found; nothing is said about what an unknown key holds."""
+    details = error.errors(include_url=False)
+    unknown = {detail["loc"][:-1] for detail in details if detail["loc"][-1:] == ("[key]",)}
+    return [_problem(detail, root, model) for detail in details if not _within(detail["loc"], unknown)]
+
+
+def _within(location: tuple[int | str, ...], unknown: set[tuple[int | str, ...]]) -> bool:
+    return location[-1:] != ("[key]",) and any(location[: len(path)] == path for path in unknown)
 
 
 def _problem(detail: ErrorDetails, root: Node, model: Model) -> Problem:

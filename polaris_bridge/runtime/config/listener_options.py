@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Literal
 
 from .fields import Section, key, unused
-from .values import Address, DataPath, Duration, Networks
+from .values import Address, DataPath, Duration, Hosts, Networks
 
 Transport = Literal["native", "grpcio"]
 
@@ -15,7 +15,7 @@ class ConnLimit(Section):
     open_conn_limit: bool = key(False, "Whether the limits apply. Off: clients behind one NAT address share its count.")
     max_conn_per_host: int = key(128, "Connections from one client address.", ge=1)
     max_conn_limit: int = key(5120, "Connections in all; below 1 = no limit, as in the original.")
-    white_list: Networks = key((), "Addresses or networks that are not counted per host, parted by commas.")
+    white_list: Hosts = key((), "Client addresses that `maxConnPerHost` does not limit, parted by commas.")
     read_timeout: Duration = unused(timedelta(0), "Read timeout; `headerTimeout` and `keepAlive` bound reads here.")
     purge_counter_interval: Duration = key(timedelta(seconds=10), "How often counters of gone clients are dropped.")
     purge_counter_expire: Duration = key(

@@ -106,10 +106,12 @@ class PrometheusOptions(ListenerOptions):
 
 
 class Listener(ByName):
-    """What every listener has. ``option`` is narrowed by each kind."""
+    """What every listener has."""
 
-    name: str
-    option: ListenerOptions
+    name: str = key("", "Kind of the listener.")
+    option: ListenerOptions = key(
+        ListenerOptions.model_construct(), "Options of the listener; each kind has its own besides."
+    )
     api: Api = unused(Api.model_construct(), "Groups of routes that are served; they arrive with the native protocol.")
 
 

@@ -12,7 +12,7 @@ from .values import Duration
 class Job(ByName):
     """What every job has."""
 
-    name: str
+    name: str = key("", "Kind of the job.")
     enable: bool = key(False, "Whether the job runs.")
     interval: Duration = unused(timedelta(0), "Older: interval of its runs; each job has its own now.")
     cron_spec: str = unused("", "Older: times of its runs.")

@@ -9,8 +9,8 @@ from .tree import Node, read
 def override(root: Node, setting: str) -> list[Problem]:
     """Set one key of the tree in place.
 
-    The value is YAML; empty means the key's default. Mappings on the way are made; elements of lists are named by
-    their ``name`` (all of that name), by index, or ``*`` for all, and must exist. A key that has a dot itself is set through the mapping above it.
+    The value is YAML; empty means the key's default. Mappings on the way are made. Elements of lists are named by their ``name``
+    (all of that name), by index, or ``*`` for all, and must exist. A key with a dot in it is set through the mapping above it.
     """
     path, equals, text = setting.partition("=")
     place = Place(f"--set {path}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,44 +96,56 @@ SecretText = Annotated[SecretStr, PlainValidator(_secret_text)]
 """The same, never shown."""
 
 
-def _address(value: Any) -> str:
-    try:
-        return str(ip_address(value)) if isinstance(value, str) else ""
-    except ValueError:
-        return ""
-
-
 def parse_address(value: Any) -> str:
     """Check an address to listen on and return it in its canonical form."""
-    address = _address(value)
-    if not address:
-        raise ValueError("expected an IP address: 0.0.0.0 is every IPv4 address, :: is IPv4 and IPv6")
-    return address
+    try:
+        return str(ip_address(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise ValueError("expected an IP address: 0.0.0.0 is every IPv4 address, :: is IPv4 and IPv6") from None
 
 
 Address = Annotated[str, PlainValidator(parse_address)]
 
+Host = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-def _networks(value: Any) -> tuple[Network, ...]:
+def _listed(value: Any) -> list[str]:
     items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple):
-        raise ValueError("expected addresses or networks, as a list or parted by commas")
-    return tuple(_network(item) for item in items if item != "")
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("expected addresses, as a list or as one text parted by commas")
+    return [item.strip() for item in items if item.strip()]
 
 
-def _network(item: Any) -> Network:
-    if isinstance(item, IPv4Network | IPv6Network):
-        return item
+def _hosts(value: Any) -> tuple[Host, ...]:
+    return tuple(map(_host, _listed(value)))
+
+
+def _host(item: str) -> Host:
     try:
-        return ip_network(item.strip() if isinstance(item, str) else "", strict=False)
+        return ip_address(item)
     except ValueError:
-        raise ValueError(f"expected an address or network such as 10.1.2.3 or 10.0.0.0/8, found {item!r}") from None
+        raise ValueError(f"expected an IP address such as 10.1.2.3, found {item[:60]!r}") from None
 
+
+def _networks(value: Any) -> tuple[Network, ...]:
+    return tuple(map(_network, _listed(value)))
+
+
+def _network(item: str) -> Network:
+    try:
+        return ip_network(item, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"expected an address or network such as 10.1.2.3 or 10.0.0.0/8, found {item[:60]!r}"
+        ) from None
+
+
+Hosts = Annotated[tuple[Host, ...], PlainValidator(_hosts)]
+"""Single addresses; the original takes one text parted by commas, a YAML list is read too."""
 
 Networks = Annotated[tuple[Network, ...], PlainValidator(_networks)]
-"""Addresses and networks; the original takes one text parted by commas, a YAML list is read too."""
+"""Addresses and networks, written as ``Hosts``."""
 
 
 def _data_path(value: Any, context: ValidationInfo) -> Path | None:
