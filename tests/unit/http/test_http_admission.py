@@ -111,7 +111,7 @@ async def test_no_descriptor_left_pauses_accepting(bench, echo, until, monkeypat
         await asyncio.sleep(0.001)
     assert asked == 2
     assert listener.counters().connections_refused == {"open_files": 2}
-    assert [record.name for record in caplog.records] == ["apiserver"]
+    assert [record.name for record in caplog.records] == ["polaris_bridge.apiserver"]
     listener._resume_accepting(listening)
     assert await works(client)
 

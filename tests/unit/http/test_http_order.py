@@ -217,7 +217,7 @@ async def test_an_exception_is_logged_once_with_its_request_and_tells_nothing(be
     answer = await client.ask(GET.format("bad?x=1"))
     assert (answer.status, answer.body) == (500, b"")
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert record.name == "apiserver"
+    assert record.name == "polaris_bridge.apiserver"
     assert "GET /bad?x=1" in record.getMessage()
     assert record.exc_info
     assert listener.counters().errors == 1
@@ -252,7 +252,7 @@ async def test_what_fails_above_a_handler_is_told_with_its_request(bench, echo, 
     answer = await (await bench.connect(listener)).ask(GET.format("a?b=c"))
     assert answer.status == 500
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert (record.name, "GET /a?b=c" in record.getMessage()) == ("apiserver", True)
+    assert (record.name, "GET /a?b=c" in record.getMessage()) == ("polaris_bridge.apiserver", True)
     assert listener.counters().errors == 1
 
 

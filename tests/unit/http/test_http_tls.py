@@ -100,7 +100,9 @@ async def test_a_broken_certificate_keeps_the_old_one(bench, echo, authority, tm
     os.utime(tmp_path / "server.pem", (1, 1))
     for _ in range(3):
         listener.sweep()
-    assert [record.levelname for record in caplog.records if record.name == "apiserver"] == ["ERROR"], "said once"
+    assert [record.levelname for record in caplog.records if record.name == "polaris_bridge.apiserver"] == ["ERROR"], (
+        "said once"
+    )
     assert not listener.reload_tls()
     assert shown_name(await bench.connect(listener, ssl=trusting(authority))) == "one"
 
