@@ -72,7 +72,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server until SIGTERM or SIGINT."""
-    from polaris_bridge.runtime.server import run
+    from polaris_bridge.runtime.process import run
 
     code = run(config=config or _default_config(), data=data, listen=listen, port_offset=port_offset, sets=sets or [])
     raise typer.Exit(code)

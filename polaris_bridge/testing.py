@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.runtime.config import load
 from polaris_bridge.runtime.server import Server
 
@@ -33,14 +34,16 @@ class Running:
         return f"http://127.0.0.1:{self.server.front_port}"
 
     def _port(self, name: str) -> int:
-        return next(d.port for l in self.server.listeners if (d := l.describe()).name == name)
+        return next(d.port for d in map(HttpListener.describe, self.server.listeners) if d.name == name)
 
 
 @asynccontextmanager
-async def server(*, data: Path | None = None, sets: Sequence[str] = ()) -> AsyncIterator[Running]:
+async def server(
+    *, config: Path | None = None, data: Path | None = None, sets: Sequence[str] = ()
+) -> AsyncIterator[Running]:
     """A server on free ports of 127.0.0.1, on the running event loop.
 
-    Without ``data`` everything is in memory; with it there is a SQLite store under that folder. ``sets`` are overrides as of
+    ``config`` is a configuration file instead of the shipped one. Without ``data`` everything is in memory; with it there is a SQLite store under that folder. ``sets`` are overrides as of
     ``polaris-bridge serve --set``.
     """
     with TemporaryDirectory() as scratch:
@@ -48,7 +51,7 @@ async def server(*, data: Path | None = None, sets: Sequence[str] = ()) -> Async
         given = ["apiservers.*.option.listenPort=0"]
         if data is None:
             given.append("store={name: memoryStore}")
-        loaded = load(None, sets=[*given, *sets], data_dir=folder, listen="127.0.0.1")
+        loaded = load(config, sets=[*given, *sets], data_dir=folder, listen="127.0.0.1")
         running = Server(loaded.config)
         try:
             await running.start()

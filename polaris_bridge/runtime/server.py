@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from polaris_bridge import __version__
@@ -22,23 +19,20 @@ from polaris_bridge.adapters.eureka.translate import SOURCE as EUREKA
 from polaris_bridge.adapters.eureka.translate import Document, Marks
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, NamespaceRecord
-from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store, StoreRefused
+from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.storage import open_store
 
 from . import translate
 from .census import census
-from .config import ConfigError, Loaded, load
 from .config.listeners import EurekaListener
 from .config.listeners import HttpListener as FrontListener
 from .config.plugin import LocalStatis
 from .config.root import Config
 from .front import Readiness, application
-from .limits import raise_open_files
-from .logs.setup import Logs, scope
 from .metrics.census import Census
 from .metrics.exposition import Metrics
-from .metrics.windows import Windows
+from .metrics.windows import Reader, Windows
 from .plugins.discover_event import DiscoverEventLog
 from .plugins.history import HistoryLog
 from .plugins.statis import DiscoverStat
@@ -73,7 +67,7 @@ class Server:
             path=path,
             synchronous=synchronous,
             ext_types=ext_types,
-            post=loop.call_soon_threadsafe,
+            post=lambda call: _ignore(loop.call_soon_threadsafe(call)),
             unique=unique,
             wall_ms=self.clock.wall_ms,
         )
@@ -147,8 +141,7 @@ class Server:
         self.readiness.lost("listeners")
         await asyncio.gather(*(listener.drain() for listener in self.listeners))
         self.registry.release_watchers()
-        while not self.registry.idle and time.monotonic() < deadline - 2:
-            await asyncio.sleep(0.005)
+        await self._stored(deadline - 2)
         for timer in self._timers:
             timer.cancel()
         self._windows.stop()
@@ -158,6 +151,15 @@ class Server:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
         await asyncio.to_thread(self.store.close)
         self.metrics.lag.stop()
+
+    async def _stored(self, deadline: float) -> None:
+        """Wait until everything that happened is in the store, or the time is up."""
+        step = asyncio.Event()
+        while not self.registry.idle and time.monotonic() < deadline:
+            self.registry.ledger.retry()
+            asyncio.get_running_loop().call_later(0.005, step.set)
+            await step.wait()
+            step.clear()
 
     def reload(self) -> None:
         """Read certificates again."""
@@ -217,7 +219,9 @@ class Server:
             add(*labels, n=new)
 
     def _census(self) -> Census:
-        return census(self.registry, {l.settings.name: l.counters().connections_open for l in self.listeners})
+        return census(
+            self.registry, {listener.settings.name: listener.counters().connections_open for listener in self.listeners}
+        )
 
     # ------------------------------------------------------------------ plugins
 
@@ -236,7 +240,7 @@ class Server:
         local = [entry for entry in self.config.plugin.statis.entries if isinstance(entry, LocalStatis)]
         interval_s = local[0].option.interval.total_seconds() if local else 60.0
         wall_ms = self.clock.wall_ms
-        readers = [LocalStatisLog(wall_ms), DiscoverStat(wall_ms)] if local else []
+        readers: list[Reader] = [LocalStatisLog(wall_ms), DiscoverStat(wall_ms)] if local else []
         return Windows(self.metrics.calls, max(1.0, interval_s), readers)
 
     @property
@@ -254,64 +258,12 @@ class Server:
         return lines
 
 
+def _ignore(_result: object) -> None:
+    """For callables that must return nothing."""
+
+
 _HEARTBEATS: Final = {200: "ok", 404: "unknown"}
 
 
 def _nothing_here(_request: Request) -> Response:
     return Response(404)
-
-
-def run(*, config: Path | None, data: Path, listen: str | None, port_offset: int, sets: list[str]) -> int:
-    """``polaris-bridge serve``: until SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 could not start."""
-    try:
-        loaded = load(config, sets=sets, data_dir=data, listen=listen, port_offset=port_offset)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
-    data.mkdir(parents=True, exist_ok=True)
-    scopes = {name: translate.log_scope(option) for name, option in loaded.config.bootstrap.logger.items()}
-    logs = Logs(scopes, data)
-    logs.start()
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(loaded, logs))
-    finally:
-        logs.close()
-
-
-async def _serve(loaded: Loaded, logs: Logs) -> int:
-    began = time.monotonic()
-    for line in (*loaded.warnings, str(raise_open_files())):
-        print(line, file=sys.stderr)
-    if loaded.without_effect:
-        print(f"accepted, without effect here: {', '.join(loaded.without_effect)}", file=sys.stderr)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    server = Server(loaded.config)
-    server.metrics.log_lines_dropped = lambda: logs.writer.dropped
-    loop.add_signal_handler(signal.SIGHUP, lambda: (logs.reopen(), server.reload()))
-    try:
-        await server.start()
-    except (StoreRefused, OSError) as error:
-        print(f"cannot start: {error}", file=sys.stderr)
-        scope("default").error("cannot start: %s", error)
-        await server.stop()
-        return 1
-    print(f"polaris-bridge {__version__} is ready after {time.monotonic() - began:.2f} s")
-    for line in server.describe():
-        print(f"  {line}")
-    sys.stdout.flush()
-    await stopped.wait()
-    await server.stop()
-    return 0
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # not on this platform: slower, otherwise the same
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -9,9 +9,10 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any, cast
 
 from msgspec import Struct
-from uvicorn._types import ASGI3Application
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 
 from polaris_bridge.adapters._shared.accepting import listening_sockets
@@ -66,7 +67,7 @@ class HttpListener:
         handler: Handler,
         *,
         hot: Hot = no_hot_requests,
-        app: ASGI3Application | None = None,
+        app: ASGIApp | None = None,
         internal_error: Callable[[Request], Response] = empty_500,
         allow: Callable[[str], bool] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -82,7 +83,7 @@ class HttpListener:
         self._state = ListenerState(settings, hot, internal_error, allow, monotonic, wall)
         self._certificates = Certificates(settings.tls, settings.name) if settings.tls else None
         self._config = Config(
-            app or asgi_endpoint(handler, max_body_size=settings.max_body_size),
+            cast(Any, app or asgi_endpoint(handler, max_body_size=settings.max_body_size)),
             http=HttpProtocol,
             ws="none",
             lifespan="off",

@@ -115,6 +115,7 @@ class EurekaService:
 
     def register(self, namespace: str, info: InstanceInfo, caller: Caller, replicated: bool) -> Outcome:
         """POST apps/{APP}: 204. The stored document stays when its dirty timestamp is greater; a new lease starts."""
+        self.views.keep(namespace)
         now_ms = self.registry.clock.wall_ms()
         key = registration_key(namespace, info.app, info.id or "")
         before = self.registry.newest(key)

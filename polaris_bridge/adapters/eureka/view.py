@@ -347,22 +347,30 @@ class NamespaceView:
 
 
 class Views:
-    """The views of one listener, by namespace. A namespace is looked at from its first reader or writer on."""
+    """The views of one listener, by namespace. A namespace is followed from its first reader or writer on."""
 
     def __init__(self, registry: Registry, settings: EurekaSettings) -> None:
         self._registry = registry
         self._settings = settings
         self._views: dict[str, NamespaceView] = {}
         registry.observe(self._published)
+        self.keep(settings.namespace)
+
+    def keep(self, namespace: str) -> NamespaceView:
+        """The view of a namespace, followed from now on: before something is written there, so that the delta has it."""
+        view = self._views.get(namespace)
+        if view is None:
+            view = self._views[namespace] = NamespaceView(self._registry, namespace, self._settings)
+        return view
 
     def of(self, namespace: str) -> NamespaceView:
         """The view of a namespace; of one that holds nothing a passing empty one, so that readers cannot fill memory."""
         view = self._views.get(namespace)
-        if view is None:
-            view = NamespaceView(self._registry, namespace, self._settings)
-            if namespace == self._settings.namespace or self._registry.services(namespace):
-                self._views[namespace] = view
-        return view
+        if view is not None:
+            return view
+        if self._registry.services(namespace):
+            return self.keep(namespace)
+        return NamespaceView(self._registry, namespace, self._settings)
 
     def __iter__(self) -> Iterator[NamespaceView]:
         return iter(self._views.values())

@@ -30,9 +30,9 @@ class Runtime:
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runtime:
     standing = Runtime()
-    module = types.ModuleType("polaris_bridge.runtime.server")
+    module = types.ModuleType("polaris_bridge.runtime.process")
     module.run = standing.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "polaris_bridge.runtime.server", module)
+    monkeypatch.setitem(sys.modules, "polaris_bridge.runtime.process", module)
     monkeypatch.chdir(tmp_path)
     return standing
 
