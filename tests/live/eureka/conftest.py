@@ -14,7 +14,7 @@ import pytest
 from ..conftest import lacking
 from ..server import Server
 from ..waiting import until
-from .members import CLIENTS, STARTS_WITHIN_S, Fleet, Member
+from .members import CLIENTS, RENEWS_WITHIN_S, Fleet, Member
 from .programs import BuildFailedError, MissingToolsError
 from .registry import Registry
 
@@ -118,18 +118,26 @@ def fleet(request: pytest.FixtureRequest, target: Target, buildable: dict[str, s
     return target.fleet
 
 
+def wait_until_up(registry: Registry, member: Member) -> None:
+    """Fails after a while the first time, and at once when the same client is missing again."""
+
+    def is_up() -> bool:
+        listed = registry.instance(member.instance_id)
+        return listed is not None and listed["status"] == "UP"
+
+    patience_s = 0 if member.lost else 2 * RENEWS_WITHIN_S
+    member.lost = True
+    until(is_up, patience_s, f"{member.client.name} is listed as UP")
+    member.lost = False
+
+
 @pytest.fixture
 def member(request: pytest.FixtureRequest, target: Target, fleet: Fleet, buildable: dict[str, str]) -> Iterator[Member]:
     """A running client whose instance is listed as UP."""
     if request.param in buildable:
         lacking(buildable[request.param])
     member = fleet[request.param]
-
-    def is_up() -> bool:
-        listed = target.registry.instance(member.instance_id)
-        return listed is not None and listed["status"] == "UP"
-
-    until(is_up, STARTS_WITHIN_S, f"{member.client.name} is listed as UP")
+    wait_until_up(target.registry, member)
     yield member
     assert member.relay.violations == []
 

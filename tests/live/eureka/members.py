@@ -75,6 +75,8 @@ class Member:
     user: str
     path: str
     port: int = field(default_factory=free_port)
+    # It was waited for in vain.
+    lost: bool = False
     _process: subprocess.Popen[bytes] | None = None
     _answers: queue.Queue[Seen] = field(default_factory=queue.Queue)
 

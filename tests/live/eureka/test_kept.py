@@ -9,7 +9,7 @@ import pytest
 
 from ..server import Server
 from ..waiting import until
-from .conftest import Target
+from .conftest import Target, wait_until_up
 from .members import NOTICES_WITHIN_S, Fleet, Member
 from .registry import Document, Registry
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 OVERRIDDEN = ("kept-overridden", "kept:overridden")
 LAST_MOMENT = ("kept-last-moment", "kept:last-moment")
-# Times the server sets anew, and the count of renewals' moment.
+# What a new process may state anew.
 MOVING = {"lastUpdatedTimestamp", "leaseInfo", "actionType"}
 
 
@@ -25,6 +25,7 @@ MOVING = {"lastUpdatedTimestamp", "leaseInfo", "actionType"}
 class Restart:
     """What was listed before, what is listed by the new process before any client reached it, and since when."""
 
+    ending: signal.Signals
     exit_code: int
     before: dict[str, Document]
     after: dict[str, Document]
@@ -35,7 +36,8 @@ class Restart:
 def restart(request: pytest.FixtureRequest, target: Target, server: Server, fleet: Fleet) -> Restart:
     registry = target.registry
     for member in fleet:
-        until(lambda member=member: is_up(registry, member), NOTICES_WITHIN_S, f"{member.client.name} is UP")  # type: ignore[misc]
+        if not member.lost:  # its own tests say so
+            wait_until_up(registry, member)
     registry.register(*OVERRIDDEN, metadata={"release": "1"})
     registry.put_metadata(*OVERRIDDEN, "release", "2")
     registry.override(*OVERRIDDEN, "OUT_OF_SERVICE")
@@ -48,16 +50,11 @@ def restart(request: pytest.FixtureRequest, target: Target, server: Server, flee
     server.start()
     after = registry.all()
     fleet.let_in()
-    return Restart(exit_code, before, after, positions)
-
-
-def is_up(registry: Registry, member: Member) -> bool:
-    listed = registry.instance(member.instance_id)
-    return listed is not None and listed["status"] == "UP"
+    return Restart(request.param, exit_code, before, after, positions)
 
 
 def test_the_process_ended_as_it_was_told(restart: Restart) -> None:
-    assert restart.exit_code in (0, -signal.SIGKILL)
+    assert restart.exit_code == {signal.SIGTERM: 0, signal.SIGKILL: -signal.SIGKILL}[restart.ending]
 
 
 def test_registration_is_listed_before_the_client_renews(restart: Restart, member: Member) -> None:
