@@ -52,6 +52,10 @@ class Heads:
     def __init__(self) -> None:
         self._kept: dict[tuple[int, Headers], bytes] = {}
 
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
     def of(self, response: Response) -> bytes:
         """The head of this response up to content-length; ValueError as in ``render_head``."""
         key = (response.status, response.headers)

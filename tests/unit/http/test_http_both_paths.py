@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -82,6 +82,13 @@ async def conversation(client, methods, wire, step):
     return answers
 
 
+def plain(method, target):
+    return method, f"{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode(), False
+
+
+@example([plain("GET", f"/?status={status}") for status in (204, 304, 500)], 1 << 20)
+@example([plain("HEAD", f"/?status={status}&parts=3") for status in (200, 204, 304)], 1 << 20)
+@example([plain("GET", "*"), plain("GET", "http://other.example?a=b"), plain("GET", "/a#b")], 1 << 20)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(requests(), min_size=1, max_size=3), st.sampled_from([1, 7, 1 << 20]))
 async def test_hot_and_cold_answers_are_equal(new_bench, echo, sent, step):

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from polaris_bridge.adapters._shared.answers import Heads
 from polaris_bridge.adapters._shared.exchange import Response
 
 GET = "GET /{} HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -100,6 +101,22 @@ async def test_every_byte_for_itself(bench, echo, hot):
     answer = await client.answer()
     assert answer.status == 200
     assert b"b'abcde'" in answer.body
+
+
+async def test_trailers_are_no_headers(bench, echo, hot):
+    client = await bench.connect(await bench.listen(echo, hot=hot))
+    await client.send(b"PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Namespace: other\r\n\r\n")
+    answer = await client.answer()
+    assert b"b'a'" in answer.body
+    assert b"x-namespace" not in answer.body
+
+
+def test_answers_with_ever_new_headers_take_bounded_memory():
+    heads = Heads()
+    for i in range(5000):
+        response = Response(200, b"", ((b"x-index", b"%d" % i),))
+        assert heads.of(response) == heads.of(response) == b"HTTP/1.1 200 OK\r\nx-index: %d\r\n" % i
+    assert len(heads) <= 1024
 
 
 async def test_100_continue_comes_before_the_body_is_read(bench, echo, hot):
