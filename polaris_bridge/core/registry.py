@@ -95,6 +95,7 @@ class Registry:
         self._store = store
         self._time = LeaseTime(clock.monotonic())
         self._wheel = Wheel(clock.monotonic())
+        self._wall_offset_ms = clock.wall_ms() - clock.monotonic() * 1000
         self._leases: dict[tuple[str, str], dict[str, Held]] = {}
         self._protections: dict[str, Protection] = {}
         self._held: dict[str, dict[RegistrationKey, Held]] = {}
@@ -216,8 +217,7 @@ class Registry:
         lease = self._leases.get((r.source, r.namespace), {}).get(r.key)
         if lease is None:
             return r.updated_ms
-        age = self._now() - lease.renewed
-        return self.clock.wall_ms() - int(age * 1000)
+        return round(lease.renewed * 1000 + self._wall_offset_ms)
 
     def protections(self) -> dict[str, Protection]:
         """Self-protection by namespace, for reports."""
@@ -478,6 +478,7 @@ class Registry:
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
         now = self._time.advance(self.clock.monotonic())
+        self._follow_wall_clock(now)
         self.ledger.drop_expired()
         self.ledger.retry()
         self._wheel.collect(now)
@@ -495,6 +496,12 @@ class Registry:
                 address = self.snapshot(service).addresses.get(place)
                 if address is not None and not address.registrations:
                     self.ledger.clear_switches_now(service, place)
+
+    def _follow_wall_clock(self, now: float) -> None:
+        """What is shown of lease times follows a wall clock that was set, not its jitter: shown times never go back."""
+        offset_ms = self.clock.wall_ms() - now * 1000
+        if abs(offset_ms - self._wall_offset_ms) > 500:
+            self._wall_offset_ms = offset_ms
 
     def _step(self) -> None:
         self._stepping = False

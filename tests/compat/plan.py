@@ -45,7 +45,7 @@ class Late:
     method: str
     target: str
     took_s: float
-    """Only calls that took longer, and only when others began meanwhile."""
+    """Only calls that took longer, and only when others ran meanwhile."""
     reason: str
 
 
@@ -98,7 +98,8 @@ def schedule(lines: Iterable[Line], late: Iterable[Late], used: Counter[str]) ->
             planned.append(Planned(line, line.t, False))
             continue
         overlapped = any(line.t < start < line.end for start in starts)
-        entry = next((entry for entry in late if overlapped and fits(entry, line) and line.took > entry.took_s), None)
+        crossed = any(o is not line and o.t < line.end and line.t < o.end for o in lines if isinstance(o, HttpCall))
+        entry = next((entry for entry in late if crossed and fits(entry, line) and line.took > entry.took_s), None)
         if entry is not None:
             used[entry.id] += 1
         planned.append(Planned(line, line.end, False) if entry else Planned(line, line.t, overlapped))

@@ -6,6 +6,7 @@ cache was off, so reads show the current state there as here.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -45,6 +46,20 @@ PLAN = Plan(
             target=r"/eureka/apps/[^/]+",
             took_s=1.0,
             reason="the recorded server was still loading classes: reads that began meanwhile do not show the instance yet",
+        ),
+        Late(
+            "first-read-took-effect-at-its-end",
+            method="GET",
+            target=r"/eureka/apps/JAVA-PROVIDER-[^/]+/.*",
+            took_s=0.3,
+            reason="it began while the first registrations ran, ended after them and shows the instance",
+        ),
+        Late(
+            "register-overtaken-by-delta",
+            method="POST",
+            target=r"/eureka/apps/PY-PROVIDER-[^/]+",
+            took_s=0.1,
+            reason="a delta that began while it ran does not show it yet",
         ),
     ),
 )
@@ -122,6 +137,17 @@ def found_by_folding(seen: Seen) -> bool:
     return bool(found) and all(asked in vip.split(",") for vip in found)
 
 
+def entity_before_the_rest(seen: Seen) -> bool:
+    """There the entity of a refused heartbeat shows what later items of the same batch did to it, here it does not."""
+    asked = json.loads(seen.exchange.request.body)["replicationList"]
+    later = {item["action"]: item.get("lastDirtyTimestamp") for item in asked}
+    if seen.difference.path.endswith("actionType"):
+        return seen.difference.expected == "DELETED" and seen.difference.got == "ADDED" and "Cancel" in later
+    return seen.difference.expected == str(later.get("DeleteStatusOverride")) and int(seen.difference.got) < int(
+        seen.difference.expected
+    )
+
+
 def one_of_that_id(seen: Seen) -> bool:
     """A single instance document with the asked id."""
     found = list(instances(seen.got))
@@ -181,6 +207,16 @@ RULES = (
         allows=found_by_folding,
         reason="an exact match wins, else case is ignored: clients fold vip names, the recorded servers then find nothing",
         source="raw-http-edge-cases-s1, -s2 (vip registered as vip-app2)",
+    ),
+    Rule(
+        "entity-of-its-own-moment",
+        path=r"body\.responseList\[\d+\]\.responseEntity\.(actionType|lastDirtyTimestamp)",
+        method="POST",
+        target=r"/eureka/peerreplication/batch/",
+        verdict=DIFFERS,
+        allows=entity_before_the_rest,
+        reason="the recorded server writes the entity of a 409 after the whole batch ran; ours is the one that won the conflict",
+        source="raw-http-edge-cases-s1, -s2",
     ),
     Rule(
         "error-page-not-sent",

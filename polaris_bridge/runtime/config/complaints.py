@@ -66,7 +66,8 @@ def _problem(detail: ErrorDetails, root: Node, model: Model) -> Problem:
         return Problem(node.place, path, str(context["error"]))
     message = _EXPECTED.get(detail["type"], detail["msg"]).format(**context)
     found = "" if detail["type"] == "missing" else f", found {'a hidden value' if secret else _describe(node.value)}"
-    return Problem(node.place, path, message + found)
+    quotes = "; put it in quotes" if detail["type"] == "string_type" and isinstance(node.value, int | float) else ""
+    return Problem(node.place, path, message + found + quotes)
 
 
 def _child(node: Node, part: str | int) -> Node | None:

@@ -41,5 +41,7 @@ class ConfigError(Exception):
     """A configuration that cannot be used. ``problems`` holds every error, in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: (problem.place.source, problem.place.line)))
+        self.problems = tuple(
+            sorted(problems, key=lambda problem: (problem.place.source, problem.place.line, problem.place.column))
+        )
         super().__init__("\n".join(map(str, self.problems)))

@@ -115,6 +115,7 @@ class _Builder:
         self._loader: Any = None
         self._anchors: dict[str, Node] = {}
         self._left = MAX_NODES
+        self._path: list[str] = []
 
     def close(self) -> None:
         if self._loader is not None:
@@ -139,8 +140,8 @@ class _Builder:
     def _refuse(self, event: Event, message: str) -> NoReturn:
         raise _Unreadable(_start(event), message)
 
-    def _complain(self, event: Event, message: str, path: str = "") -> None:
-        self.problems.append(Problem(self._place(_start(event)), path, message))
+    def _complain(self, event: Event, message: str) -> None:
+        self.problems.append(Problem(self._place(_start(event)), ".".join(self._path), message))
 
     def _count(self, event: Event, depth: int) -> None:
         self._left -= 1
@@ -162,7 +163,9 @@ class _Builder:
             self._check_tag(event)
             node.value = []
             while not isinstance(item := self._next(), SequenceEndEvent):
+                self._path.append(str(len(node.value)))
                 node.value.append(self._node(item, depth + 1))
+                self._path.pop()
         elif isinstance(event, MappingStartEvent):
             self._check_tag(event)
             node.value = self._mapping(depth)
@@ -189,17 +192,17 @@ class _Builder:
                 self._node(event, depth + 1)
                 self._node(self._next(), depth + 1)
                 continue
+            self._path.append(event.value)
             child = self._node(self._next(), depth + 1)
             child.key_place = self._place(_start(event))
             if event.value == "<<" and event.implicit[0]:
                 self._merge(child, event, merged)
             elif event.value in found:
                 first = found[event.value].key_place
-                self._complain(
-                    event, f"this key stands here a second time; the first is in line {first.line}", event.value
-                )
+                self._complain(event, f"this key stands here a second time; the first is in line {first.line}")
             else:
                 found[event.value] = child
+            self._path.pop()
         return {**merged, **found}
 
     def _merge(self, node: Node, event: Event, into: dict[str, Node]) -> None:
