@@ -90,7 +90,7 @@ async def test_late_register_is_sent_when_its_answer_was_recorded() -> None:
     _, stub, run = await replayed(load(EUREKA["eureka-client-1.10.18-full-story"]))
     order = [request.method for _, request in stub.received]
     assert order.index("POST") > 8
-    assert run.used == Counter({"first-register-took-effect-at-its-end": 2})
+    assert run.used == Counter({"first-register-took-effect-at-its-end": 2, "first-read-took-effect-at-its-end": 1})
 
 
 # ---------------------------------------------------------------- teeth
