@@ -43,7 +43,7 @@ class ListenerOptions(Section):
     )
     listen_port: int = key(0, "Port; 0 = any free one, for tests.", ge=0, le=65535)
     conn_limit: ConnLimit = key(ConnLimit.model_construct(), "Limits on connections.")
-    tls: Tls = key(Tls.model_construct(), "TLS.")
+    tls: Tls = key(Tls.model_construct(), "Certificates; without them, plain text.")
     trusted_proxies: Networks = key(
         (), "Proxies whose `X-Forwarded-For` and `-Proto` are believed; none by default, since anybody can send them."
     )

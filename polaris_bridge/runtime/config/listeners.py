@@ -181,7 +181,7 @@ class L5Listener(Listener):
     """L5."""
 
     effective: ClassVar[bool] = False
-    name: Literal["service-l5"] = key("service-l5", "L5.")
+    name: Literal["service-l5"] = key("service-l5", "L5, for clients of the oldest protocol.")
     option: L5Options = key(L5Options.model_construct(), "Options of the listener.")
 
 

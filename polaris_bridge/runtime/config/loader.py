@@ -83,6 +83,8 @@ def loads(
     if expanded.problems:
         raise ConfigError(expanded.problems)
     root, problems = read(expanded.text, expanded.place)
+    if root.value is None:
+        root = Node({}, root.place)
     if not isinstance(root.value, dict):
         raise ConfigError(
             [*problems, Problem(root.place, "", "expected a mapping with keys such as apiservers and store")]

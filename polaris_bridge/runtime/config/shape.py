@@ -121,6 +121,8 @@ def without_effect(annotation: Any, node: Node, path: str = "") -> Iterator[str]
     for name, field, inner, child in members(annotation, node):
         own = dotted(path, label(node, name))
         section = choose(inner, child)
+        if child.value == {}:
+            continue
         if (field is not None and not honoured(field)) or (section is not None and not section.effective):
             yield own
         else:

@@ -1,0 +1,291 @@
+"""Every key of PolarisMesh's file is accepted, and either works or is named."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from polaris_bridge.runtime.config import Config, shipped_file
+from polaris_bridge.runtime.config.shape import all_keys
+
+HONOURED, NAMED = True, False
+
+BATCH = (
+    "open: true",
+    "queueSize: 10",
+    "waitTime: 32ms",
+    "maxBatchCount: 5",
+    "concurrency: 5",
+    "dropExpireTask: true",
+    "taskLife: 30s",
+)
+CONN_LIMIT = (
+    "openConnLimit: true", "maxConnPerHost: 5", "maxConnLimit: 5", "whiteList: '127.0.0.1,10.0.0.1'",
+    "purgeCounterInterval: 10s", "purgeCounterExpire: 5s", "purgeCounterExpired: 5s",
+)  # fmt: skip
+SCOPES = (
+    "config", "auth", "store", "cache", "naming", "healthcheck", "xdsv3", "eureka", "nacos-apiserver", "apiserver", "default",
+    "token-bucket", "discoverstat", "local", "HistoryLogger", "discoverEventLocal", "cmdb",
+)  # fmt: skip
+SCOPE_KEYS = (
+    "rotateOutputPath: a.log", "errorRotateOutputPath: b.log", "rotationMaxSize: 1", "rotationMaxBackups: 1", "rotationMaxAge: 1",
+    "outputLevel: debug", "compress: true", "onlyContent: true", "rotationMaxDurationForHour: 24",
+)  # fmt: skip
+
+KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
+    **{(f"bootstrap.logger.{scope}", HONOURED): SCOPE_KEYS for scope in SCOPES},
+    ("bootstrap.startInOrder", HONOURED): ("open: true", "key: sz"),
+    ("bootstrap.polaris_service", NAMED): (
+        "self_address: 10.0.0.1", "network_inter: eth0", "probe_address: 'a:1'", "enable_register: true", "isolated: false",
+        "disable_heartbeat: true", "heartbeat_interval: 5",
+        "services: [{name: polaris.checker, namespace: Polaris, protocols: [service-grpc], metadata: {a: b}}]",
+    ),
+    ("auth.user", NAMED): (
+        "name: defaultUser", "option: {salt: polarismesh@2021}", "option: {seedDefaultAdmin: true}",
+        "option: {initialPassword: x}",
+    ),
+    ("auth.strategy", NAMED): (
+        "name: defaultStrategy", "option: {consoleOpen: true}", "option: {consoleStrict: true}", "option: {clientOpen: false}",
+        "option: {clientStrict: false}", "option: {compatible: true}", "option: {credibleHeaders: {a: b}}",
+    ),
+    ("namespace", HONOURED): ("autoCreate: true",),
+    ("naming", HONOURED): ("autoCreate: true",),
+    ("naming", NAMED): ("l5Open: true",),
+    ("naming.batch.register", HONOURED): BATCH,
+    ("naming.batch.deregister", HONOURED): BATCH,
+    ("naming.batch.clientRegister", NAMED): BATCH,
+    ("naming.batch.clientDeregister", NAMED): BATCH,
+    ("naming.selfProtection", HONOURED): ("open: false", "percent: 20", "minimum: 3", "maxHold: 1m"),
+    ("healthcheck", NAMED): (
+        "open: true", "service: polaris.checker", "slotNum: 30", "localHost: 10.0.0.1",
+        "minCheckInterval: 1s", "maxCheckInterval: 30s",
+        "clientReportInterval: 120s", "clientCheckInterval: 120s", "clientCheckTtl: 120s", "checkers: [{name: heartbeatMemory}]",
+        "checkers: [{name: heartbeatRedis, option: {kvAddr: 'a:1', kvUser: u, kvPasswd: p, poolSize: 200, minIdleConns: 30, "
+        "idleTimeout: 120s, connectTimeout: 200ms, msgTimeout: 200ms, concurrency: 200, withTLS: true, deployMode: sentinel, "
+        "masterName: m, addrs: ['a:1'], sentinelUsername: u, sentinelPassword: p, DB: 1, readTimeout: 1s, writeTimeout: 1s, "
+        "poolTimeout: 3s, maxConnAge: 30m, maxRetries: 1, maxRetry: 1, minBatchCount: 1, waitTime: 1ms, compatible: true, "
+        "readOnly: true, routeByLatency: true, routeRandomly: true, slaveOnly: true, useDisconnectedSlaves: true}}]",
+        "checkers: [{name: heartbeatLeader, option: {listenIP: 0.0.0.0, listenPort: 8100, soltNum: 128, streamNum: 128}}]",
+        "checkers: [{name: heartbeatP2P, option: {listenPort: 8100}}]",
+    ),
+    ("healthcheck.batch.heartbeat", NAMED): BATCH,
+    ("config", NAMED): ("open: true", "contentMaxLength: 20000"),
+    ("cache", NAMED): ("diffTime: 5s", "reportInterval: 1s"),
+    ("store", HONOURED): (
+        "{name: boltdbStore, option: {path: ./polaris.bolt}}", "{name: sqliteStore, option: {path: a.db, synchronous: full}}",
+        "{name: memoryStore}",
+    ),
+    ("plugin.history", HONOURED): ("entries: [{name: HistoryLogger}]",),
+    ("plugin.discoverEvent", HONOURED): ("entries: [{name: discoverEventLocal}]",),
+    ("plugin.statis", HONOURED): ("entries: [{name: local, option: {interval: 60}}, {name: prometheus}]",),
+    ("plugin.whitelist", HONOURED): ("{name: whitelist, option: {ip: [127.0.0.1]}}",),
+    ("plugin.crypto", NAMED): ("entries: [{name: AES}]",),
+    ("plugin.cmdb", NAMED): ("name: memory", "option: {url: 'http://a', token: t, interval: 60s}"),
+    ("plugin.ratelimit", NAMED): (
+        "name: token-bucket", "option: {enable: false, rule-file: a.yaml}", "option: {remote-conf: false}",
+        "option: {ip-limit: {open: true, global: {open: true, bucket: 3, rate: 2}, resource-cache-amount: 9, "
+        "white-list: [127.0.0.1]}}",
+        "option: {instance-limit: {open: true, global: {bucket: 3, rate: 2}, resource-cache-amount: 9}}",
+        "option: {api-limit: {open: true, rules: [{name: r, limit: {open: true, bucket: 3, rate: 2}}], "
+        "apis: [{name: 'GET:/a', rule: r}]}}",
+    ),
+    ("plugin.parsePassword", NAMED): ("name: localParse",),
+}  # fmt: skip
+
+LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
+    ("service-eureka", HONOURED): (
+        "listenIP: 0.0.0.0", "listenPort: 8761", "namespace: prod", "deltaExpireInterval: 60", "unhealthyExpireInterval: 180",
+        "generateUniqueInstId: true", "enableSelfPreservation: false",
+        "customValues: {dataCenterInfoClass: a, dataCenterInfoName: b}",
+        "leaseFactor: 2", "tls: {certFile: a, keyFile: b, trustedCAFile: c}", "trustedProxies: 10.0.0.0/8", "maxBodySize: 1024",
+        "headerTimeout: 5s", "keepAlive: 1m", "auth: true", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
+    ),
+    ("service-eureka", NAMED): (
+        "refreshInterval: 10", "peersToReplicate: ['10.0.0.1:8761', {prod: ['10.0.0.2:8761']}]",
+        "replicatePeers: ['10.0.0.1:8761']", "connLimit: {readTimeout: 5s}",
+    ),
+    ("api-http", HONOURED): ("listenIP: '::'", "listenPort: 8090", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT)),
+    ("api-http", NAMED): ("enablePprof: true", "enableSwagger: true", "enableCacheProto: false", "sizeCacheProto: 128"),
+    ("service-grpc", NAMED): (
+        "listenPort: 8091", "enableCacheProto: true", "sizeCacheProto: 128", "transport: grpcio", "tls: {certFile: ''}",
+    ),
+    ("config-grpc", NAMED): ("listenPort: 8093", "connLimit: {openConnLimit: false}"),
+    ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
+    ("service-nacos", NAMED): ("listenPort: 8848", "defaultNamespace: default", "serverService: a", "serverNamespace: b"),
+    ("service-consul", NAMED): ("listenPort: 8500", "dnsPort: 8600"),
+    ("service-limiter", NAMED): ("listenPort: 8101",),
+    ("service-l5", NAMED): ("listenPort: 7779", "clusterName: cl5.discover"),
+}  # fmt: skip
+
+JOBS: dict[tuple[str, bool], str] = {
+    ("DeleteUnHealthyInstance", HONOURED): "instanceDeleteTimeout: 60m",
+    ("DeleteEmptyAutoCreatedService", HONOURED): "serviceDeleteTimeout: 30m",
+    ("CleanDeletedInstances", HONOURED): "instanceCleanTimeout: 10m",
+    ("CleanDeletedClients", NAMED): "clientCleanTimeout: 10m",
+    ("CleanConfigReleaseHistory", NAMED): "retentionDays: 168h, batchSize: 100",
+    ("CleanDeletedResources", NAMED): "timeout: 20m, resources: [{resource: lane_rule, timeout: 5m, enable: true}]",
+}
+
+
+def nested(path: str, inner: str) -> str:
+    for part in reversed(path.split(".")):
+        inner = f"{{{part}: {inner}}}"
+    return inner
+
+
+CASES = [
+    pytest.param(
+        nested(path, pair if pair.startswith("{") else f"{{{pair}}}"),
+        works,
+        id=f"{path}.{pair.partition(':')[0].strip('{')}",
+    )
+    for (path, works), pairs in KEYS.items()
+    for pair in pairs
+]
+CASES += [
+    pytest.param(f"apiservers: [{{name: {name}, option: {{{pair}}}}}]", works, id=f"{name}.{pair}")
+    for (name, works), pairs in LISTENERS.items()
+    for pair in pairs
+]
+CASES += [
+    pytest.param(f"maintain: {{jobs: [{{name: {name}, enable: true, option: {{{option}}}}}]}}", works, id=name)
+    for (name, works), option in JOBS.items()
+]
+
+
+@pytest.mark.parametrize(("text", "works"), CASES)
+def test_every_key_is_accepted_and_works_or_is_named(read, text, works):
+    loaded = read(text)
+    assert bool(loaded.without_effect) != works, loaded.without_effect
+    assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize("group", ["admin", "console", "client"])
+def test_groups_of_routes_are_named_until_there_are_routes(read, group):
+    loaded = read(f"apiservers: [{{name: api-http, api: {{{group}: {{enable: true, include: [default]}}}}}}]")
+    assert loaded.without_effect == ("apiservers.api-http.api",)
+
+
+DEFAULTS: list[tuple[str, Any]] = [
+    ("bootstrap.start_in_order.open", True),
+    ("bootstrap.start_in_order.key", "sz"),
+    ("namespace.auto_create", True),
+    ("naming.auto_create", True),
+    ("naming.batch.register_.open", True),
+    ("naming.batch.register_.queue_size", 10240),
+    ("naming.batch.register_.wait_time", timedelta(milliseconds=32)),
+    ("naming.batch.register_.max_batch_count", 128),
+    ("naming.batch.register_.concurrency", 128),
+    ("naming.batch.register_.drop_expire_task", True),
+    ("naming.batch.register_.task_life", timedelta(seconds=30)),
+    ("naming.batch.client_register.max_batch_count", 32),
+    ("naming.self_protection.open", True),
+    ("naming.self_protection.percent", 15),
+    ("naming.self_protection.minimum", 5),
+    ("naming.self_protection.max_hold", timedelta(minutes=15)),
+    ("config.content_max_length", 20000),
+    ("cache.diff_time", timedelta(seconds=5)),
+    ("auth.strategy.option.console_open", True),
+    ("auth.strategy.option.client_open", False),
+    ("auth.user.option.seed_default_admin", False),
+    ("plugin.whitelist.name", ""),
+    ("store.option.synchronous", "normal"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), DEFAULTS)
+def test_defaults(read, path, value):
+    found: Any = read("").config
+    for part in path.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+def test_listener_defaults(read):
+    eureka, front = read("").config.apiservers
+    assert (eureka.option.listen_ip, eureka.option.listen_port, eureka.option.lease_factor) == ("0.0.0.0", 8761, 1)
+    assert (eureka.option.conn_limit.max_conn_per_host, eureka.option.conn_limit.max_conn_limit) == (1024, 10240)
+    assert (front.option.listen_port, front.option.max_body_size) == (8090, 10 * 1024 * 1024)
+    assert (front.option.conn_limit.max_conn_per_host, front.option.conn_limit.max_conn_limit) == (128, 5120)
+    assert front.option.conn_limit.open_conn_limit is False
+    assert (front.option.header_timeout, front.option.keep_alive) == (timedelta(seconds=20), timedelta(seconds=120))
+
+
+def test_the_jobs_that_run_without_the_section_are_those_of_the_original(read):
+    jobs = read("").config.maintain.jobs
+    assert [(job.name, job.enable) for job in jobs] == [
+        ("CleanDeletedInstances", True),
+        ("CleanDeletedClients", True),
+        ("CleanConfigReleaseHistory", True),
+    ]
+
+
+def test_a_part_of_a_section_keeps_the_other_defaults(read):
+    option = (
+        read("apiservers: [{name: service-eureka, option: {connLimit: {openConnLimit: true}}}]")
+        .config.apiservers[0]
+        .option
+    )
+    assert option.conn_limit.open_conn_limit is True
+    assert option.conn_limit.max_conn_per_host == 1024
+
+
+def test_keys_without_a_value_mean_their_default_and_are_not_named(read):
+    loaded = read(
+        "cache:\nnaming: {autoCreate: }\nmaintain: {jobs: [{name: CleanDeletedInstances, enable: true, option: }]}\n"
+    )
+    assert loaded.config.naming.auto_create is True
+    assert loaded.without_effect == ()
+
+
+def test_an_unknown_key_without_a_value_is_an_error_too(read):
+    assert "unknown key" in read.problems("naming: {autocreat: }")[0]
+
+
+def test_what_has_no_effect_is_named_by_section_key_or_listener(read):
+    loaded = read("""\
+    healthcheck: {open: true, slotNum: 30}
+    apiservers:
+      - {name: service-eureka, option: {refreshInterval: 10, namespace: prod}}
+      - {name: service-eureka, option: {refreshInterval: 10, listenPort: 8762}}
+      - {name: service-nacos, option: {defaultNamespace: default}}
+    """)
+    assert loaded.without_effect == (
+        "healthcheck",
+        "apiservers.0.option.refreshInterval",
+        "apiservers.1.option.refreshInterval",
+        "apiservers.service-nacos",
+    )
+
+
+def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(read):
+    loaded = read(shipped_file().read_text())
+    assert [(listener.name, listener.option.listen_port) for listener in loaded.config.apiservers] == [
+        ("service-eureka", 8761),
+        ("api-http", 8090),
+        ("service-grpc", 8091),
+        ("config-grpc", 8093),
+        ("service-limiter", 8101),
+        ("xds-v3", 15010),
+        ("service-nacos", 8848),
+        ("service-consul", 8500),
+    ]
+    assert loaded.warnings == ()
+    assert {"apiservers.service-nacos", "healthcheck", "auth"} <= set(loaded.without_effect)
+    assert "apiservers.service-eureka" not in loaded.without_effect
+    assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
+
+
+def test_the_shipped_file_changes_no_default_of_what_works(read):
+    shipped, empty = read(shipped_file().read_text()).config, read("").config
+    assert shipped.naming == empty.naming
+    assert shipped.store == empty.store
+    assert shipped.namespace == empty.namespace
+    for name in ("tls", "max_body_size", "header_timeout", "keep_alive", "auth", "listen_ip", "listen_port"):
+        for mine, theirs in zip(shipped.apiservers, empty.apiservers, strict=False):
+            assert getattr(mine.option, name) == getattr(theirs.option, name)
+
+
+def test_every_key_is_listed_once():
+    listed = all_keys(Config)
+    assert len(listed) == len(set(listed)) > 300
