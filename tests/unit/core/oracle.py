@@ -41,6 +41,8 @@ class Fact:
     liveness: Liveness
     seq: int
     heard: float
+    latest: float
+    """Its lease runs from some moment between these two: from the call, or from when the store had it."""
     lost: bool = False
     unsure: bool = False
     """Heard of while a write on it was pending: it may be found live now or after its next renewal."""
@@ -83,8 +85,9 @@ class Facts:
     def at(self, spot: Spot) -> list[Fact]:
         return [f for f in self.by_id.values() if f.spot == spot]
 
-    def put(self, fact: Fact, now: float) -> None:
+    def put(self, fact: Fact, now: float, published: float) -> None:
         """Register: new, or in place of what the key held."""
+        fact = replace(fact, latest=published)
         before = self.by_id.get(fact.id)
         if before is not None and before.says == fact.says:
             fact = replace(fact, seq=before.seq)
@@ -180,18 +183,18 @@ class Facts:
             return sessions.may_be(f.liveness.id, now, raw, pending)
         if not isinstance(f.liveness, Lease):
             return {"live"}
-        age = now - f.heard
+        age, least = now - f.heard, now - f.latest
         unhealthy, delete = f.liveness.unhealthy_ms / 1000, f.liveness.delete_ms / 1000
         states = {"lost"} if f.lost else {"live"}
         if f.unsure:
             states |= {"live", "lost"}
         if age >= unhealthy:
             states.add("lost")
-        if age >= unhealthy + SLACK_S and not pending:
+        if least >= unhealthy + SLACK_S and not pending:
             states.discard("live")
         if delete and age >= delete:
             states.add("gone")
-        if delete and age >= delete + SLACK_S and not pending:
+        if delete and least >= delete + SLACK_S and not pending:
             states = {"gone"}
         return states
 

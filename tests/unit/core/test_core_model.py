@@ -22,7 +22,7 @@ from world import CALLER, CHECKED, CONNECTED, LIVENESS, SOURCES, Bench, Clock, E
 
 from polaris_bridge.core.errors import Busy, Conflict
 from polaris_bridge.core.events import Published
-from polaris_bridge.core.ledger import BatchTerms
+from polaris_bridge.core.ledger import SETTLED, BatchTerms, Commit
 from polaris_bridge.core.model import (
     CRITICAL,
     PASSING,
@@ -45,7 +45,7 @@ from polaris_bridge.core.watching import Scope
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SETTINGS = settings(
-    max_examples=3000 if SOAK else 100,
+    max_examples=400 if SOAK else 100,
     stateful_step_count=80 if SOAK else 40,
     derandomize=not SOAK,
     deadline=None,
@@ -82,6 +82,8 @@ class Asked:
     ids: set[RegistrationKey]
     spots: set[Spot]
     fate: Fate
+    at: float
+    """Lease time of the call."""
 
 
 def state_of(registry: Registry, id: RegistrationKey) -> str:
@@ -177,19 +179,26 @@ class RegistryMachine(RuleBasedStateMachine):
             return None
         done = run()
         if done is not None:
-            commit = done if not hasattr(done, "commit") else done.commit
-            self.asked.append(Asked(op, ids, spots, Fate(commit)))
+            commit = done if isinstance(done, Commit) else done.commit
+            if commit is not SETTLED:
+                self.asked.append(Asked(op, ids, spots, Fate(commit), self.lease_s))
         self.step()
         return done
 
     def step(self) -> None:
         """Let everything settle, then see what became of what."""
         self.world.settle()
-        while self.asked and self.asked[0].fate.result is not None:
-            asked = self.asked.pop(0)
+        waiting: list[Asked] = []
+        for asked in self.asked:
             if asked.fate.result == "ok":
+                assert not waiting, "a later command was done before an earlier one"
                 asked.apply(self.facts)
-        assert all(a.fate.result is None for a in self.asked), "a later command was answered before an earlier one"
+            elif asked.fate.result is None:  # what waits behind the one at the store may be given up before it
+                waiting.append(asked)
+            else:
+                for id in asked.ids & self.facts.by_id.keys():  # a sign of life all the same, if it was one
+                    self.facts.by_id[id].latest = max(self.facts.by_id[id].latest, asked.at)
+        self.asked = waiting
         if self.world.store.hold or self.world.store.fail or self.world.store.asked:
             self.unsaved = True
         elif not self.registry.ledger._unsaved and not self.registry.ledger._saving:
@@ -244,7 +253,7 @@ class RegistryMachine(RuleBasedStateMachine):
             liveness=liveness, reported=word, metadata={"tag": tag},
         )  # fmt: skip
         self.count += 1
-        return r, Fact(r.id, spot, tag, word, liveness, self.count, self.lease_s)
+        return r, Fact(r.id, spot, tag, word, liveness, self.count, self.lease_s, self.lease_s)
 
     @rule(source=sources, key=keys, spot=spots, word=words, tag=tags, session=st.sampled_from(("s1", "s2")))
     def register(self, source: str, key: str, spot: Spot, word: str, tag: str, session: str) -> None:
@@ -256,7 +265,10 @@ class RegistryMachine(RuleBasedStateMachine):
             fact.liveness = before.liveness
             r = structs.replace(r, liveness=before.liveness)
         done = self.command(
-            lambda: self.registry.register(r, CALLER), lambda f: f.put(fact, self.raw_s), {fact.id}, {spot}
+            lambda: self.registry.register(r, CALLER),
+            lambda f: f.put(fact, self.raw_s, self.lease_s),
+            {fact.id},
+            {spot},
         )
         if done is not None:
             assert (done.before is None) == (before is None)
@@ -271,23 +283,25 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             assert (done is None) == (fact is None)
             if fact is not None and isinstance(fact.liveness, Lease):
-                fact.heard, fact.lost, fact.unsure = self.lease_s, False, False
+                fact.heard = fact.latest = self.lease_s
+                fact.lost = fact.unsure = False
         self.step()
 
     def heard(self, id: RegistrationKey) -> None:
         """Heard of while a write on it waits: its lease runs on from here, whatever becomes of the write."""
         fact = self.facts.by_id.get(id)
         if fact is not None:
-            fact.heard, fact.unsure = self.lease_s, True
+            fact.heard = fact.latest = self.lease_s
+            fact.unsure = True
         now = self.lease_s
         fate = next(a.fate for a in reversed(self.asked) if id in a.ids)
 
         def later(facts: Facts) -> None:
             found = facts.by_id.get(id)
             if found is not None:
-                found.heard, found.unsure = now, True
+                found.heard, found.latest, found.unsure = now, self.lease_s, True
 
-        self.asked.append(Asked(later, {id}, set(), fate))
+        self.asked.append(Asked(later, {id}, set(), fate, now))
         order = [a for a in self.asked if a.fate is not fate]
         same = [a for a in self.asked if a.fate is fate]
         at = next(i for i, a in enumerate(self.asked) if a.fate is fate)
@@ -307,7 +321,8 @@ class RegistryMachine(RuleBasedStateMachine):
             if fact.says != said:
                 fact.seq = seq
             if renews and isinstance(fact.liveness, Lease):
-                fact.heard, fact.lost, fact.unsure = now, False, False
+                fact.heard, fact.latest = now, self.lease_s
+                fact.lost = fact.unsure = False
 
         done = self.command(
             lambda: self.registry.amend(
@@ -475,7 +490,8 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             assert self.views() == sure, "a restart changed what readers see"
         for fact in self.facts.by_id.values():
-            fact.heard, fact.unsure = self.lease_s, False
+            fact.heard = fact.latest = self.lease_s
+            fact.unsure = False
             if isinstance(fact.liveness, Session):
                 self.sessions.awaited[fact.liveness.id] = (self.lease_s, self.raw_s)
         self.sessions.open.clear()
@@ -492,7 +508,17 @@ class RegistryMachine(RuleBasedStateMachine):
                 spot = (snapshot.key, place)
                 for r in address.registrations:
                     known = kept.by_id.get(r.id)
-                    fact = Fact(r.id, spot, r.metadata["tag"], r.reported, r.liveness, r.seq, self.lease_s, not r.live)
+                    fact = Fact(
+                        r.id,
+                        spot,
+                        r.metadata["tag"],
+                        r.reported,
+                        r.liveness,
+                        r.seq,
+                        self.lease_s,
+                        self.lease_s,
+                        not r.live,
+                    )
                     assert known is None or known.says == fact.says, "an unacknowledged document came back"
                     self.facts.by_id[r.id] = fact
                 self.facts.set_switches(spot, {(s.source, s.key): (s.word, s.lingers) for s in address.switches})
