@@ -43,8 +43,8 @@ async def server(
 ) -> AsyncIterator[Running]:
     """A server on free ports of 127.0.0.1, on the running event loop.
 
-    ``config`` is a configuration file instead of the shipped one. Without ``data`` everything is in memory; with it there is a SQLite store under that folder. ``sets`` are overrides as of
-    ``polaris-bridge serve --set``.
+    ``config`` is a configuration file instead of the shipped one. Without ``data`` everything is in memory; with it there is
+    a SQLite store under that folder. ``sets`` are overrides as of ``polaris-bridge serve --set``.
     """
     with TemporaryDirectory() as scratch:
         folder = data or Path(scratch)

@@ -52,6 +52,11 @@ class BatchTerms(Struct, frozen=True):
     """A command that the writer did not take for so long fails, when ``drop_expired``."""
 
 
+REGISTER: Final = "register"
+DEREGISTER: Final = "deregister"
+"""Kinds of commands, each with bounds of its own in the one queue."""
+
+
 class Commit:
     """The fate of one batch: shared by all commands in it. ``then`` calls back once, when it is durable or has failed."""
 
@@ -101,12 +106,13 @@ class Draft:
 class Batch:
     """The commands that share one transaction."""
 
-    __slots__ = ("commands", "commit", "drafts", "index", "namespaces", "opened", "rows", "sent", "touched")
+    __slots__ = ("commit", "counts", "drafts", "index", "namespaces", "opened", "rows", "sent", "touched")
 
     def __init__(self, now: float) -> None:
         self.opened = now
         self.sent = False
-        self.commands = 0
+        self.counts: dict[str, int] = {}
+        """Commands by kind."""
         self.commit = Commit()
         self.drafts: dict[ServiceKey, Draft] = {}
         self.touched: dict[tuple[ServiceKey, AddressKey], None] = {}
@@ -121,11 +127,11 @@ _ABSENT: Final = object()
 class Ledger:
     """All state, published and pending. ``core.registry`` gives it its meaning."""
 
-    def __init__(self, store: Store, clock: Clock, scheduler: Scheduler, terms: BatchTerms) -> None:
+    def __init__(self, store: Store, clock: Clock, scheduler: Scheduler, terms: dict[str, BatchTerms]) -> None:
         self._store = store
         self._clock = clock
         self._scheduler = scheduler
-        self.terms = terms
+        self._terms = terms
         self.services: dict[ServiceKey, ServiceSnapshot] = {}
         self.namespaces: dict[str, NamespaceRecord] = {}
         self.index: dict[tuple[str, str], dict[str, Registration]] = {}
@@ -147,7 +153,7 @@ class Ledger:
         self._in_flight = False
         self._sent_at = 0.0
         self._flush_asked = False
-        self._waiting = 0
+        self._waiting: dict[str, int] = dict.fromkeys(terms, 0)
         self._journal: list[tuple[dict[Any, Any], Any, Any]] | None = None
         self._afterwards: list[Callable[[], None]] = []
         self._unsaved: dict[tuple[Any, ...], Row] = {}
@@ -220,7 +226,7 @@ class Ledger:
     # ------------------------------------------------------------------ writing
 
     @contextmanager
-    def command(self) -> Iterator[Commit]:
+    def command(self, kind: str = REGISTER) -> Iterator[Commit]:
         """One command, or a list of them that is applied all or not at all: an exception undoes what was written.
 
         Raises ``Busy`` when the queue is full.
@@ -228,7 +234,8 @@ class Ledger:
         if self._journal is not None:
             yield self._current().commit
             return
-        if self._waiting >= self.terms.queue_size:
+        terms = self._terms[kind]
+        if self._waiting[kind] >= terms.queue_size:
             raise Busy("the queue of writes is full")
         batch = self._current()
         self._journal = []
@@ -244,11 +251,11 @@ class Ledger:
             raise
         finally:
             self._journal = None
-        if batch.commands == 0:
+        if not batch.counts:
             batch.opened = self._clock.monotonic()
-        batch.commands += 1
-        self._waiting += 1
-        if batch.commands >= self.terms.max_batch_count:
+        batch.counts[kind] = batch.counts.get(kind, 0) + 1
+        self._waiting[kind] += 1
+        if batch.counts[kind] >= terms.max_batch_count:
             self._close()
         if not self._in_flight:
             self._ask_flush()
@@ -416,22 +423,23 @@ class Ledger:
 
     def drop_expired(self) -> None:
         """Fail what waited too long for a writer that hangs. Called by the tick."""
-        limit = self._clock.monotonic() - self.terms.task_life_s
-        if not self.terms.drop_expired or self._waiting == 0:
+        oldest = next((b for b in (*self._queue, self._open) if b is not None and b.counts and not b.sent), None)
+        if oldest is None:
             return
-        oldest = next((b for b in (*self._queue, self._open) if b is not None and not b.sent), None)
-        if oldest is not None and oldest.opened < limit:
+        age_s = self._clock.monotonic() - oldest.opened
+        kinds = [self._terms[kind] for kind in oldest.counts]
+        if any(terms.drop_expired and age_s > terms.task_life_s for terms in kinds):
             self._fail(Unavailable("the store did not take the write in time"), keep_sent=True)
 
     @property
     def waiting(self) -> int:
         """Commands that are not durable yet."""
-        return self._waiting
+        return sum(self._waiting.values())
 
     @property
     def idle(self) -> bool:
         """Whether everything that happened is in the store."""
-        return not (self._in_flight or self._waiting or self._unsaved)
+        return not (self._in_flight or self.waiting or self._unsaved)
 
     def retry(self) -> None:
         """Ask for a flush when something published at once is not stored yet. Called by the tick."""
@@ -457,7 +465,8 @@ class Ledger:
             assert self._queue[0] is batch
             self._queue.popleft()
             self._publish_batch(batch)
-            self._waiting -= batch.commands
+            for kind, count in batch.counts.items():
+                self._waiting[kind] -= count
             batch.commit.settle(None)
         if self._queue or self._open is not None or self._unsaved:
             self._ask_flush()
@@ -471,7 +480,7 @@ class Ledger:
         self._drafts = {k: d for b in kept for k, d in b.drafts.items()}
         self._pending = {k: (b, r) for b in kept for k, r in b.index.items()}
         self._pending_namespaces = {k: (b, n) for b in kept for k, n in b.namespaces.items()}
-        self._waiting = sum(b.commands for b in kept)
+        self._waiting = {kind: sum(b.counts.get(kind, 0) for b in kept) for kind in self._terms}
         for batch in failed:
             batch.commit.settle(error)
 
@@ -544,7 +553,7 @@ class Ledger:
 
     def _close(self) -> None:
         batch, self._open = self._open, None
-        if batch is not None and (batch.commands or batch.rows):
+        if batch is not None and (batch.counts or batch.rows):
             self._queue.append(batch)
 
     def _ask_flush(self) -> None:

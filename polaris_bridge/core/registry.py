@@ -16,7 +16,7 @@ from msgspec import Struct, field, structs
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
 from .leases import Held, LeaseTime, Wheel
-from .ledger import SETTLED, BatchTerms, Commit, Ledger
+from .ledger import DEREGISTER, REGISTER, SETTLED, BatchTerms, Commit, Ledger
 from .model import (
     SYSTEM,
     Address,
@@ -52,6 +52,9 @@ class Terms(Struct, frozen=True):
     auto_create_namespace: bool = True
     auto_create_service: bool = True
     batch: BatchTerms = field(default_factory=BatchTerms)
+    """Of the queue of writes."""
+    deregistration: BatchTerms = field(default_factory=BatchTerms)
+    """The same for deregistrations, which share the queue but are bounded on their own."""
     protection: ProtectionTerms = field(default_factory=ProtectionTerms)
     session_grace_s: float = 30.0
     """After a start, how long what a connection held waits for its client to come back."""
@@ -85,7 +88,8 @@ class Registry:
         self.clock = clock
         self.scheduler = scheduler
         self.terms = terms
-        self.ledger = Ledger(store, clock, scheduler, terms.batch)
+        limits = {REGISTER: terms.batch, DEREGISTER: terms.deregistration}
+        self.ledger = Ledger(store, clock, scheduler, limits)
         self.watches = Watches(clock, scheduler, self.revision_of)
         self.counters = Counters()
         self.operations: list[Callable[[OperationRecord], None]] = []
@@ -330,7 +334,7 @@ class Registry:
         before = ledger.registration(key)
         if before is None:
             return None
-        with ledger.command() as commit:
+        with ledger.command(DEREGISTER) as commit:
             ledger.remove_registration(before, ledger.next_revision(), self.clock.wall_ms())
             self._record("instance", before, "deregister", caller, commit)
         return Registered(before, before, commit)
@@ -341,7 +345,7 @@ class Registry:
         address = ledger.service(service).addresses.get(place)
         if address is None:
             return None
-        with ledger.command() as commit:
+        with ledger.command(DEREGISTER) as commit:
             for r in address.registrations:
                 ledger.remove_registration(r, ledger.next_revision(), self.clock.wall_ms())
                 self._record("instance", r, "delete", caller, commit)

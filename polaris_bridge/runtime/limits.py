@@ -31,6 +31,8 @@ class OpenFiles(NamedTuple):
                 f"open files: limited to {self.soft} ({self.reason}), which allows {self.connections} connections; "
                 f"raise it with `ulimit -n`, or LimitNOFILE= in a systemd unit"
             )
+        if self.before == self.soft:
+            return f"open files: limited to {self.soft}, which allows {self.connections} connections"
         return (
             f"open files: limit raised from {self.before} to {self.soft}, which allows {self.connections} connections"
         )

@@ -27,7 +27,7 @@ from . import translate
 from .census import census
 from .config.listeners import EurekaListener
 from .config.listeners import HttpListener as FrontListener
-from .config.plugin import LocalStatis
+from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
 from .front import Readiness, application
 from .metrics.census import Census
@@ -57,7 +57,8 @@ class Server:
         loop = asyncio.get_running_loop()
         self.config = config
         self.clock = SystemClock()
-        self.metrics = Metrics(__version__, socket.gethostname())
+        shown = any(isinstance(entry, PrometheusStatis) for entry in config.plugin.statis.entries)
+        self.metrics = Metrics(__version__, socket.gethostname(), polaris_names=shown)
         self.readiness = Readiness("store", "listeners")
         kind, path, synchronous = translate.store(config)
         ext_types = ExtTypes()

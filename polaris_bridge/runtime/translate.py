@@ -17,6 +17,7 @@ from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
 from .config.listener_options import ListenerOptions
 from .config.maintain import CleanDeletedInstances, DeleteEmptyAutoCreatedService, DeleteUnHealthyInstance
+from .config.naming import RegistrationBatch
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
 from .logs.options import LoggerOptions
@@ -24,23 +25,27 @@ from .logs.options import LoggerOptions
 
 def terms(config: Config) -> Terms:
     """How the registry behaves."""
-    batch = config.naming.batch.register_
     protection = config.naming.self_protection
     return Terms(
         auto_create_namespace=config.namespace.auto_create,
         auto_create_service=config.naming.auto_create,
-        batch=BatchTerms(
-            queue_size=batch.queue_size,
-            max_batch_count=batch.max_batch_count if batch.open else 1,
-            drop_expired=batch.drop_expire_task,
-            task_life_s=batch.task_life.total_seconds(),
-        ),
+        batch=_batch(config.naming.batch.register_),
+        deregistration=_batch(config.naming.batch.deregister),
         protection=ProtectionTerms(
             enabled=protection.open,
             percent=protection.percent,
             minimum=protection.minimum,
             max_hold_s=protection.max_hold.total_seconds(),
         ),
+    )
+
+
+def _batch(batch: RegistrationBatch) -> BatchTerms:
+    return BatchTerms(
+        queue_size=batch.queue_size,
+        max_batch_count=batch.max_batch_count if batch.open else 1,
+        drop_expired=batch.drop_expire_task,
+        task_life_s=batch.task_life.total_seconds(),
     )
 
 

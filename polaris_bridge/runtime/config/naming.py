@@ -13,10 +13,11 @@ class Batch(Section):
     open: bool = key(True, "Gather writes; off: each write is a transaction of its own.")
     queue_size: int = key(10_240, "Writes that may wait; when full, the caller is told that the server is busy.", ge=1)
     wait_time: Duration = key(
-        timedelta(milliseconds=32), "Longest that a write waits for others under load; an idle writer commits at once."
+        timedelta(milliseconds=32),
+        "Bound of a write's wait for company. Never reached: an idle writer commits at once, a busy one takes what gathered.",
     )
     max_batch_count: int = key(32, "Writes of one transaction.", ge=1)
-    concurrency: int = key(64, "Transactions that may be prepared at a time; one writer commits them.", ge=1)
+    concurrency: int = unused(64, "Transactions prepared at a time; one writer commits all of them here.", ge=1)
     drop_expire_task: bool = key(True, "Drop writes that waited longer than `taskLife`: their caller has given up.")
     task_life: Duration = key(timedelta(seconds=30), "How long a write may wait before it counts as given up.")
 
@@ -25,14 +26,17 @@ class RegistrationBatch(Batch):
     """As ``Batch``, with the sizes that the original ships for registrations."""
 
     max_batch_count: int = key(128, "Writes of one transaction.", ge=1)
-    concurrency: int = key(128, "Transactions that may be prepared at a time; one writer commits them.", ge=1)
+    concurrency: int = unused(128, "Transactions prepared at a time; one writer commits all of them here.", ge=1)
 
 
 class Batches(Section):
     """The batched kinds of write."""
 
     register_: RegistrationBatch = key(RegistrationBatch.model_construct(), "Registrations.", alias="register")
-    deregister: RegistrationBatch = key(RegistrationBatch.model_construct(), "Deregistrations.")
+    deregister: RegistrationBatch = key(
+        RegistrationBatch.model_construct(),
+        "Deregistrations: they share the queue and its order with the others but are bounded on their own.",
+    )
     heartbeat: Batch = unused(Batch.model_construct(), "Heartbeats; they are not stored here.")
     client_register: Batch = unused(Batch.model_construct(), "Reports of SDKs.")
     client_deregister: Batch = unused(Batch.model_construct(), "Removal of SDKs that went away.")

@@ -54,7 +54,9 @@ class LocalStatis(ByName):
 class PrometheusStatis(ByName):
     """Call statistics as metrics."""
 
-    name: Literal["prometheus"] = key("prometheus", "Show calls as metrics of `/metrics`.")
+    name: Literal["prometheus"] = key(
+        "prometheus", "Show polaris-server's own metric names at `/metrics`, besides ours."
+    )
     option: StatisOption = key(StatisOption.model_construct(), "Its options.")
 
 

@@ -15,7 +15,6 @@ BATCH = (
     "queueSize: 10",
     "waitTime: 32ms",
     "maxBatchCount: 5",
-    "concurrency: 5",
     "dropExpireTask: true",
     "taskLife: 30s",
 )
@@ -53,8 +52,10 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("naming", NAMED): ("l5Open: true",),
     ("naming.batch.register", HONOURED): BATCH,
     ("naming.batch.deregister", HONOURED): BATCH,
-    ("naming.batch.clientRegister", NAMED): BATCH,
-    ("naming.batch.clientDeregister", NAMED): BATCH,
+    ("naming.batch.register", NAMED): ("concurrency: 5",),
+    ("naming.batch.deregister", NAMED): ("concurrency: 5",),
+    ("naming.batch.clientRegister", NAMED): (*BATCH, "concurrency: 5"),
+    ("naming.batch.clientDeregister", NAMED): (*BATCH, "concurrency: 5"),
     ("naming.selfProtection", HONOURED): ("open: false", "percent: 20", "minimum: 3", "maxHold: 1m"),
     ("healthcheck", NAMED): (
         "open: true", "service: polaris.checker", "slotNum: 30", "localHost: 10.0.0.1",
