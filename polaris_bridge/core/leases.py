@@ -51,10 +51,11 @@ class Held:
 class LeaseTime:
     """The monotonic clock less stalls. ``advance`` is called by every tick, ``now`` by everybody else."""
 
-    __slots__ = ("_last", "stalled", "stalls")
+    __slots__ = ("_highest", "_last", "stalled", "stalls")
 
     def __init__(self, monotonic: float) -> None:
         self._last = monotonic
+        self._highest = monotonic
         self.stalled = 0.0
         self.stalls = 0
 
@@ -62,14 +63,14 @@ class LeaseTime:
         """Lease time at a monotonic time. Notices a stall even when the first call after it is no tick."""
         if monotonic - self._last > LATE_S:
             self._skip(monotonic)
-        return monotonic - self.stalled
+        self._highest = max(self._highest, monotonic - self.stalled)
+        return self._highest
 
     def advance(self, monotonic: float) -> float:
         """Lease time at a tick."""
-        if monotonic - self._last > LATE_S:
-            self._skip(monotonic)
+        now = self.now(monotonic)
         self._last = monotonic
-        return monotonic - self.stalled
+        return now
 
     def _skip(self, monotonic: float) -> None:
         self.stalled += monotonic - self._last - TICK_S

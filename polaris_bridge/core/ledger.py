@@ -275,7 +275,13 @@ class Ledger:
         batch = self._current()
         key = r.id
         old = self.registration(key)
-        if old is not None and (old.service_key != r.service_key or old.address != r.address):
+        moved = old is not None and (old.service_key != r.service_key or old.address != r.address)
+        along: list[Switch] = []
+        if old is not None and moved:
+            left = self._draft(batch, old.service_key, r.revision).addresses[old.address]
+            along = [s for s in left.switches if s.source == r.source and s.key == r.key]
+            for switch in along:  # a switch on a registration goes where it goes
+                self.put_switch(old.service_key, old.address, switch, r.revision, r.updated_ms, on=False)
             self._detach(batch, old, r.revision, r.updated_ms)
         draft = self._draft(batch, r.service_key, r.revision)
         place = r.address
@@ -288,6 +294,8 @@ class Ledger:
             address = _with(address, (*address.registrations, r))
         self._set(draft.addresses, place, address)
         self._touch(batch, r.service_key, place)
+        for switch in along:
+            self.put_switch(r.service_key, r.address, switch, r.revision, r.updated_ms, on=True)
         self._index(batch, key, r)
         self._row(batch, Row("registration", tuple(key), r.revision, r, r.updated_ms))
 

@@ -481,9 +481,11 @@ class Registry:
 
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
+        stalls = self._time.stalls
         now = self._time.advance(self.clock.monotonic())
         self._follow_wall_clock(now)
-        self.ledger.drop_expired()
+        if self._time.stalls == stalls:  # what waited while this process stood still was not refused by the store
+            self.ledger.drop_expired()
         self.ledger.retry()
         self._wheel.collect(now)
         self._step()

@@ -6,10 +6,10 @@ import hashlib
 
 import msgspec
 
-from .model import Address, AddressKey, ServiceKey, ServiceRecord
+from .model import Address, AddressKey, Checks, ServiceKey, ServiceRecord
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: str(value), order="deterministic")
-_TIMES = {"created_ms": 0, "updated_ms": 0, "lost_ms": 0, "seq": 0, "revision": 0, "marks": None}
+_NOT_SEEN = {"created_ms": 0, "updated_ms": 0, "lost_ms": 0, "seq": 0, "revision": 0, "marks": None, "liveness": None}
 
 
 class ServiceSnapshot:
@@ -40,9 +40,12 @@ class ServiceSnapshot:
                 )
             for key in sorted(self.addresses):
                 address = self.addresses[key]
-                # which document changed last decides what other protocols see: the order is content, the numbers are not
-                for r in sorted(address.registrations, key=lambda r: r.seq):
-                    digest.update(_encoder.encode((r.live, msgspec.structs.replace(r, **_TIMES))))
+                for r in sorted(address.registrations, key=lambda r: (r.source, r.key)):
+                    failing = isinstance(r.liveness, Checks) and r.liveness.critical
+                    digest.update(_encoder.encode((r.live, failing, msgspec.structs.replace(r, **_NOT_SEEN))))
+                # whose document changed last is seen by all protocols without one of their own
+                newest = max(address.registrations, key=lambda r: r.seq, default=None)
+                digest.update((newest.source if newest is not None else "").encode())
                 digest.update(_encoder.encode(sorted((s.source, s.key, s.word) for s in address.switches)))
             self._content_hash = digest.hexdigest()
         return self._content_hash

@@ -50,7 +50,10 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    server = Server(loaded.config)
+    try:
+        server = Server(loaded.config)
+    except (ValueError, OSError) as error:
+        return _refuse(error)
     server.metrics.log_lines_dropped = lambda: logs.writer.dropped
 
     def reload() -> None:
@@ -60,11 +63,9 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         await server.start()
-    except (StoreRefused, OSError) as error:
-        print(f"cannot start: {error}", file=sys.stderr)
-        scope("default").error("cannot start: %s", error)
+    except (StoreRefused, ValueError, OSError) as error:
         await server.stop()
-        return 1
+        return _refuse(error)
     print(f"polaris-bridge {__version__} is ready after {time.monotonic() - began:.2f} s")
     for line in server.describe():
         print(f"  {line}")
@@ -72,6 +73,12 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     await stopped.wait()
     await server.stop()
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    print(f"cannot start: {error}", file=sys.stderr)
+    scope("default").error("cannot start: %s", error)
+    return 1
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -7,7 +7,9 @@ import gc
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from polaris_bridge import __version__
@@ -81,6 +83,7 @@ class Server:
         self.listeners: list[HttpListener] = []
         self._services: list[EurekaService] = []
         self._timers: list[asyncio.TimerHandle] = []
+        self._discoverstat: DiscoverStat | None = None
         self._windows = self._statistics()
         self._counted: dict[tuple[str, ...], int] = {}
         self._plugins()
@@ -118,7 +121,9 @@ class Server:
     async def _start_eureka(self, listener: EurekaListener) -> None:
         settings = translate.eureka(listener.option)
         service = EurekaService(self.registry, settings, self._authority)
-        server = EurekaServer(service, self._observe_eureka)
+        stat = self._discoverstat
+        discovered = None if stat is None else partial(stat.observe, EUREKA)
+        server = EurekaServer(service, self._observe_eureka, discovered=discovered)
         http = HttpListener(
             translate.http(listener.name, listener.option),
             server.handle,
@@ -209,9 +214,12 @@ class Server:
         """Carry absolute counts of others over into metrics."""
         for source, count in self.registry.counters.expired.items():
             self._grow(self.metrics.leases_expired.add, count, source)
+        refused: Counter[tuple[str, str]] = Counter()  # one name may stand for several listeners
         for listener in (*self.listeners, *self._fronts):
             for reason, count in listener.counters().connections_refused.items():
-                self._grow(self.metrics.refused.add, count, listener.settings.name, reason)
+                refused[(listener.settings.name, reason)] += count
+        for labels, count in refused.items():
+            self._grow(self.metrics.refused.add, count, *labels)
 
     def _grow(self, add: Callable[..., None], count: int, *labels: str) -> None:
         new = count - self._counted.get(labels, 0)
@@ -220,9 +228,10 @@ class Server:
             add(*labels, n=new)
 
     def _census(self) -> Census:
-        return census(
-            self.registry, {listener.settings.name: listener.counters().connections_open for listener in self.listeners}
-        )
+        connections: Counter[str] = Counter()
+        for listener in self.listeners:
+            connections[listener.settings.name] += listener.counters().connections_open
+        return census(self.registry, connections)
 
     # ------------------------------------------------------------------ plugins
 
@@ -241,7 +250,10 @@ class Server:
         local = [entry for entry in self.config.plugin.statis.entries if isinstance(entry, LocalStatis)]
         interval_s = local[0].option.interval.total_seconds() if local else 60.0
         wall_ms = self.clock.wall_ms
-        readers: list[Reader] = [LocalStatisLog(wall_ms), DiscoverStat(wall_ms)] if local else []
+        readers: list[Reader] = []
+        if local:
+            self._discoverstat = DiscoverStat(wall_ms)
+            readers = [LocalStatisLog(wall_ms), self._discoverstat]
         return Windows(self.metrics.calls, max(1.0, interval_s), readers)
 
     @property

@@ -79,6 +79,9 @@ _ROUTES: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+_DISCOVERY: Final = frozenset({"apps", "delta", "app", "instance", "vip", "svip"})
+
+
 class Target:
     """What a path names: the resource, its names, and the namespace when the path says one."""
 
@@ -125,8 +128,11 @@ class EurekaServer:
         service: EurekaService,
         observe: Observe | None = None,
         elapsed: Callable[[], float] = time.perf_counter,
+        discovered: Callable[[str, str], None] | None = None,
     ) -> None:
+        """``observe`` is told of every finished call, ``discovered`` of every read: namespace and service ("*" = all)."""
         self._service = service
+        self._discovered = discovered
         self._default = service.settings.namespace
         self._observe = observe
         self._elapsed = elapsed
@@ -170,11 +176,15 @@ class EurekaServer:
             status = 200 if method == "OPTIONS" else 405
             return f"OTHER {target.resource}", Response(status, b"", ((b"Allow", allowed.encode()),))
         operation = f"{method} {target.resource}"
-        namespace = target.namespace or request.header(b"x-namespace") or self._default
+        namespace = target.namespace
+        if namespace is None:
+            namespace = request.header(b"x-namespace") or self._default
         if namespace is not self._default and not _NAMESPACE.match(namespace):
             return operation, _EMPTY[400]
         try:
             caller = self._caller(request, read if method == "GET" else "registration:write", namespace)
+            if method == "GET" and self._discovered is not None and target.resource in _DISCOVERY:
+                self._discovered(namespace, target.app or target.id or "*")
             return operation, handler(self, request, target, namespace, caller)
         except Anonymous:
             return operation, _UNAUTHORIZED

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.errors import Busy, CoreError, Denied, Unavailable
 from polaris_bridge.core.events import OFFLINE, ONLINE, InstanceEvent
 from polaris_bridge.core.ledger import SETTLED, Commit
 from polaris_bridge.core.model import (
@@ -33,7 +33,7 @@ from polaris_bridge.core.registry import Registry
 from .settings import EurekaSettings
 from .translate import SOURCE, WORDS, Marks, lift, override_of, registration_key, render_own, service_hint
 from .view import ADDED, Entry, NamespaceView, Views
-from .wire.messages import InstanceInfo, ReplicationAnswer, ReplicationItem
+from .wire.messages import InstanceInfo, ReplicationAnswer, ReplicationItem, first_defect
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,19}\Z", re.ASCII)
 _LONG_MAX: Final = 2**63 - 1
@@ -120,16 +120,17 @@ class EurekaService:
         key = registration_key(namespace, info.app, info.id or "")
         before = self.registry.newest(key)
         override = self._override(before)
-        word = WORDS[info.status]
-        documented = WORDS[info.overridden_status]
-        sets_override = documented if override is None and documented != UNKNOWN else None
-        word = _decide(word, override or sets_override, before.reported if before else None, replicated)
         dirty_ms = info.last_dirty_ms if info.last_dirty_ms is not None else now_ms
         old: Marks | None = before.marks if before is not None else None
+        documented = WORDS[info.overridden_status]
+        outdated = old is not None and old.dirty_ms > dirty_ms
+        sets_override = documented if override is None and documented != UNKNOWN and not outdated else None
+        existing = before.reported if before is not None else None
+        word = _decide(WORDS[info.status], override or sets_override, existing, replicated)
         up_since = old.service_up_ms if old else 0
         marks = Marks(dirty_ms, now_ms, up_since or (now_ms if word == UP else 0), replicated)
         with self.registry.transaction() as commit:
-            if before is not None and old is not None and old.dirty_ms > dirty_ms:
+            if before is not None and old is not None and outdated:
                 kept = _decide(before.reported, override, before.reported, replicated)
                 marks = structs.replace(marks, dirty_ms=old.dirty_ms)
                 r = structs.replace(before, reported=kept, marks=marks)
@@ -249,9 +250,16 @@ class EurekaService:
         answers = []
         commit = SETTLED
         for item in items:
-            outcome = self._replicate_one(namespace, item, caller)
+            try:
+                outcome = self._replicate_one(namespace, item, caller)
+            except (Busy, Unavailable):
+                if commit is SETTLED:  # nothing was done yet: the peer sends the whole batch again
+                    raise
+                outcome = Outcome(503)
+            except CoreError:
+                outcome = Outcome(400)
             if outcome.commit is not SETTLED:
-                commit = outcome.commit
+                commit = outcome.commit  # the last is enough: a transaction that fails takes the later ones with it
             status = 200 if outcome.status == 204 else outcome.status
             answers.append(ReplicationAnswer(status, outcome.instance))
         return answers, commit
@@ -261,9 +269,11 @@ class EurekaService:
         dirty = None if item.last_dirty_ms is None else str(item.last_dirty_ms)
         match item.action:
             case "Register":
-                if item.instance is None or not item.instance.id or not item.instance.ip_addr:
+                if item.instance is None:
                     return FAILED
-                return self.register(namespace, structs.replace(item.instance, app=app), caller, True)
+                if first_defect(item.instance, app) is not None:
+                    return OK  # a real server ignores what it refuses here
+                return self.register(namespace, item.instance, caller, True)
             case "Heartbeat":
                 return self.renew(namespace, app, id, dirty, item.overridden_status, True, caller)
             case "StatusUpdate":
@@ -314,7 +324,7 @@ class EurekaService:
         return Outcome(200, commit)
 
     def _release_all(self, service: ServiceKey, place: AddressKey, caller: Caller) -> Commit:
-        commit = SETTLED
+        commit = self.registry.switch(service, place, Switch(SOURCE, "", UP), caller, on=False) or SETTLED
         address = self.registry.newest_address(service, place)
         for switch in address.switches if address is not None else ():
             if switch.source == SOURCE:

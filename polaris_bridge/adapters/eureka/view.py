@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from heapq import heappop, heappush
 from typing import Final, TypeVar
 
 from msgspec import Struct, structs
@@ -19,7 +18,7 @@ from polaris_bridge.core.events import AddressChange, Published
 from polaris_bridge.core.model import Address, AddressKey, Registration, ServiceKey
 from polaris_bridge.core.pieces import Pieces
 from polaris_bridge.core.registry import Registry
-from polaris_bridge.core.views import shown
+from polaris_bridge.core.views import Shown, shown
 
 from .settings import DELTA_RETENTION_S, EurekaSettings
 from .translate import (
@@ -37,6 +36,8 @@ from .wire.variants import Variant
 
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
+_LEFT: Final = float("-inf")
+"""Deadline of an address that left already: it stays away until it is heard of again or gone."""
 JOIN_BYTES: Final = 4 * 1024 * 1024
 """Documents up to this size are kept in one piece, larger ones as references to the parts they are made of."""
 FULL_FETCH_VERSION: Final = 1
@@ -114,7 +115,10 @@ class NamespaceView:
         self._keep_s = max(DELTA_RETENTION_S, settings.delta_expire_s)
         self._deltas: dict[tuple[str, str], Delta] = {}
         self._vips: dict[tuple[bool, str], dict[str, None]] = {}
-        self._leaving: list[tuple[int, ServiceKey, AddressKey]] = []
+        self._leaving: dict[tuple[ServiceKey, AddressKey], float] = {}
+        """When (monotonic) addresses of other protocols that were lost leave."""
+        self._shadowed: dict[tuple[str, str], tuple[ServiceKey, AddressKey]] = {}
+        """Ids of this protocol's own that other protocols' addresses would carry too."""
         self._documents: dict[Hashable, tuple[tuple[int, int], Body]] = {}
         self._changes = 0
         self._forgotten = 0
@@ -132,46 +136,78 @@ class NamespaceView:
 
     def sweep(self) -> None:
         """Once a second: instances of other protocols that are lost for too long leave."""
-        now_ms = self._registry.clock.wall_ms()
-        while self._leaving and self._leaving[0][0] <= now_ms:
-            _, service, place = heappop(self._leaving)
-            address = self._registry.snapshot(service).addresses.get(place)
-            self._apply(AddressChange(service, place, address, address), self._registry.revision, recent=True)
+        now = self._registry.clock.monotonic()
+        for where in [where for where, due in self._leaving.items() if _LEFT < due <= now]:
+            self._leaving[where] = _LEFT
+            self._look_again(*where, self._registry.revision, recent=True)
         self._forget_deltas()
+
+    def _look_again(self, service: ServiceKey, place: AddressKey, revision: int, *, recent: bool) -> None:
+        address = self._registry.snapshot(service).addresses.get(place)
+        self._apply(AddressChange(service, place, address, address), revision, recent=recent)
 
     def _apply(self, change: AddressChange, revision: int, *, recent: bool) -> None:
         name = change.service.name.upper()
         application = self.applications.get(name)
-        after = {e.id: e for e in self._entries(change.service, change.address, change.after)}
-        if change.before is not None and application is not None:
-            for r in change.before.registrations:
-                for id in (own_id(r),) if r.source == SOURCE else (foreign_id(r, True), foreign_id(r, False)):
-                    if id not in after:
-                        self._drop(application, id, change, revision)
-        if not after:
-            return
         if application is None:
-            application = self.applications[name] = Application(name)
+            application = Application(name)
+        after = {e.id: e for e in self._entries(application, change.service, change.address, change.after)}
+        again: list[tuple[ServiceKey, AddressKey]] = []
+        where = (change.service, change.address)
+        if change.after is None:
+            self._leaving.pop(where, None)
+        for r in change.before.registrations if change.before is not None else ():
+            for id in (own_id(r),) if r.source == SOURCE else (foreign_id(r, True), foreign_id(r, False)):
+                if id not in after and self._drop(application, id, change, revision):
+                    shadowed = self._shadowed.pop((name, id), None)
+                    if shadowed is not None and shadowed != where:
+                        again.append(shadowed)
+                elif self._shadowed.get((name, id)) == where:
+                    del self._shadowed[(name, id)]
         for entry in after.values():
+            under = application.entries.get(entry.id)
+            if under is not None and not under.own and under.place != entry.place:
+                again.append((under.service, under.place))
             self._put(application, entry, revision, recent)
+        if len(application.entries):
+            self.applications[name] = application
+        else:
+            self.applications.pop(name, None)
+        for service, place in again:
+            self._look_again(service, place, revision, recent=recent)
 
-    def _entries(self, service: ServiceKey, place: AddressKey, address: Address | None) -> Iterator[Entry]:
+    def _entries(
+        self, application: Application, service: ServiceKey, place: AddressKey, address: Address | None
+    ) -> Iterator[Entry]:
         if address is None:
             return
-        now_ms = self._registry.clock.wall_ms()
         first = True
         for s in shown(address, SOURCE):
             r = s.registration
             if s.own:
                 yield Entry(own_id(r), service, place, r, s.word, override_of(address, r.key), True)
                 continue
-            if not s.live:
-                leaves_ms = r.lost_ms + int(self._settings.unhealthy_expire_s * 1000)
-                if leaves_ms <= now_ms:
-                    continue
-                heappush(self._leaving, (leaves_ms, service, place))
-            yield Entry(foreign_id(r, first), service, place, r, shown_status(s), override_of(address, ""), False)
+            if not self._stays(service, place, s):
+                continue
+            id = foreign_id(r, first)
+            holder = application.entries.get(id)
+            if holder is not None and holder.own and holder.place != place:
+                self._shadowed[(application.name, id)] = (service, place)
+                id = foreign_id(r, False)
+            yield Entry(id, service, place, r, shown_status(s), override_of(address, ""), False)
             first = False
+
+    def _stays(self, service: ServiceKey, place: AddressKey, s: Shown) -> bool:
+        """Whether another protocol's instance is listed still: it is for a while after it was lost."""
+        if s.live:
+            self._leaving.pop((service, place), None)
+            return True
+        now = self._registry.clock.monotonic()
+        due = self._leaving.get((service, place))
+        if due is None:  # seen lost for the first time: just now, or, after a start, some time ago
+            age_s = max(0.0, (self._registry.clock.wall_ms() - s.registration.lost_ms) / 1000)
+            due = self._leaving[(service, place)] = now + self._settings.unhealthy_expire_s - age_s
+        return due > now
 
     def _put(self, application: Application, entry: Entry, revision: int, recent: bool) -> None:
         old = application.entries.get(entry.id)
@@ -185,16 +221,15 @@ class NamespaceView:
         self._index_vips(application.name, entry)
         self._changed(application.name, entry, revision, recent)
 
-    def _drop(self, application: Application, id: str, change: AddressChange, revision: int) -> None:
+    def _drop(self, application: Application, id: str, change: AddressChange, revision: int) -> bool:
         old = application.entries.get(id)
         if old is None or old.place != change.address or old.service != change.service:
-            return
+            return False
         application.entries.drop(id)
         self.counts[old.status] -= 1
-        if not len(application.entries):
-            del self.applications[application.name]
         gone = structs.replace(old, action=DELETED, gone_ms=self._registry.clock.wall_ms())
         self._changed(application.name, gone, revision, True)
+        return True
 
     def _changed(self, app: str, entry: Entry, revision: int, recent: bool) -> None:
         self._changes += 1
