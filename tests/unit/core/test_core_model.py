@@ -56,6 +56,7 @@ SETTINGS = settings(
 
 TERMS = Terms(
     batch=BatchTerms(queue_size=6, max_batch_count=2, task_life_s=30.0),
+    deregistration=BatchTerms(queue_size=6, max_batch_count=2, task_life_s=30.0),
     protection=ProtectionTerms(enabled=False),  # has tests of its own
     session_grace_s=GRACE_S,
     linger_s=LINGER_S,
@@ -173,11 +174,12 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def command(self, run: Callable[[], Any], op: Callable[[Facts], None], ids: set[Any], spots: set[Spot]) -> Any:
         """Run a command; what it does to the facts counts when its commit says so."""
-        if self.registry.ledger.waiting >= TERMS.batch.queue_size:
-            with pytest.raises(Busy):
-                run()
+        try:
+            done = run()
+        except Busy:
+            assert self.registry.ledger.waiting >= TERMS.batch.queue_size
             return None
-        done = run()
+        assert self.registry.ledger.waiting <= 2 * TERMS.batch.queue_size, "more wait than the queues hold"
         if done is not None:
             commit = done if isinstance(done, Commit) else done.commit
             if commit is not SETTLED:
@@ -349,10 +351,8 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(source=sources, spot=spots)
     def transaction_undone(self, source: str, spot: Spot) -> None:
         """Everything in it is as if it had never been asked for."""
-        if self.registry.ledger.waiting >= TERMS.batch.queue_size:
-            return
         leased = self.registry.leased()
-        with pytest.raises(Conflict), self.registry.transaction():  # noqa: PT012 (the block is what is undone)
+        with pytest.raises((Conflict, Busy)), self.registry.transaction():  # noqa: PT012 (the block is what is undone)
             for key in ("k1", "k2"):
                 r, _ = self.fact(source, key, spot, "down", "undone", "s3")
                 self.registry.register(structs.replace(r, liveness=LIVENESS["b"]), CALLER)
