@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from lone_server import MY_OWN, START_MS, JavaClient, LoneServer, document
 
@@ -513,8 +515,6 @@ def test_formats_of_lists(
 
 
 def test_gzip_is_for_the_large_lists(server: LoneServer) -> None:
-    import gzip
-
     server.register()
     for target in ("apps", "apps/", "apps/delta", "apps/delta?regions=x"):
         for accept in ("application/json", "application/xml"):
