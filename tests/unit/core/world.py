@@ -213,7 +213,7 @@ class Ear:
 def doc(source: str, key: str = "k1", **changes: Any) -> Registration:
     """What a client of a made-up protocol says."""
     fields: dict[str, Any] = {
-        "service": "orders", "host": "10.0.0.1", "port": 8080, "liveness": LIVENESS[source],
+        "service": "orders", "host": "10.0.0.1", "port": 8080, "liveness": LIVENESS.get(source),
     } | changes  # fmt: skip
     return Registration(source=source, namespace=fields.pop("namespace", NAMESPACE), key=key, **fields)
 
