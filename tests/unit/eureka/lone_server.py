@@ -239,6 +239,8 @@ class JavaClient:
         self.copy: dict[tuple[str, str], Json] = {}
         self.version = 0
         self.hash = ""
+        self.stale = False
+        """Whether the server was restarted since the last poll: what left before that nobody can tell by a delta."""
         self.fetch()
 
     def fetch(self) -> None:
@@ -262,6 +264,9 @@ class JavaClient:
         if {key: _stable(i) for key, i in self.copy.items()} != before:
             assert (version, applications["apps__hashcode"]) != (self.version, self.hash), "py client would skip it"
         self.version, self.hash = version, applications["apps__hashcode"]
+        stale, self.stale = self.stale, False
+        if stale and self.hash != hash_of(i["status"] for i in self.copy.values()):
+            self.fetch()
         assert self.hash == hash_of(i["status"] for i in self.copy.values()), "mismatch: a full fetch by every client"
 
 
