@@ -45,7 +45,7 @@ from polaris_bridge.core.watching import Scope
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SETTINGS = settings(
-    max_examples=400 if SOAK else 100,
+    max_examples=2000 if SOAK else 100,
     stateful_step_count=80 if SOAK else 40,
     derandomize=not SOAK,
     deadline=None,

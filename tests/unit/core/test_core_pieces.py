@@ -194,3 +194,28 @@ def test_separators_and_empty_items() -> None:
     assert pieces.encoded("v", encode, b",") == [b",x,y,"]
     pieces.put("b", "")
     assert pieces.encoded("v", encode, b",") == [b",,"]
+
+
+def test_the_work_of_a_read_can_be_done_before_it_in_slices() -> None:
+    encode = Counting()
+    derived: list[bytes] = []
+
+    def derive(joined: bytes) -> bytes:
+        derived.append(joined)
+        return joined
+
+    pieces = filled(3 * BLOCK)
+    slices = list(pieces.work("v", encode, SEPARATOR, derive))
+    assert [items for items, _ in slices] == [BLOCK] * 3
+    for items, do in slices:
+        do()
+        assert encode.count() == items
+    assert list(pieces.work("v", encode, SEPARATOR, derive)) == []
+    pieces.derived("v", encode, SEPARATOR, derive)
+    assert (encode.count(), len(derived)) == (0, 3)
+    pieces.put("1", "fresh")
+    ((items, do),) = pieces.work("v", encode, SEPARATOR, derive)
+    assert items == 1
+    do()
+    assert encode.asked == ["fresh"]
+    assert (len(derived), list(pieces.work("v", encode, SEPARATOR))) == (4, [])

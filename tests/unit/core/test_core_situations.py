@@ -202,6 +202,11 @@ CASES: dict[str, Steps] = {
         (put("a"), {}),
         (off("a", "k1", word="up"), {"a": ["a/k1 up"], "x": ["a/k1 up"]}),
     ],
+    "a switch does not make an own word better than it is": [
+        (put("a", reported="down"), {}),
+        (off("a", "k1", word="starting"), {"a": ["a/k1 down"], "x": ["a/k1 out_of_service"]}),
+        (put("a"), {"a": ["a/k1 starting"], "x": ["a/k1 out_of_service"]}),
+    ],
     "a switch on one of two ids acts on that one, on others when all are off": [
         (put("a", "k1"), {}),
         (put("a", "k2"), {}),
