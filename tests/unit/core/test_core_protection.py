@@ -153,6 +153,14 @@ class TestWhileItHolds:
         assert world.says(BEATING, place=place(0)) == ["b/k0 up lost"]
         assert world.says("x", place=place(0)) == ["b/k0 up lost"]
 
+    def test_a_straggler_is_held_with_the_others(self) -> None:
+        world = crowd(10, 10)
+        world.keep(10, *ids(9, 10))
+        world.pass_time(93)
+        assert state(world).held == 10
+        assert standing(world) == 10
+        assert state(world).episodes == 1
+
     def test_deregistration_is_never_held(self) -> None:
         world = crowd(10, 10)
         world.pass_time(93)
