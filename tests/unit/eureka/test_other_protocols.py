@@ -239,6 +239,18 @@ def test_the_same_id_at_another_address(server: LoneServer) -> None:
     assert len(server.statuses()) == 2
 
 
+def test_the_same_id_in_two_spellings_of_a_service(server: LoneServer) -> None:
+    """Found by the model: the lost foreign one comes back into sight when the own one has gone."""
+    server.foreign()
+    server.pass_time(17)
+    server.register(id=ID, vipAddress="Orders", leaseInfo={"durationInSecs": 20})
+    client = JavaClient(server)
+    server.pass_time(25)
+    client.poll()
+    assert server.statuses() == {("ORDERS", ID): DOWN}
+    assert set(client.copy) == {("ORDERS", ID)}
+
+
 def test_silence_in_eureka_while_another_speaks(server: LoneServer) -> None:
     server.register()
     server.foreign(**STANDING)

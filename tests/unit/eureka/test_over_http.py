@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lone_server import document
-from wire_http import Answer, connect, exchange, request
+from wire_http import Answer, close_all, connect, exchange, request
 
 from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.testing import Running, server
@@ -32,6 +32,12 @@ async def running(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Running]:
     async with server() as found:
         yield found
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR or r.exc_info] == []
+
+
+@pytest.fixture(autouse=True)
+async def _ended() -> AsyncIterator[None]:
+    yield
+    await close_all()
 
 
 def port(running: Running) -> int:
@@ -54,58 +60,19 @@ def known(running: Running) -> list[tuple[str, str]]:
 # ---------------------------------------------------------------- hot and cold
 
 
-SEGMENT = st.sampled_from(
-    [
-        "",
-        "apps",
-        "APP",
-        "app",
-        "i1",
-        "i%31",
-        "delta",
-        "status",
-        "metadata",
-        "vips",
-        "svips",
-        "instances",
-        "v",
-        "asg",
-        "ns",
-        "peerreplication",
-        "batch",
-        "eureka",
-        "v2",
-        "blue",
-        "lastn",
-        "%2F",
-        "%zz",
-        "%00",
-        "a%20b",
-        "i:1",
-        "i%3A1",
-        "%C3%A4",
-    ]
-)
+SEGMENT = st.sampled_from([
+    "", "apps", "APP", "app", "i1", "i%31", "delta", "status", "metadata", "vips", "svips", "instances", "v", "asg", "ns",
+    "peerreplication", "batch", "eureka", "v2", "blue", "lastn", "%2F", "%zz", "%00", "a%20b", "i:1", "i%3A1", "%C3%A4",
+])  # fmt: skip
 TARGETS = st.one_of(
     st.lists(SEGMENT, max_size=6).map(lambda parts: "/" + "/".join(parts)),
     st.lists(SEGMENT, max_size=4).map(lambda parts: "/eureka/" + "/".join(parts)),
     st.lists(SEGMENT, max_size=4).map(lambda parts: "/eureka/apps/" + "/".join(parts)),
 )
-QUERIES = st.sampled_from(
-    [
-        "",
-        "?",
-        "?value=DOWN",
-        "?value=",
-        "?value=UP&lastDirtyTimestamp=7",
-        "?lastDirtyTimestamp=x",
-        "?a=b&a=c&%3D=%26",
-        "?%zz=1",
-        "?regions=x",
-        "?status=UP&lastDirtyTimestamp=1",
-        "?lastDirtyTimestamp=1&overriddenstatus=DOWN",
-    ]
-)
+QUERIES = st.sampled_from([
+    "", "?", "?value=DOWN", "?value=", "?value=UP&lastDirtyTimestamp=7", "?lastDirtyTimestamp=x", "?a=b&a=c&%3D=%26",
+    "?%zz=1", "?regions=x", "?status=UP&lastDirtyTimestamp=1", "?lastDirtyTimestamp=1&overriddenstatus=DOWN",
+])  # fmt: skip
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
@@ -159,8 +126,6 @@ async def test_hot_and_cold_answer_alike() -> None:
 
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(alike)
-        for stream in both:
-            stream[1].close()
         assert listener(hot).counters().errors == listener(cold).counters().errors == 0
 
 
@@ -268,7 +233,6 @@ async def test_registrations_that_are_not(
             ElementTree.fromstring(full.body)
     renewed = await exchange(stream, "PUT", request("PUT", "/eureka/apps/APP/i1"))
     assert renewed.status == (200 if registered and what != "an unknown status" else 404)
-    stream[1].close()
 
 
 BATCHES = [
@@ -293,7 +257,6 @@ async def test_batches_that_are_not(
     assert answer.status in statuses, what
     assert known(running) == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
-    stream[1].close()
 
 
 async def test_an_oversize_body_is_413_before_it_is_read() -> None:
@@ -305,11 +268,9 @@ async def test_an_oversize_body_is_413_before_it_is_read() -> None:
                 stream, "POST", request("POST", "/eureka/apps/APP", JSON, body, chunked=not declared)
             )
             assert answer.status == 413
-            stream[1].close()
         stream = await connect(port(running))
         body = instance(metadata={"a": "x" * 50_000})
         assert (await exchange(stream, "POST", request("POST", "/eureka/apps/APP", JSON, body))).status == 204
-        stream[1].close()
         assert known(running) == [("app", "APP/i1")]
 
 
@@ -323,7 +284,6 @@ async def test_bad_percent_encoding_is_400(running: Running, method: str, target
     answer = await exchange(stream, method, request(method, target, JSON, b"" if method == "GET" else GOOD))
     assert (answer.status, answer.body) == (400, b"")
     assert known(running) == []
-    stream[1].close()
 
 
 async def test_too_many_headers_are_431(running: Running) -> None:
@@ -331,7 +291,6 @@ async def test_too_many_headers_are_431(running: Running) -> None:
         stream = await connect(port(running))
         answer = await exchange(stream, "GET", request("GET", "/eureka/apps", headers))
         assert answer.status == 431
-        stream[1].close()
 
 
 async def test_slow_lorises_are_let_go() -> None:
@@ -345,7 +304,6 @@ async def test_slow_lorises_are_let_go() -> None:
             for reader, writer in streams:
                 assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
                 writer.close()
-        quick[1].close()
 
 
 async def test_a_thousand_connections_of_one_host() -> None:
@@ -362,7 +320,6 @@ async def test_a_thousand_connections_of_one_host() -> None:
         await _until(lambda: listener(running).counters().connections_open == 0)
         again = await connect(port(running))
         assert (await exchange(again, "GET", request("GET", "/eureka/apps"))).status == 200
-        again[1].close()
 
 
 async def test_a_slow_reader_of_much_does_not_stall_others(running: Running) -> None:

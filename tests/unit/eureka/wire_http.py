@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,8 +23,23 @@ class Answer:
         return sorted((k, v) for k, v in self.headers if k not in ("date", "content-length"))
 
 
+_opened: list[Stream] = []
+
+
 async def connect(port: int) -> Stream:
-    return await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024)
+    stream = await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024)
+    _opened.append(stream)
+    return stream
+
+
+async def close_all() -> None:
+    """End every connection of a test."""
+    for _, writer in _opened:
+        writer.transport.abort()
+    for _, writer in _opened:
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    _opened.clear()
 
 
 def request(
