@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from .model import UP, Address, AddressKey, Caller, Registration, ServiceKey
+from .model import UP, Address, AddressKey, Caller, Checks, Registration, ServiceKey
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
@@ -83,13 +83,17 @@ def instance_events(published: Published) -> Iterator[InstanceEvent]:
             if old is now and withdrawn_before == withdrawn_after:
                 continue
             kinds = []
-            if old.live != now.live:
-                kinds.append(TURN_HEALTHY if now.live else TURN_UNHEALTHY)
+            if _healthy(old) != _healthy(now):
+                kinds.append(TURN_HEALTHY if _healthy(now) else TURN_UNHEALTHY)
             isolated, was_isolated = now.reported != UP or withdrawn_after, old.reported != UP or withdrawn_before
             if isolated != was_isolated:
                 kinds.append(ISOLATE_ON if isolated else ISOLATE_OFF)
             for kind in kinds or ([UPDATE] if old.seq != now.seq else []):
                 yield _event(published, kind, now)
+
+
+def _healthy(r: Registration) -> bool:
+    return r.live and not (isinstance(r.liveness, Checks) and r.liveness.critical)
 
 
 def _withdrawn(address: Address | None) -> bool:

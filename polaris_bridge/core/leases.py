@@ -31,7 +31,7 @@ class Held:
         self.source, self.namespace, self.key = id
         self.renewed = renewed
         self.unhealthy_s = unhealthy_s
-        self.delete_s = delete_s
+        self.delete_s = unhealthy_s if delete_s == unhealthy_s else delete_s
         self.protectable = protectable
         self.lost = False
 

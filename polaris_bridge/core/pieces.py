@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 V = TypeVar("V")
@@ -94,6 +95,23 @@ class Pieces(Generic[V]):
         elif len(self._blocks) > 8 and len(self._place) < len(self._blocks) * BLOCK // 4:
             self._compact()
 
+    def work(
+        self,
+        variant: Hashable,
+        encode: Callable[[V], bytes],
+        separator: bytes,
+        derive: Callable[[bytes], Any] | None = None,
+    ) -> Iterator[tuple[int, Callable[[], object]]]:
+        """What ``encoded`` (and ``derived``) would have to do, block by block: how many items, and what does it.
+
+        For those who spread the work over time: in the end the call finds it done.
+        """
+        for block in self._blocks:
+            encoded = block.encoded.get(variant)
+            items = len(block.ids) if encoded is None else len(encoded.stale)
+            if items or (derive is not None and encoded is not None and encoded.derived is None):
+                yield items, partial(_derived, block, variant, encode, separator, derive)
+
     def encoded(self, variant: Hashable, encode: Callable[[V], bytes], separator: bytes) -> list[bytes]:
         """The blocks' bytes in one variant, in order. ``separator`` stands between items, not between blocks."""
         return [_fresh(block, variant, encode, separator).joined for block in self._blocks]
@@ -102,13 +120,7 @@ class Pieces(Generic[V]):
         self, variant: Hashable, encode: Callable[[V], bytes], separator: bytes, derive: Callable[[bytes], D]
     ) -> list[D]:
         """What ``derive`` makes of each block's bytes, made once per change of the block."""
-        found: list[D] = []
-        for block in self._blocks:
-            encoded = _fresh(block, variant, encode, separator)
-            if encoded.derived is None:
-                encoded.derived = derive(encoded.joined)
-            found.append(encoded.derived)
-        return found
+        return [_derived(block, variant, encode, separator, derive) for block in self._blocks]
 
     def _compact(self) -> None:
         items = [(i, v) for block in self._blocks for i, v in zip(block.ids, block.values, strict=True)]
@@ -129,6 +141,19 @@ def _fresh(block: _Block[V], variant: Hashable, encode: Callable[[V], bytes], se
             parts[index] = encode(block.values[index])
         encoded = block.encoded[variant] = _join(parts, separator)
     return encoded
+
+
+def _derived(
+    block: _Block[V],
+    variant: Hashable,
+    encode: Callable[[V], bytes],
+    separator: bytes,
+    derive: Callable[[bytes], Any] | None,
+) -> Any:
+    encoded = _fresh(block, variant, encode, separator)
+    if derive is not None and encoded.derived is None:
+        encoded.derived = derive(encoded.joined)
+    return encoded.derived
 
 
 def _join(parts: list[bytes], separator: bytes) -> _Encoded:

@@ -32,6 +32,15 @@ class Row(Struct, frozen=True, gc=False):
     changed_ms: int = 0
 
 
+class Ended(Struct, frozen=True, gc=False):
+    """A registration that is gone: for readers who may not have heard of it yet."""
+
+    source: str
+    namespace: str
+    key: str
+    changed_ms: int
+
+
 class Loaded(Struct):
     """Everything that is alive in a store. ``reserved`` is the highest revision that may have been used so far."""
 
@@ -41,6 +50,8 @@ class Loaded(Struct):
     """How often this store was opened, this time included."""
     node: str
     """Id of this node, made once and kept in the store."""
+    ended: Sequence[Ended] = ()
+    """Registrations that ended before this opening, the latest first; those the store still remembers, up to a bound."""
 
 
 class ExtTypes:

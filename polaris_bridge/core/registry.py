@@ -7,8 +7,9 @@ tells when it is durable and visible. Nothing here waits. Queries return snapsho
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from msgspec import Struct, field, structs
@@ -34,7 +35,7 @@ from .model import (
     SwitchRow,
     same_document,
 )
-from .ports import Clock, Scheduler, Store
+from .ports import Clock, Ended, Scheduler, Store
 from .protection import Protection, ProtectionTerms
 from .snapshot import ServiceSnapshot, absent
 from .watching import Scope, Watches
@@ -95,6 +96,8 @@ class Registry:
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
         self.node = ""
+        self.ended_before: Sequence[Ended] = ()
+        """Registrations that ended before this start, the latest first, as far as they are remembered."""
         self.epoch = 0
         self._store = store
         self._time = LeaseTime(clock.monotonic())
@@ -120,6 +123,7 @@ class Registry:
         held waits ``session_grace_s`` for it. Raises ``StoreRefused``."""
         loaded = self._store.load()
         self.node, self.epoch = loaded.node, loaded.epoch
+        self.ended_before = loaded.ended
         ledger = self.ledger
         addresses: dict[ServiceKey, dict[AddressKey, list[Registration]]] = {}
         switches: dict[ServiceKey, dict[AddressKey, list[Switch]]] = {}
@@ -410,6 +414,8 @@ class Registry:
             self._ensure_namespace(record.namespace, now_ms)
             before = ledger.service(record.key).record
             self._write_service(record, before, now_ms)
+            if not record.guessed:
+                self._take_over(record.key, now_ms)
             self._note("service", record.name, record.key, "update" if before else "create", caller, commit)
         return commit
 
@@ -614,7 +620,7 @@ class Registry:
 
     def _start_lease(self, r: Registration, terms: Lease, renewed: float, *, lost: bool = False) -> None:
         self._end_lease(r.id)
-        lease = Held(r.id, renewed, terms.unhealthy_ms / 1000, terms.delete_ms / 1000, terms.protectable)
+        lease = Held(r.id, renewed, _seconds(terms.unhealthy_ms), _seconds(terms.delete_ms), terms.protectable)
         lease.lost = lost
         self._leases.setdefault((r.source, r.namespace), {})[r.key] = lease
         if terms.delete_ms:
@@ -667,7 +673,7 @@ class Registry:
             self._failing.pop(r.id, None)
         if isinstance(liveness, Lease):
             lease = self._lease(r.id)
-            unhealthy_s, delete_s = liveness.unhealthy_ms / 1000, liveness.delete_ms / 1000
+            unhealthy_s, delete_s = _seconds(liveness.unhealthy_ms), _seconds(liveness.delete_ms)
             if (
                 lease is None
                 or (lease.unhealthy_s, lease.delete_s, lease.protectable)
@@ -833,6 +839,12 @@ class Registry:
 
     def __iter__(self) -> Iterator[ServiceSnapshot]:
         return iter(self.ledger.services.values())
+
+
+@lru_cache(maxsize=1024)
+def _seconds(ms: int) -> float:
+    """Cached so that leases of the same length share the number."""
+    return ms / 1000
 
 
 def _count(counts: dict[str, int], key: str) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from polaris_bridge.core.model import Registration
-from polaris_bridge.core.ports import TABLES, Loaded, Row, Value
+from polaris_bridge.core.ports import REGISTRATION, TABLES, Ended, Loaded, Row, Value
 
 from .delivery import Deliveries, Done, Post
+
+ENDED = 10_000
+"""How many ended registrations ``load`` tells of."""
 
 
 class StoreClosed(Exception):
@@ -46,7 +49,10 @@ class MemoryStore:
         alive = [
             forget_held(row.value) for table in TABLES for row in self._rows[table].values() if row.value is not None
         ]
-        return Loaded(rows=alive, reserved=self._reserved, epoch=self._epoch, node=self._node)
+        dead = [row for row in self._rows[REGISTRATION].values() if row.value is None]
+        dead.sort(key=lambda row: -row.changed_ms)
+        ended = [Ended(str(row.key[0]), str(row.key[1]), str(row.key[2]), row.changed_ms) for row in dead[:ENDED]]
+        return Loaded(rows=alive, reserved=self._reserved, epoch=self._epoch, node=self._node, ended=ended)
 
     def append(self, rows: Sequence[Row], reserve: int, done: Done) -> None:
         """Keep the rows; fails only for an unknown table (whole) and after ``close``."""

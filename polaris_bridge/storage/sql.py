@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from polaris_bridge.core.ports import TABLES, ExtTypes, Loaded, Row, StoreRefused, Value
+from polaris_bridge.core.ports import TABLES, Ended, ExtTypes, Loaded, Row, StoreRefused, Value
 
 from .database import Connection, Cursor, Database
 from .delivery import Deliveries, Done, Post
 from .documents import Reader, Unreadable
-from .memory import StoreClosed
+from .memory import ENDED, StoreClosed
 from .writer import Group, Writer
 
 
@@ -56,6 +56,7 @@ class SqlStore:
             reserved=int(meta.get("reserved", "0")),
             epoch=int(meta.get("epoch", "0")) + 1,
             node=meta.get("node") or self._unique(),
+            ended=[Ended(*row) for row in _rows(connection, texts.ended, (ENDED,))],
         )
 
     def _enter(self, loaded: Loaded) -> Connection:
@@ -107,7 +108,7 @@ class SqlStore:
         self._database.release()
 
 
-def _rows(connection: Connection, text: str) -> Cursor:
+def _rows(connection: Connection, text: str, parameters: tuple[int, ...] = ()) -> Cursor:
     cursor = connection.cursor()
-    cursor.execute(text)
+    cursor.execute(text, parameters)
     return cursor

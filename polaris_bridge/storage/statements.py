@@ -53,6 +53,12 @@ def _alive(table: Table) -> Any:
     return select(*(c for c in table.columns if c.name not in _NOT_READ)).where(literal_column("deleted = 0"))
 
 
+def _ended(table: Table) -> Any:
+    """With an offset, because SQLite's compiler would else add one as a parameter."""
+    chosen = select(table.c.source, table.c.namespace, table.c.key, table.c.changed_ms).where(DEAD)
+    return chosen.order_by(table.c.changed_ms.desc()).limit(bindparam("rows")).offset(literal_column("0"))
+
+
 def _purge(table: Table) -> Any:
     """Deletes a slice. The second, nested select is for MySQL, which else refuses to read what it deletes from."""
     key = list(table.primary_key)
@@ -83,6 +89,7 @@ def compile_texts(dialect: Dialect) -> Texts:
         begin=_BEGIN[dialect.name],
         upsert={name: text(upsert(table)) for name, table in tables.items()},
         alive={name: text(_alive(table)) for name, table in tables.items()},
+        ended=text(_ended(tables["registration"])),
         purge={name: text(_purge(table)) for name, table in tables.items()},
         meta=text(select(meta)),
         put_meta=text(upsert(meta)),

@@ -24,6 +24,8 @@ class Texts(Struct, frozen=True):
     """By table: key columns, revision, deleted, changed_ms, document; registration also ext, marks."""
     alive: dict[str, str]
     """By table: key columns, revision, document (ext, marks) of all rows that are no tombstones."""
+    ended: str
+    """Source, namespace, key and time of deleted registrations, the latest first; parameter: how many at most."""
     purge: dict[str, str]
     """By table; parameters: time in milliseconds, how many rows at most."""
     meta: str

@@ -18,7 +18,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
-from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
+from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
 from polaris_bridge.core.ledger import Commit
 from polaris_bridge.core.model import Caller
@@ -117,7 +118,30 @@ class Durable:
         self._commit.then(settled)
 
 
-Answer = Response | Durable
+class Later:
+    """A response whose body is still being made; 500 when that fails."""
+
+    __slots__ = ("_begin", "_headers", "observe")
+
+    def __init__(self, begin: Callable[[Callable[[Body | None], None]], None], headers: Headers) -> None:
+        self._begin = begin
+        self._headers = headers
+        self.observe: Callable[[int], None] | None = None
+        """Told the status when it is known."""
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+
+        def made(body: Body | None) -> None:
+            response = _EMPTY[500] if body is None else Response(200, body, self._headers)
+            if self.observe is not None:
+                self.observe(response.status)
+            reply(response)
+
+        self._begin(made)
+
+
+Answer = Response | Durable | Later
 
 
 class EurekaServer:
@@ -134,6 +158,7 @@ class EurekaServer:
         self._service = service
         self._discovered = discovered
         self._default = service.settings.namespace
+        self._slices = Slices(service.registry.scheduler)
         self._observe = observe
         self._elapsed = elapsed
 
@@ -195,22 +220,22 @@ class EurekaServer:
 
     def apps(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET apps"""
-        return self._list(request, lambda variant, gzipped: self._service.view(namespace).all(variant, gzipped), True)
+        return self._large(request, namespace, "apps")
 
     def delta(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET apps/delta"""
-        return self._list(request, lambda variant, gzipped: self._service.view(namespace).delta(variant, gzipped), True)
+        return self._large(request, namespace, "delta")
 
     def application(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET apps/{app}"""
         view = self._service.view(namespace)
-        return self._list(request, lambda variant, _: view.application(target.app, variant), False)
+        return self._list(request, lambda variant: view.application(target.app, variant))
 
     def vip(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET vips/{vip} and svips/{vip}"""
         view = self._service.view(namespace)
         secure = target.resource == "svip"
-        return self._list(request, lambda variant, _: view.vip(target.id, secure, variant), False)
+        return self._list(request, lambda variant: view.vip(target.id, secure, variant))
 
     def instance(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET apps/{app}/{id} and instances/{id}"""
@@ -223,16 +248,27 @@ class EurekaServer:
             return _EMPTY[404]
         return Response(200, variant.instance_document(view.info(entry)), _TYPES[variant.format])
 
-    def _list(self, request: Request, body: Callable[[Variant, bool], Body | None], may_gzip: bool) -> Response:
-        accept = request.header(b"accept")
-        variant = negotiation.list_variant(accept, request.header(b"x-eureka-accept"))
+    def _large(self, request: Request, namespace: str, what: str) -> Answer:
+        """A list that may hold everything: gzipped when welcome, made in slices when there is much to encode."""
+        variant = negotiation.list_variant(request.header(b"accept"), request.header(b"x-eureka-accept"))
         if variant is None:
             return _EMPTY[406]
-        gzipped = may_gzip and negotiation.accepts_gzip(request.header(b"accept-encoding"))
-        found = body(variant, gzipped)
-        if found is None:
-            return _EMPTY[404]
-        return Response(200, found, (_GZIPPED if gzipped else _TYPES)[variant.format])
+        gzipped = negotiation.accepts_gzip(request.header(b"accept-encoding"))
+        headers = (_GZIPPED if gzipped else _TYPES)[variant.format]
+        view = self._service.view(namespace)
+        work = view.long_work(what, variant, gzipped)
+        if work is not None:
+            key = (namespace, what, variant.format, variant.detail, gzipped)
+            return Later(lambda done: self._slices.run(key, work, done), headers)
+        body = view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
+        return Response(200, body, headers)
+
+    def _list(self, request: Request, body: Callable[[Variant], Body | None]) -> Response:
+        variant = negotiation.list_variant(request.header(b"accept"), request.header(b"x-eureka-accept"))
+        if variant is None:
+            return _EMPTY[406]
+        found = body(variant)
+        return _EMPTY[404] if found is None else Response(200, found, _TYPES[variant.format])
 
     # ------------------------------------------------------------------ writes
 

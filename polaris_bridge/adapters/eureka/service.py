@@ -115,7 +115,6 @@ class EurekaService:
 
     def register(self, namespace: str, info: InstanceInfo, caller: Caller, replicated: bool) -> Outcome:
         """POST apps/{APP}: 204. The stored document stays when its dirty timestamp is greater; a new lease starts."""
-        self.views.keep(namespace)
         now_ms = self.registry.clock.wall_ms()
         key = registration_key(namespace, info.app, info.id or "")
         before = self.registry.newest(key)
@@ -141,6 +140,7 @@ class EurekaService:
                 self.registry.register(r, caller, exact=exact)
             if sets_override is not None:
                 self._switch(r, sets_override, caller)
+        self.views.keep(namespace)  # before it is published, so that the delta has it
         return Outcome(204, commit)
 
     def renew(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct, structs
@@ -89,16 +90,24 @@ def primary_port(info: InstanceInfo) -> tuple[int, str]:
     return info.port.number, "http"
 
 
+def farewell(key: RegistrationKey) -> Registration:
+    """What is left to say of a registration that ended before this process began: which one it was."""
+    id = key.key.partition("/")[2]
+    return Registration(
+        key.source, key.namespace, key.key, app_of(key.key).lower(), "", 0, ext=Document(id, id), marks=Marks()
+    )
+
+
 def lift(
     info: InstanceInfo, namespace: str, service: str, word: str, marks: Marks, settings: EurekaSettings
 ) -> Registration:
     """The canonical form of an instance whose status was already decided (``word``)."""
     port, protocol = primary_port(info)
     center = info.data_center
-    duration_ms = int(info.lease.duration_s * 1000 * settings.lease_factor)
+    host = info.ip_addr or ""
     document = Document(
         instance_id=info.instance_id,
-        host_name=info.host_name,
+        host_name=host if info.host_name == host else info.host_name,
         sid=info.sid,
         port=info.port.number,
         port_enabled=info.port.enabled,
@@ -120,18 +129,19 @@ def lift(
         is_coordinating_discovery_server=info.is_coordinating_discovery_server,
         asg_name=info.asg_name,
     )
+    # equal texts are kept as one object below and above: a registry of 100,000 instances is mostly text
     return Registration(
         source=SOURCE,
         namespace=namespace,
         key=registration_key(namespace, info.app, info.id or "").key,
         service=service,
-        host=info.ip_addr or "",
+        host=host,
         port=port,
-        liveness=Lease(info.lease.renewal_s * 1000, duration_ms, duration_ms, settings.self_preservation),
+        liveness=_lease(info.lease.renewal_s, info.lease.duration_s, settings.lease_factor, settings.self_preservation),
         reported=word,
         protocol=protocol,
         ports=_ports(info),
-        metadata=info.metadata,
+        metadata={key: _shared(value) for key, value in info.metadata.items()},
         location=_location(info.metadata, center),
         ext=document,
         marks=marks,
@@ -184,7 +194,8 @@ def render_foreign(r: Registration, id: str, word: str, action: str, settings: E
     plain, tls = (other or r.port, r.port) if secure else (r.port, other or 443)
     management = r.metadata.get("management.port") or str(r.port)
     context = r.metadata.get("management.context-path", "")
-    base = f"{'https' if secure and management == str(r.port) else 'http'}://{r.host}:{management}{context}/actuator"
+    host = f"[{r.host}]" if ":" in r.host else r.host
+    base = f"{'https' if secure and management == str(r.port) else 'http'}://{host}:{management}{context}/actuator"
     metadata = dict(r.metadata)
     for key, value in zip((_REGION, _ZONE, _CAMPUS), structs.astuple(r.location), strict=True):
         if value:
@@ -200,7 +211,7 @@ def render_foreign(r: Registration, id: str, word: str, action: str, settings: E
         data_center=DataCenterInfo(settings.data_center_name, settings.data_center_class),
         lease=LeaseInfo(30, 90, r.created_ms, r.updated_ms, 0, r.created_ms),
         metadata=metadata,
-        home_page_url=f"{'https' if secure else 'http'}://{r.host}:{r.port}/",
+        home_page_url=f"{'https' if secure else 'http'}://{host}:{r.port}/",
         status_page_url=f"{base}/info",
         health_check_url=f"{base}/health",
         vip_address=name,
@@ -219,7 +230,8 @@ def foreign_id(r: Registration, first: bool) -> str:
 
 def own_id(r: Registration) -> str:
     """The id that paths use for a registration made through Eureka."""
-    return r.key.partition("/")[2]
+    id: str | None = r.ext.instance_id
+    return id if id else r.key.partition("/")[2]
 
 
 def app_of(key: str) -> str:
@@ -228,8 +240,13 @@ def app_of(key: str) -> str:
 
 
 def shown_status(shown: Shown) -> str:
-    """The word Eureka readers get: an instance of another protocol that was not heard of any more is DOWN."""
-    return shown.word if shown.own or shown.live else DOWN
+    """The word Eureka readers get. Of another protocol's instances: DOWN when it is not heard of any more, OUT_OF_SERVICE
+    when its weight says that it wants no traffic, for Eureka knows no weights."""
+    if shown.own:
+        return shown.word
+    if not shown.live:
+        return DOWN
+    return OUT_OF_SERVICE if shown.word == UP and shown.registration.weight == 0 else shown.word
 
 
 def override_of(address: Address | None, key: str) -> str | None:
@@ -238,6 +255,18 @@ def override_of(address: Address | None, key: str) -> str | None:
         if switch.source == SOURCE and switch.key == key:
             return switch.word
     return None
+
+
+@lru_cache(maxsize=1024)
+def _lease(renewal_s: int, duration_s: int, factor: float, protectable: bool) -> Lease:
+    """The terms of a lease. Most instances have the same: one object serves them all."""
+    duration_ms = int(duration_s * 1000 * factor)
+    return Lease(renewal_s * 1000, duration_ms, duration_ms, protectable)
+
+
+def _shared(value: str) -> str:
+    """A metadata value; one object for those that many instances have in common (zones, versions, ports)."""
+    return sys.intern(value) if len(value) <= 24 and (len(value) < 9 or not value.isdigit()) else value
 
 
 def _ports(info: InstanceInfo) -> tuple[Port, ...]:

@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 from msgspec import Struct, structs
 
 from polaris_bridge.adapters._shared import gzip_parts
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.core.events import AddressChange, Published
-from polaris_bridge.core.model import Address, AddressKey, Registration, ServiceKey
+from polaris_bridge.core.model import DOWN, Address, AddressKey, Registration, RegistrationKey, ServiceKey
 from polaris_bridge.core.pieces import Pieces
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import Shown, shown
@@ -24,6 +25,8 @@ from .settings import DELTA_RETENTION_S, EurekaSettings
 from .translate import (
     SOURCE,
     STATUSES,
+    app_of,
+    farewell,
     foreign_id,
     override_of,
     own_id,
@@ -38,6 +41,10 @@ ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 _LEFT: Final = float("-inf")
 """Deadline of an address that left already: it stays away until it is heard of again or gone."""
+LONG_ITEMS: Final = 400
+"""More instances than this to encode for one answer are encoded in slices (10 microseconds each, compression included 20)."""
+LONG_BYTES: Final = 128 * 1024
+"""Compressed at a time within a slice."""
 JOIN_BYTES: Final = 4 * 1024 * 1024
 """Documents up to this size are kept in one piece, larger ones as references to the parts they are made of."""
 FULL_FETCH_VERSION: Final = 1
@@ -125,6 +132,25 @@ class NamespaceView:
         for snapshot in registry.services(namespace):
             for place, address in snapshot.addresses.items():
                 self._apply(AddressChange(snapshot.key, place, None, address), self.version, recent=False)
+        self._recall()
+
+    def _recall(self) -> None:
+        """The delta as it was before this view began (a restart, as a rule): clients may not have heard of it yet."""
+        now, now_ms = self._registry.clock.monotonic(), self._registry.clock.wall_ms()
+        known: list[tuple[int, str, Entry]] = []
+        for ended in self._registry.ended_before:
+            if ended.source == SOURCE and ended.namespace == self.namespace:
+                r = farewell(RegistrationKey(ended.source, ended.namespace, ended.key))
+                gone = Entry(own_id(r), r.service_key, r.address, r, DOWN, None, True, DELETED, ended.changed_ms)
+                known.append((ended.changed_ms, app_of(ended.key), gone))
+        for application in self.applications.values():
+            for entry in application.entries:
+                changed = structs.replace(entry, action=MODIFIED)
+                known.append((entry.registration.updated_ms, application.name, changed))
+        oldest_ms = now_ms - self._keep_s * 1000
+        for changed_ms, app, entry in sorted((k for k in known if k[0] >= oldest_ms), key=lambda k: k[0]):
+            if entry.action != DELETED or self.entry(app, entry.id) is None:
+                self._deltas[(app, entry.id)] = Delta(entry, now - max(0, now_ms - changed_ms) / 1000)
 
     # ------------------------------------------------------------------ keeping in step
 
@@ -166,7 +192,7 @@ class NamespaceView:
                     del self._shadowed[(name, id)]
         for entry in after.values():
             under = application.entries.get(entry.id)
-            if under is not None and not under.own and under.place != entry.place:
+            if under is not None and not under.own and (under.service, under.place) != (entry.service, entry.place):
                 again.append((under.service, under.place))
             self._put(application, entry, revision, recent)
         if len(application.entries):
@@ -191,7 +217,7 @@ class NamespaceView:
                 continue
             id = foreign_id(r, first)
             holder = application.entries.get(id)
-            if holder is not None and holder.own and holder.place != place:
+            if holder is not None and holder.own and (holder.service, holder.place) != (service, place):
                 self._shadowed[(application.name, id)] = (service, place)
                 id = foreign_id(r, False)
             yield Entry(id, service, place, r, shown_status(s), override_of(address, ""), False)
@@ -285,9 +311,56 @@ class NamespaceView:
 
     def delta(self, variant: Variant, gzipped: bool) -> Body:
         """``GET apps/delta``: content, version and hash code of one moment."""
-        self._forget_deltas()
         key = ("delta", variant.format, variant.detail, gzipped)
         return self._kept(key, lambda: self._delta(variant, gzipped), recent=True)
+
+    def long_work(self, what: str, variant: Variant, gzipped: bool) -> Callable[[], Work] | None:
+        """How to make ``all`` ("apps") or ``delta`` in slices when there is much to encode; None when there is little."""
+        key = (what, variant.format, variant.detail, gzipped)
+        kept = self._documents.get(key)
+        if kept is not None and kept[0] == self._stamp(recent=what == "delta"):
+            return None
+        if what == "apps":
+            items = 0
+            for _, count, _ in self._blocks(variant, gzipped):
+                items += count
+                if items > LONG_ITEMS:
+                    return lambda: self._all_in_slices(variant, gzipped)
+            return None
+        form = (variant.format, variant.detail)
+        if len(self._deltas) > LONG_ITEMS and sum(form not in d.encoded for d in self._deltas.values()) > LONG_ITEMS:
+            return lambda: self._delta_in_slices(variant, gzipped)
+        return None
+
+    def _blocks(self, variant: Variant, gzipped: bool) -> Iterator[tuple[str, int, Callable[[], object]]]:
+        """The blocks that are not encoded: application, how many items, what encodes them."""
+        derive = gzip_parts.compress if gzipped else None
+        encode, form = self._encode(variant), (variant.format, variant.detail)
+        for application in list(self.applications.values()):
+            for count, do in application.entries.work(form, encode, variant.separator, derive):
+                yield application.name, count, do
+
+    def _all_in_slices(self, variant: Variant, gzipped: bool) -> Work:
+        for _, _, do in list(self._blocks(variant, gzipped)):
+            do()
+            yield
+        return self.all(variant, gzipped)
+
+    def _delta_in_slices(self, variant: Variant, gzipped: bool) -> Work:
+        form = (variant.format, variant.detail)
+        for delta in list(self._deltas.values()):
+            if form not in delta.encoded:
+                delta.encoded[form] = variant.fragment(self.info(delta.entry))
+                yield
+        plain = self.delta(variant, False)
+        if not gzipped:
+            return plain
+        segments = []
+        body = plain if isinstance(plain, bytes) else b"".join(plain)
+        for start in range(0, len(body), LONG_BYTES):
+            segments.append(gzip_parts.compress(body[start : start + LONG_BYTES]))
+            yield
+        return tuple(gzip_parts.join(segments))
 
     def application(self, app: str, variant: Variant) -> Body | None:
         """``GET apps/{app}``; None when there is none."""
@@ -303,7 +376,7 @@ class NamespaceView:
 
     def _kept(self, key: Hashable, make: Callable[[], Body], *, recent: bool = False) -> Body:
         kept = self._documents.get(key)
-        stamp = (self._changes, self._forgotten if recent else 0)
+        stamp = self._stamp(recent=recent)
         if kept is not None and kept[0] == stamp:
             return kept[1]
         if len(self._documents) > 64:  # keys may hold what clients ask for: bounded, not kept for ever
@@ -311,6 +384,9 @@ class NamespaceView:
         body = make()
         self._documents[key] = (stamp, body)
         return body
+
+    def _stamp(self, *, recent: bool) -> tuple[int, int]:
+        return (self._changes, self._forgotten if recent else 0)
 
     def _encode(self, variant: Variant) -> Callable[[Entry], bytes]:
         return lambda entry: variant.fragment(self.info(entry))
