@@ -273,6 +273,19 @@ class TestWhatNobodyAskedFor:
         world.restart()
         assert standing(world) == [8080]
 
+    def test_the_newest_of_several_unstored_changes_counts(self, world: World) -> None:
+        """Lost is at the store, heard of again waits behind it, the store refuses the first."""
+        world.register(doc(BEATING))
+        world.store.hold = True
+        world.pass_time(17)
+        world.renew(doc(BEATING).id)
+        world.store.hold = False
+        world.store.fail = 1
+        world.answer_all()
+        world.pass_time(1)
+        world.restart()
+        assert world.says("x") == ["b/k1 up"]
+
     @pytest.mark.parametrize("sent", [True, False])
     def test_a_switch_that_waits_while_its_address_empties(self, world: World, sent: bool) -> None:
         world.register(doc(LEASED))
@@ -402,6 +415,7 @@ class TestTransactions:
         leased, writes = world.registry.leased(), len(world.store.appends)
         with pytest.raises(Conflict), world.registry.transaction():  # noqa: PT012
             ask(world, 50)
+            world.registry.register(doc(LEASED, host="10.0.0.8"), CALLER)
             world.registry.register(doc(LEASED, host="10.0.0.7"), CALLER)
             world.registry.register(doc(LEASED, "new", service="new"), CALLER)
             world.registry.deregister(doc(BEATING, "b").id, CALLER)
@@ -417,6 +431,7 @@ class TestTransactions:
         assert world.registry.services() == [world.registry.snapshot(ORDERS)]
         assert [n.name for n in world.registry.namespaces()] == [NAMESPACE]
         world.register(doc(LEASED, "k9", port=9))
+        assert [r.detail.split()[0] for r in records] == ["a/k9"]
         world.restart()
         assert world.registry.snapshot(ORDERS).addresses.keys() == {*before, AddressKey("10.0.0.1", 9)}
 
@@ -647,6 +662,13 @@ class TestNamespacesAndServices:
         ear.arm()
         assert world.registry.forget_absent() == 0, "somebody waits for it"
         ear.watcher.cancel()
+        with world.slow_store():
+            world.register(doc(LEASED))
+            assert world.registry.forget_absent() == 0, "somebody is registering"
+        assert world.says("x") == ["a/k1 up"]
+        world.deregister(doc(LEASED).id)
+        world.registry.delete_service(ORDERS, CALLER)
+        world.settle()
         assert world.registry.forget_absent() == 1
         assert world.registry.revision_of(ORDERS) >= before
         world.register(doc(LEASED))

@@ -359,6 +359,9 @@ class RegistryMachine(RuleBasedStateMachine):
             self.registry.deregister(RegistrationKey("a", spot[0].namespace, "k1"), CALLER)
             raise Conflict("no")
         assert self.registry.leased() == leased
+        for fact in self.facts.by_id.values():  # whoever asked is alive, even if nothing came of it
+            if fact.id in {RegistrationKey(source, spot[0].namespace, key) for key in ("k1", "k2")}:
+                fact.latest = self.lease_s
         self.step()
 
     # ------------------------------------------------------------------ rules: operators

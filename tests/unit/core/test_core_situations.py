@@ -396,6 +396,13 @@ CASES: dict[str, Steps] = {
         (wait(28), {"b": ["b/k1 up lost"]}),
         (wait(4), {"b": ["d/k1 up lost"]}),
     ],
+    "restart of what was silent, then heard of": [
+        (put("b"), {}),
+        (put("d"), {}),
+        (wait(17), {}),
+        (restart, {}),
+        (wait(1, "b", "d"), {"b": ["b/k1 up"], "d": ["d/k1 up"], "x": ["d/k1 up"]}),
+    ],
     "restart while switches wait for somebody to come back": [
         (connect(), {}),
         (put("c"), {}),
