@@ -10,9 +10,11 @@ from polaris_bridge.core.errors import Busy, Conflict, NotFound, Unavailable
 from polaris_bridge.core.events import OperationRecord
 from polaris_bridge.core.ledger import REVISION_BLOCK, SETTLED, BatchTerms
 from polaris_bridge.core.model import (
+    CRITICAL,
     UP,
     AddressKey,
     Caller,
+    Checks,
     NamespaceRecord,
     RegistrationKey,
     ServiceKey,
@@ -301,6 +303,32 @@ class TestWhatNobodyAskedFor:
         assert PLACE not in world.registry.snapshot(ORDERS).addresses
         world.restart()
         assert PLACE not in world.registry.snapshot(ORDERS).addresses
+
+    def test_switches_that_end_while_somebody_registers_there(self, world: World) -> None:
+        """Their minute is over while the registration that keeps them is written."""
+        world.registry.open_session("s1")
+        world.register(doc(CONNECTED))
+        world.switch("z")
+        world.registry.close_session("s1")
+        world.pass_time(58)
+        with world.slow_store():
+            world.register(doc("e"))
+            world.pass_time(5)
+        assert world.says("e") == ["e/k1 out_of_service"]
+        world.restart()
+        assert world.says("e") == ["e/k1 out_of_service"]
+
+    def test_a_check_fails_for_too_long_while_a_write_on_it_waits(self, world: World) -> None:
+        world.register(doc("f", liveness=Checks({"web": CRITICAL}, deregister_ms=60_000)))
+        world.pass_time(58)
+        with world.slow_store():
+            world.amend(doc("f").id, metadata={"x": "1"})
+            world.pass_time(5)
+            assert world.says("x") == ["f/k1 down"]
+        world.pass_time(2)
+        assert world.says("x") == []
+        world.restart()
+        assert world.says("x") == []
 
     def test_a_switch_set_again_while_its_address_empties(self, world: World) -> None:
         world.register(doc(LEASED))

@@ -304,6 +304,15 @@ CASES: dict[str, Steps] = {
         (end("a", "k1"), {"a": ["a/k2 up"]}),
         (put("a", "k1"), {"a": ["a/k2 up", "a/k1 up"]}),
     ],
+    "and only its own": [
+        (put("a", "k1"), {}),
+        (put("a", "k2"), {}),
+        (off("z"), {}),
+        (off("a", "k2"), {}),
+        (end("a", "k1"), {"a": ["a/k2 out_of_service"]}),
+        (on("z"), {"a": ["a/k2 out_of_service"]}),
+        (on("a", "k2"), {"a": ["a/k2 up"]}),
+    ],
     "and stays while another protocol stands there": [
         (put("a"), {}),
         (put("b"), {}),
