@@ -234,7 +234,8 @@ def measure_http(
     warm_up_s: float = 1,
 ) -> Figure:
     """Server CPU per request: median of ``runs`` runs of ``seconds`` each after a warm-up."""
-    run_load(url, load, warm_up_s, connections)
+    if warm_up_s > 0:
+        run_load(url, load, warm_up_s, connections)
     results: list[tuple[float, Load]] = []
     for _ in range(runs):
         before = cpu_seconds(pid)

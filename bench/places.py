@@ -1,0 +1,50 @@
+"""The servers under measurement: ours, and the real one that the environment names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bridge import Bridge, pin_process
+from fleet import Fleet
+from measure import SERVER_CORE
+from plain_http import Connection
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server to measure: ``base`` + ``prefix`` + ``/apps``."""
+
+    base: str
+    prefix: str
+    pid: int | None
+    """None: its CPU cannot be known."""
+    warm_up_s: float = 0
+    """More than for ours: a Java server compiles while it runs."""
+
+
+def peer_place() -> Place | None:
+    """The server at ``PEER_EUREKA``; ``PEER_EUREKA_PID`` is its process when it runs here, which is then pinned as ours is."""
+    url = os.environ.get("PEER_EUREKA")
+    if not url:
+        return None
+    where = urlsplit(url)
+    pid = int(os.environ["PEER_EUREKA_PID"]) if os.environ.get("PEER_EUREKA_PID") else None
+    if pid is not None:
+        pin_process(pid, SERVER_CORE)
+    return Place(f"{where.scheme}://{where.netloc}", where.path.rstrip("/"), pid, warm_up_s=8)
+
+
+@contextmanager
+def seeded(fleet: Fleet, peer: Place | None) -> Iterator[Place]:
+    """Our server with a fleet in it; the peer gets the same one."""
+    with Bridge() as server:
+        ours = Place(server.eureka, "/eureka", server.pid)
+        for place in (ours, peer):
+            if place is not None:
+                with Connection(place.base) as connection:
+                    fleet.seed(connection, f"{place.prefix}/peerreplication/batch/")
+        yield ours
