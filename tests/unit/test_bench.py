@@ -1,0 +1,133 @@
+"""The benchmarks' pure pieces: what /proc says, the table, the made-up fleet, the plain HTTP connection."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from polaris_bridge.adapters.eureka.wire.decoding import decode_instance
+from polaris_bridge.adapters.eureka.wire.replication import decode_batch
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch):
+    """Imports a benchmark's module by name, as its programs do."""
+    monkeypatch.syspath_prepend(str(BENCH))
+
+    def named(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return named
+
+
+class Recorder:
+    """In place of a connection: keeps what it was asked and answers as it is told."""
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+        self.bodies: list[bytes] = []
+
+    def call(self, method: str, path: str, headers: object, body: bytes) -> object:
+        self.bodies.append(body)
+        return self._answer
+
+
+def test_a_process_has_cpu_time_and_a_size(module):
+    measure, bridge = module("measure"), module("bridge")
+    before = bridge.fine_cpu_seconds(os.getpid())
+    while measure.cpu_seconds(os.getpid()) <= before:
+        sum(range(10_000))
+    assert bridge.fine_cpu_seconds(os.getpid()) == pytest.approx(measure.cpu_seconds(os.getpid()), abs=0.1)
+    assert measure.rss_bytes(os.getpid()) > 5_000_000
+
+
+def test_a_row_shows_ratios_and_own_share_and_leaves_out_what_is_not_known(module):
+    report = module("report")
+    full = report.Row("renew", "us", 30, target=60, floor=10, peer=90, spread=0.05, note="ok")
+    assert full.cells() == ("renew", "us", "30", "60", "0.50", "10", "20", "90", "3.00", "5%", "ok")
+    assert report.Row("x", "ms", 1.234).cells() == ("x", "ms", "1.23", "-", "-", "-", "-", "-", "-", "-", "")
+    assert [report.number(n) for n in (None, 0.5, 12.34, 1234.5)] == ["-", "0.50", "12.3", "1,234"]
+
+
+def test_the_table_lines_up(module):
+    report = module("report")
+    lines = report.report("title", [report.Row("a", "us", 1), report.Row("longer", "ms", 1000.5, note="n")]).split("\n")
+    assert lines[0] == "title"
+    column = lines[1].index("ours") + len("ours")
+    assert [line[:column].split()[-1] for line in lines[3:]] == ["1", "1,000"]
+
+
+def test_an_instance_is_a_registration_with_five_metadata_pairs(module):
+    fleet = module("fleet").Fleet(300)
+    info = decode_instance(fleet[257].body(17).encode(), "application/json")
+    assert (info.app, info.instance_id, info.last_dirty_ms) == (fleet[257].app, fleet[257].id, 17)
+    assert len(info.metadata) == 5
+    assert "@" not in str(info)
+    assert info.home_page_url == f"http://{fleet[257].host}:8080/"
+
+
+def test_seeding_registers_every_instance_once_in_batches(module):
+    answer = module("plain_http").Answer(200, b"", 0)
+    recorder, fleet = Recorder(answer), module("fleet").Fleet(300)
+    fleet.seed(recorder)
+    batches = [decode_batch(body).items for body in recorder.bodies]
+    assert list(map(len, batches)) == [250, 50]
+    assert [item.id for items in batches for item in items] == [instance.id for instance in fleet]
+    assert {item.action for items in batches for item in items} == {"Register"}
+    assert len({item.instance.ip_addr for items in batches for item in items}) == 300
+
+
+@pytest.mark.parametrize("answered", [(503, b""), (200, b'{"responseList":[{"statusCode":200},{"statusCode":500}]}')])
+def test_a_refused_batch_ends_the_seeding(module, answered):
+    status, body = answered
+    with pytest.raises(RuntimeError, match="refused"):
+        module("fleet").Fleet(2).seed(Recorder(module("plain_http").Answer(status, body, len(body))))
+
+
+def test_the_script_of_a_load_names_the_same_instances(module):
+    fleet = module("fleet")
+    lua = fleet.Fleet(10, per_app=7, label="pay").lua()
+    document = json.loads(lua.splitlines()[1].partition("= ")[2].rpartition(", ")[0].rpartition(", ")[0])
+    assert set(json.loads(document)["instance"]) >= {"hostName", "metadata", "lastDirtyTimestamp"}
+    assert "math.floor(n / 7)" in lua
+    assert '"pay", 10' in lua
+
+
+@pytest.mark.parametrize(
+    ("wire", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", (200, b"hello", 5)),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"", 0)),
+        (b"HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n", (404, b"", 0)),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", (200, b"abcde", 5)),
+    ],
+)
+def test_the_plain_connection_reads_one_answer_after_another(module, wire, expected):
+    plain_http = module("plain_http")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(65536)
+                for byte in wire + wire:
+                    accepted.sendall(bytes([byte]))
+                accepted.recv(65536)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with plain_http.Connection(f"http://127.0.0.1:{listener.getsockname()[1]}") as connection:
+            first = connection.call("GET", "/")
+            second = connection.call("GET", "/")
+        thread.join()
+    assert (first.status, first.body, first.size) == expected
+    assert second == first
