@@ -1,0 +1,88 @@
+"""The main HTTP port's routes: what they say while a start is under way, and after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Route
+
+from polaris_bridge.runtime.front import Readiness, application
+from polaris_bridge.runtime.metrics.exposition import Metrics
+
+
+async def get(app: Starlette, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """One request through ASGI."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+        "raw_path": path.encode(), "query_string": b"", "headers": [], "root_path": "", "scheme": "http",
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8090),
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
+
+
+def front(readiness: Readiness, routes: Sequence[BaseRoute] = ()) -> Starlette:
+    return application(readiness, Metrics("1.2.3", "here"), routes)
+
+
+async def test_while_it_starts() -> None:
+    readiness = Readiness("store", "listeners")
+    app = front(readiness)
+    assert (await get(app, "/livez"))[0] == 200
+    status, _, body = await get(app, "/readyz")
+    assert (status, json.loads(body)) == (503, {"ready": False, "missing": ["store", "listeners"]})
+    assert (await get(app, "/metrics"))[0] == 200
+    for path in ("/", "/naming/v1/instances", "/nothing"):
+        assert (await get(app, path))[0] == 503, "a client tries its next server"
+    readiness.done("store")
+    assert json.loads((await get(app, "/readyz"))[2])["missing"] == ["listeners"]
+
+
+async def test_when_it_is_ready_and_when_it_stops() -> None:
+    readiness = Readiness("store")
+    readiness.done("store")
+    app = front(readiness)
+    status, _, body = await get(app, "/readyz")
+    assert (status, json.loads(body)) == (200, {"ready": True, "missing": []})
+    assert (await get(app, "/"))[2] == b"Polaris Server"
+    assert (await get(app, "/nothing"))[0] == 404
+    assert (await get(app, "/livez", "HEAD"))[0] == 200
+    assert (await get(app, "/livez", "POST"))[0] == 405
+    readiness.lost("listeners")
+    readiness.lost("listeners")
+    assert json.loads((await get(app, "/readyz"))[2])["missing"] == ["listeners"]
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_routes_of_other_owners_wait_for_the_start(ready: bool) -> None:
+    async def theirs(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("theirs")
+
+    readiness = Readiness() if ready else Readiness("store")
+    status, _, body = await get(front(readiness, [Route("/theirs", theirs)]), "/theirs")
+    assert status == (200 if ready else 503)
+    assert (body == b"theirs") == ready
+
+
+async def test_metrics_are_prometheus_text() -> None:
+    status, headers, body = await get(front(Readiness()), "/metrics")
+    assert status == 200
+    assert headers["content-type"].startswith("text/plain; version=")
+    assert b'polaris_bridge_build_info{version="1.2.3"} 1.0' in body
+    await asyncio.sleep(0)
