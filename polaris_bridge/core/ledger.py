@@ -503,6 +503,8 @@ class Ledger:
         changes = []
         for service, place in batch.touched:
             snapshot = self.services.get(service)
+            if snapshot is not None:
+                service = snapshot.key  # one object for all that keep it
             before = snapshot.addresses.get(place) if snapshot else None
             after = batch.drafts[service].addresses.get(place)
             if before is not after:

@@ -20,15 +20,42 @@ BLOCK: Final = 64
 
 
 class _Encoded:
-    """One block in one variant: the items' bytes with separators between, and where each ends."""
+    """One block in one variant: joined, or (after a change, until somebody reads) its items' bytes one by one."""
 
-    __slots__ = ("derived", "ends", "joined", "stale")
+    __slots__ = ("derived", "ends", "joined", "parts", "separator")
 
-    def __init__(self, joined: bytes, ends: array[int]) -> None:
-        self.joined = joined
-        self.ends = ends
-        self.stale: set[int] = set()
+    def __init__(self, parts: list[bytes | None], separator: bytes) -> None:
+        self.separator = separator
+        self.parts: list[bytes | None] | None = parts
+        """None stands for an item that is to be encoded; the list is None while ``joined`` holds everything."""
+        self.joined = b""
+        self.ends: array[int] = array("L")
         self.derived: Any = None
+
+    def loosen(self) -> list[bytes | None]:
+        """The items' bytes, to be changed by the caller."""
+        if self.parts is None:
+            self.parts = list(self._split())
+            self.joined, self.derived = b"", None
+        return self.parts
+
+    def join(self, values: list[V], encode: Callable[[V], bytes]) -> None:
+        """Encode what is missing and put everything together."""
+        if self.parts is None:
+            return
+        parts = [encode(v) if part is None else part for part, v in zip(self.parts, values, strict=True)]
+        self.ends = array("L")
+        at = -len(self.separator)
+        for part in parts:
+            at += len(self.separator) + len(part)
+            self.ends.append(at)
+        self.joined, self.parts = self.separator.join(parts), None
+
+    def _split(self) -> Iterator[bytes]:
+        start = 0
+        for end in self.ends:
+            yield self.joined[start:end]
+            start = end + len(self.separator)
 
 
 class _Block(Generic[V]):
@@ -74,12 +101,13 @@ class Pieces(Generic[V]):
             self._place[id] = block
             block.ids.append(id)
             block.values.append(value)
-            block.encoded.clear()
+            for encoded in block.encoded.values():
+                encoded.loosen().append(None)
             return
         index = block.ids.index(id)
         block.values[index] = value
         for encoded in block.encoded.values():
-            encoded.stale.add(index)
+            encoded.loosen()[index] = None
 
     def drop(self, id: str) -> None:
         """Take an item out; nothing happens when it is not there."""
@@ -89,7 +117,8 @@ class Pieces(Generic[V]):
         index = block.ids.index(id)
         del block.ids[index]
         del block.values[index]
-        block.encoded.clear()
+        for encoded in block.encoded.values():
+            del encoded.loosen()[index]
         if not block.ids:
             self._blocks.remove(block)
         elif len(self._blocks) > 8 and len(self._place) < len(self._blocks) * BLOCK // 4:
@@ -108,8 +137,9 @@ class Pieces(Generic[V]):
         """
         for block in self._blocks:
             encoded = block.encoded.get(variant)
-            items = len(block.ids) if encoded is None else len(encoded.stale)
-            if items or (derive is not None and encoded is not None and encoded.derived is None):
+            loose = None if encoded is None else encoded.parts
+            if encoded is None or loose is not None or (derive is not None and encoded.derived is None):
+                items = len(block.ids) if encoded is None else 0 if loose is None else loose.count(None)
                 yield items, partial(_derived, block, variant, encode, separator, derive)
 
     def encoded(self, variant: Hashable, encode: Callable[[V], bytes], separator: bytes) -> list[bytes]:
@@ -133,13 +163,8 @@ class Pieces(Generic[V]):
 def _fresh(block: _Block[V], variant: Hashable, encode: Callable[[V], bytes], separator: bytes) -> _Encoded:
     encoded = block.encoded.get(variant)
     if encoded is None:
-        parts = [encode(value) for value in block.values]
-        encoded = block.encoded[variant] = _join(parts, separator)
-    elif encoded.stale:
-        parts = list(_split(encoded, separator))
-        for index in encoded.stale:
-            parts[index] = encode(block.values[index])
-        encoded = block.encoded[variant] = _join(parts, separator)
+        encoded = block.encoded[variant] = _Encoded([None] * len(block.values), separator)
+    encoded.join(block.values, encode)
     return encoded
 
 
@@ -154,19 +179,3 @@ def _derived(
     if derive is not None and encoded.derived is None:
         encoded.derived = derive(encoded.joined)
     return encoded.derived
-
-
-def _join(parts: list[bytes], separator: bytes) -> _Encoded:
-    ends = array("L")
-    at = -len(separator)
-    for part in parts:
-        at += len(separator) + len(part)
-        ends.append(at)
-    return _Encoded(separator.join(parts), ends)
-
-
-def _split(encoded: _Encoded, separator: bytes) -> Iterator[bytes]:
-    start = 0
-    for end in encoded.ends:
-        yield encoded.joined[start:end]
-        start = end + len(separator)

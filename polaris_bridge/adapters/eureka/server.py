@@ -26,9 +26,9 @@ from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Credential
 
 from . import page
+from .listing import Body
 from .service import Anonymous, EurekaService, Outcome
 from .translate import SOURCE
-from .view import Body
 from .wire import negotiation
 from .wire.decoding import decode_instance
 from .wire.messages import Malformed, first_defect

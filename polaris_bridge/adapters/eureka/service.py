@@ -30,9 +30,10 @@ from polaris_bridge.core.model import (
 from polaris_bridge.core.ports import Authority, Credential
 from polaris_bridge.core.registry import Registry
 
+from .listing import ADDED, Entry
 from .settings import EurekaSettings
 from .translate import SOURCE, WORDS, Marks, lift, override_of, registration_key, render_own, service_hint
-from .view import ADDED, Entry, NamespaceView, Views
+from .view import NamespaceView, Views
 from .wire.messages import InstanceInfo, ReplicationAnswer, ReplicationItem, first_defect
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,19}\Z", re.ASCII)

@@ -134,7 +134,7 @@ def lift(
         source=SOURCE,
         namespace=namespace,
         key=registration_key(namespace, info.app, info.id or "").key,
-        service=service,
+        service=sys.intern(service),
         host=host,
         port=port,
         liveness=_lease(info.lease.renewal_s, info.lease.duration_s, settings.lease_factor, settings.self_preservation),
@@ -267,6 +267,11 @@ def _lease(renewal_s: int, duration_s: int, factor: float, protectable: bool) ->
 def _shared(value: str) -> str:
     """A metadata value; one object for those that many instances have in common (zones, versions, ports)."""
     return sys.intern(value) if len(value) <= 24 and (len(value) < 9 or not value.isdigit()) else value
+
+
+def _shared_name(name: str | None) -> str | None:
+    """A VIP: the instances of an application have the same, and often it is the service's name."""
+    return None if name is None else sys.intern(name)
 
 
 def _ports(info: InstanceInfo) -> tuple[Port, ...]:

@@ -9,7 +9,7 @@ import zlib
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polaris_bridge.adapters._shared.gzip_parts import compress, join
+from polaris_bridge.adapters._shared.gzip_parts import compress, concatenate, join
 
 LONG = bytes(random.Random(3).randbytes(16_385))
 PART = st.one_of(
@@ -49,4 +49,10 @@ def test_thousands_of_parts_in_any_order():
 def test_parts_are_handed_over_uncopied():
     segment = compress(b"shared" * 1000)
     parts = join([segment, segment])
-    assert parts[1] is parts[2] is segment.deflated
+    assert parts[1] is parts[2] is segment.deflated[0]
+
+
+@given(st.lists(st.lists(PART, max_size=4), max_size=4))
+def test_parts_of_parts(groups):
+    whole = join([concatenate([compress(part) for part in group]) for group in groups])
+    assert one_member(b"".join(whole)) == b"".join(part for group in groups for part in group)
