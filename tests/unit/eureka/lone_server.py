@@ -67,6 +67,12 @@ class Queue:
         while self._soon:
             self._soon.popleft()()
 
+    def step(self) -> bool:
+        """Run one; False when there is none."""
+        if self._soon:
+            self._soon.popleft()()
+        return bool(self._soon)
+
 
 class Answer:
     """Status, headers and body of one response."""

@@ -186,8 +186,9 @@ def test_came_and_went_is_told_once(server: LoneServer) -> None:
     assert client.copy["ORDERS", "i1"]["status"] == "DOWN"
 
 
-def test_what_was_there_before_the_start_is_no_news(server: LoneServer) -> None:
-    server.register()
+def test_what_was_there_long_before_the_start_is_no_news(server: LoneServer) -> None:
+    server.register(leaseInfo=lease(3600))
+    server.pass_time(200)
     version = server.version()
     server.restart()
     assert server.delta() == {}
@@ -197,6 +198,28 @@ def test_what_was_there_before_the_start_is_no_news(server: LoneServer) -> None:
     assert server.version() > version
     client.poll()
     assert server.delta() == {("ORDERS", "i2"): "ADDED"}
+
+
+def test_a_change_just_before_the_start_is_told_after_it(server: LoneServer) -> None:
+    server.register("A", "stays")
+    server.register("B", "changes")
+    server.register("C", "leaves")
+    server.pass_time(
+        60, *(lambda a=a, i=i: server.renew(a, i) for a, i in (("A", "stays"), ("B", "changes"), ("C", "leaves")))
+    )
+    client = JavaClient(server)
+    client.poll()
+    server.register("B", "changes", lastDirtyTimestamp="200", port={"$": 9999, "@enabled": "true"})
+    server.ask("DELETE", "/eureka/apps/C/leaves")
+    server.register("D", "comes")
+    server.restart()
+    client.poll()
+    assert set(client.copy) == {("A", "stays"), ("B", "changes"), ("D", "comes")}
+    assert client.copy["B", "changes"]["port"]["$"] == 9999
+    server.pass_time(
+        125, *(lambda a=a, i=i: server.renew(a, i) for a, i in (("A", "stays"), ("B", "changes"), ("D", "comes")))
+    )
+    assert ("A", "stays") not in server.delta(), "it counts from the change, not from the start"
 
 
 def test_every_visible_change_raises_the_version(server: LoneServer) -> None:
