@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .metrics.exposition import CONTENT_TYPE, Metrics
+
+_ALWAYS: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Readiness:
@@ -33,7 +37,7 @@ class Readiness:
             self._missing.append(what)
 
 
-def application(readiness: Readiness, metrics: Metrics, routes: Sequence[BaseRoute] = ()) -> Starlette:
+def application(readiness: Readiness, metrics: Metrics, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The port's routes. ``routes`` answer 503 until the server is ready; ``/livez``, ``/readyz``, ``/metrics`` always do."""
 
     async def livez(_request: Request) -> Response:
@@ -49,27 +53,20 @@ def application(readiness: Readiness, metrics: Metrics, routes: Sequence[BaseRou
     async def home(_request: Request) -> Response:
         return PlainTextResponse("Polaris Server")
 
-    async def missing_route(request: Request, _error: Exception) -> Response:
-        status = 503 if readiness.missing else 404
-        return PlainTextResponse(f"{request.url.path}: {'not ready' if status == 503 else 'not found'}\n", status)
-
-    return Starlette(
+    served = Starlette(
         routes=[
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", scrape),
-            Route("/", _when_ready(readiness, home)),
+            Route("/", home),
             *routes,
-        ],
-        exception_handlers={404: missing_route},
+        ]
     )
 
-
-def _when_ready(readiness: Readiness, endpoint: Callable[..., object]) -> Callable[..., object]:
-    async def guarded(request: Request) -> Response:
-        if readiness.missing:
-            return PlainTextResponse("not ready\n", 503)
-        answer: Response = await endpoint(request)  # type: ignore[misc]
-        return answer
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if readiness.missing and scope["type"] == "http" and scope["path"] not in _ALWAYS:
+            await PlainTextResponse("not ready\n", 503)(scope, receive, send)
+        else:
+            await served(scope, receive, send)
 
     return guarded

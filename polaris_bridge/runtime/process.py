@@ -14,6 +14,7 @@ from polaris_bridge.core.ports import StoreRefused
 
 from . import translate
 from .config import ConfigError, Loaded, load
+from .garbage import Garbage
 from .limits import raise_open_files
 from .logs.options import LoggerOptions
 from .logs.setup import Logs, scope
@@ -66,11 +67,14 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     except (StoreRefused, ValueError, OSError) as error:
         await server.stop()
         return _refuse(error)
+    garbage = Garbage()
+    garbage.start()
     print(f"polaris-bridge {__version__} is ready after {time.monotonic() - began:.2f} s")
     for line in server.describe():
         print(f"  {line}")
     sys.stdout.flush()
     await stopped.wait()
+    garbage.stop()
     await server.stop()
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 import time
@@ -45,6 +44,8 @@ from .ports import LoopScheduler, SystemClock, unique
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
 """How often maintain jobs look for work."""
+DRAIN_S: Final = 4.0
+"""How long requests under way may take to end by themselves."""
 STOP_S: Final = 9.0
 """A stop takes at most this long, so that it ends within the ten seconds supervisors give."""
 
@@ -106,8 +107,6 @@ class Server:
                 self._fronts.append(front)
                 await front.start()
         await asyncio.to_thread(self.registry.load)
-        gc.collect()
-        gc.freeze()  # what was loaded lives on: the collector need not look at it again
         self._ensure_default_namespace()
         self.readiness.done("store")
         self._later(TICK_S, self._tick)
@@ -145,14 +144,18 @@ class Server:
         """Stop accepting, answer what is in flight, make everything durable, let go. Takes at most ``STOP_S``."""
         deadline = time.monotonic() + STOP_S
         self.readiness.lost("listeners")
-        await asyncio.gather(*(listener.drain() for listener in self.listeners))
+        drains = [asyncio.ensure_future(listener.drain()) for listener in self.listeners]
+        if drains:  # who sends or reads too slowly for this is cut later
+            await asyncio.wait(drains, timeout=DRAIN_S)
         self.registry.release_watchers()
         await self._stored(deadline - 2)
         for timer in self._timers:
             timer.cancel()
         self._windows.stop()
-        grace = max(0.1, min(5.0, deadline - time.monotonic() - 1))
+        grace = max(0.1, min(2.0, deadline - time.monotonic() - 1))
         await asyncio.gather(*(listener.stop(grace) for listener in (*self.listeners, *self._fronts)))
+        for drain in drains:
+            drain.cancel()
         if not self.registry.idle:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
         await asyncio.to_thread(self.store.close)

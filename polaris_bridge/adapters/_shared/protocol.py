@@ -105,6 +105,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.phase == DEAF:
             self._drop(data)
             return
+        self._reading = len(data)
         try:
             self._feed(data)
         except httptools.HttpParserCallbackError as error:
@@ -199,7 +200,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._kind = KEEP if parser.should_keep_alive() else CLOSE
         if notes & _CONNECTION and self._kind == KEEP and parser.get_http_version() == "1.0":
             self._kind = KEEP_OLD
-        if len(self.headers) > 20 and self._head_too_large():
+        read = self._unproductive + self._reading
+        if (len(self.headers) > 20 or read > state.settings.max_head_size) and self._head_too_large():
             self._refuse(431)
             return
         if len(self._turns) >= _MAX_TURNS:
@@ -227,7 +229,7 @@ class HttpProtocol(HttpToolsProtocol):
         settings = self.state.settings
         return (
             len(self.headers) > settings.max_headers
-            or sum(len(name) + len(value) + 4 for name, value in self.headers) > settings.max_head_size
+            or len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > settings.max_head_size
         )
 
     def _find_caller(self) -> None:

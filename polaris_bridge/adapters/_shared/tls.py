@@ -18,8 +18,14 @@ class Certificates:
         """Loads the files; raises OSError or ssl.SSLError (naming listener and file) when they cannot be used."""
         self._settings = settings
         self._listener = listener
+        for path in (settings.cert_file, settings.key_file, settings.trusted_ca_file):
+            if path and not os.access(path, os.R_OK):
+                raise FileNotFoundError(f"{listener}: {path} cannot be read; give tls a readable PEM file")
         self._seen = self._fingerprint()
-        self.context = self._load()
+        try:
+            self.context = self._load()
+        except ssl.SSLError as error:
+            raise ssl.SSLError(f"{listener}: {settings.cert_file} with {settings.key_file}: {error}") from error
         """To be used for a connection that is accepted now."""
 
     def _load(self) -> ssl.SSLContext:

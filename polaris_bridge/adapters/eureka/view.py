@@ -124,7 +124,7 @@ class NamespaceView:
                     shadowed = self._shadowed.pop((app, id), None)
                     if shadowed is not None and shadowed != where:
                         again.append(shadowed)
-                elif self._shadowed.get((app, id)) == where:
+                elif self._shadowed.get((app, id)) == where and foreign_id(r, False) not in after:
                     del self._shadowed[(app, id)]
         for entry in after.values():
             under = self._full.get(app, entry.id)
