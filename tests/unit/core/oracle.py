@@ -44,6 +44,8 @@ class Fact:
     latest: float
     """Its lease runs from some moment between these two: from the call, or from when the store had it."""
     lost: bool = False
+    free: float = float("-inf")
+    """Since when no write on it waits: what is overdue then goes with the next tick."""
     unsure: bool = False
     """Heard of while a write on it was pending: it may be found live now or after its next renewal."""
 
@@ -91,10 +93,17 @@ class Facts:
         before = self.by_id.get(fact.id)
         if before is not None and before.says == fact.says:
             fact = replace(fact, seq=before.seq)
-        if before is not None and before.spot != fact.spot:
+        along = None
+        if before is not None and before.spot != fact.spot:  # a switch on a registration goes where it goes
+            left = dict(self.switches.get(before.spot, {}))
+            along = left.pop((fact.source, fact.id.key), None)
+            self.set_switches(before.spot, left)
             self.end(fact.id, now)
         self.by_id[fact.id] = replace(fact)
         self.emptied.pop(fact.spot, None)
+        if along is not None:
+            here = self.switches.get(fact.spot, {})
+            self.set_switches(fact.spot, {**here, (fact.source, fact.id.key): along})
 
     def end(self, id: RegistrationKey, now: float, *, keep_switches: bool = False) -> None:
         """A registration ends, and with the last one at an address the switches."""
@@ -185,6 +194,7 @@ class Facts:
             return {"live"}
         age, least = now - f.heard, now - f.latest
         unhealthy, delete = f.liveness.unhealthy_ms / 1000, f.liveness.delete_ms / 1000
+        pending = pending or now - f.free < SLACK_S
         states = {"lost"} if f.lost else {"live"}
         if f.unsure:
             states |= {"live", "lost"}

@@ -200,6 +200,9 @@ class RegistryMachine(RuleBasedStateMachine):
             else:
                 for id in asked.ids & self.facts.by_id.keys():  # a sign of life all the same, if it was one
                     self.facts.by_id[id].latest = max(self.facts.by_id[id].latest, asked.at)
+            if asked.fate.result is not None:
+                for id in asked.ids & self.facts.by_id.keys():
+                    self.facts.by_id[id].free = self.lease_s
         self.asked = waiting
         if self.world.store.hold or self.world.store.fail or self.world.store.asked:
             self.unsaved = True

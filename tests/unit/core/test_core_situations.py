@@ -304,6 +304,14 @@ CASES: dict[str, Steps] = {
         (end("a", "k1"), {"a": ["a/k2 up"]}),
         (put("a", "k1"), {"a": ["a/k2 up", "a/k1 up"]}),
     ],
+    "it goes along when its registration moves, a switch on the address does not": [
+        (put("a"), {}),
+        (off("z"), {}),
+        (off("a", "k1"), {}),
+        (put("a", host=ELSEWHERE.host), {"a": []}),
+        (put("a"), {"a": ["a/k1 out_of_service"], "x": ["a/k1 out_of_service"]}),
+        (on("a", "k1"), {"a": ["a/k1 up"], "x": ["a/k1 up"]}),
+    ],
     "and only its own": [
         (put("a", "k1"), {}),
         (put("a", "k2"), {}),
