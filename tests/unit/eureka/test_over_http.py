@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
@@ -25,19 +26,23 @@ JSON = {"Content-Type": "application/json"}
 XML = {"Content-Type": "application/xml"}
 
 
+@contextlib.asynccontextmanager
+async def serving(*sets: str) -> AsyncIterator[Running]:
+    """A server that need not wait for its clients at the end."""
+    async with server(sets=sets) as found:
+        try:
+            yield found
+        finally:
+            await close_all()
+
+
 @pytest.fixture
 async def running(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Running]:
     """A server; whatever it logs as an error, or with a traceback, is a failure."""
     caplog.set_level(logging.WARNING)
-    async with server() as found:
+    async with serving() as found:
         yield found
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR or r.exc_info] == []
-
-
-@pytest.fixture(autouse=True)
-async def _ended() -> AsyncIterator[None]:
-    yield
-    await close_all()
 
 
 def port(running: Running) -> int:
@@ -110,7 +115,7 @@ METHODS = st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPT
 
 async def test_hot_and_cold_answer_alike() -> None:
     """Two servers, one with the hot path off, live through the same requests."""
-    async with server() as hot, server() as cold:
+    async with serving() as hot, serving() as cold:
         listener(cold)._state.hot = lambda _method, _target: None
         both = [await connect(port(hot)), await connect(port(cold))]
 
@@ -260,7 +265,7 @@ async def test_batches_that_are_not(
 
 
 async def test_an_oversize_body_is_413_before_it_is_read() -> None:
-    async with server(sets=["apiservers.service-eureka.option.maxBodySize=100000"]) as running:
+    async with serving("apiservers.service-eureka.option.maxBodySize=100000") as running:
         for declared in (True, False):
             stream = await connect(port(running))
             body = instance(metadata={"a": "x" * 200_000})
@@ -294,7 +299,7 @@ async def test_too_many_headers_are_431(running: Running) -> None:
 
 
 async def test_slow_lorises_are_let_go() -> None:
-    async with server(sets=["apiservers.service-eureka.option.headerTimeout=1s"]) as running:
+    async with serving("apiservers.service-eureka.option.headerTimeout=1s") as running:
         streams = [await connect(port(running)) for _ in range(50)]
         for _, writer in streams:
             writer.write(b"GET /eureka/apps HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -308,7 +313,7 @@ async def test_slow_lorises_are_let_go() -> None:
 
 async def test_a_thousand_connections_of_one_host() -> None:
     limit = "apiservers.service-eureka.option.connLimit={openConnLimit: true, maxConnPerHost: 50, maxConnLimit: 10000}"
-    async with server(sets=[limit]) as running:
+    async with serving(limit) as running:
         streams = [await connect(port(running)) for _ in range(1000)]
         await _until(lambda: sum(listener(running).counters().connections_refused.values()) == 950)
         assert listener(running).counters().connections_open == 50
