@@ -148,6 +148,17 @@ class LoneServer:
         assert len(found) == 1, "answered once"
         return Answer(found[0])
 
+    def ask_later(self, method: str, target: str, tree: object) -> list[Response]:
+        """One request with a JSON body; its answer appears in the list when it is there."""
+        raw = [(b"content-type", b"application/json")]
+        reply = self.server.handle(Request(method, target, "", raw, json.dumps(tree).encode(), "10.9.9.9"))
+        found: list[Response] = []
+        if isinstance(reply, Response):
+            found.append(reply)
+        else:
+            reply.then(found.append)
+        return found
+
     def register(self, app: str = "ORDERS", id: str | None = "i1", base: str = "/eureka", **members: Any) -> Answer:
         replicated = members.pop("replicated", False)
         return self.post(f"{base}/apps/{quote(app)}", {"instance": document(app, id, **members)}, replicated=replicated)
