@@ -188,13 +188,13 @@ class Facts:
 
     def may_be(self, f: Fact, now: float, raw: float, pending: bool, sessions: Sessions) -> set[str]:
         """The states in which a registration may be found now: live, lost, gone."""
+        pending = pending or now - f.free < SLACK_S
         if isinstance(f.liveness, Session):
             return sessions.may_be(f.liveness.id, now, raw, pending)
         if not isinstance(f.liveness, Lease):
             return {"live"}
         age, least = now - f.heard, now - f.latest
         unhealthy, delete = f.liveness.unhealthy_ms / 1000, f.liveness.delete_ms / 1000
-        pending = pending or now - f.free < SLACK_S
         states = {"lost"} if f.lost else {"live"}
         if f.unsure:
             states |= {"live", "lost"}
