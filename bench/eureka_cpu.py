@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bridge import fine_cpu_seconds
-from eureka_loads import FLEET, GZIP, JSON, XML, Case, cases
+from eureka_loads import FLEET, GZIP, JSON, NEWCOMERS, XML, Case, cases
 from fleet import REGISTER_HEADERS
 from floor import floor_server
 from measure import Figure, HttpLoad, measure_http
-from places import Place, peer_place, seeded
+from places import Place, clear, peer_place, seeded
 from plain_http import Connection
 from report import Row
 
@@ -38,6 +38,8 @@ def rows(effort: Effort) -> Iterator[Row]:
 
         for case in cases(size):
             yield _row(case, ours, peer, effort)
+        if peer is not None:
+            clear(peer, NEWCOMERS)
 
 
 def once_rows(cycles: int) -> Iterator[Row]:

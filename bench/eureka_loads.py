@@ -11,6 +11,10 @@ from measure import HttpLoad
 FLEET = Fleet(1000)
 """What is registered: ten applications of 100."""
 JSON = {"Accept": "application/json"}
+NEWCOMERS = "newcomers"
+"""How the names of applications begin that exist only while registrations of new instances are measured."""
+MOST_NEW = 10_000
+"""New instances in one run: it ends earlier when there are so many."""
 XML = {"Accept": "application/xml"}
 GZIP = {"Accept-Encoding": "gzip"}
 
@@ -65,8 +69,12 @@ end
 
 _NEW = f"""
 {_JSON_BODY}
-label = "batch" .. os.time()
-local n = -1
+label = "{NEWCOMERS}" .. os.time()
+local n, answered = -1, 0
+function response()
+  answered = answered + 1
+  if answered == {MOST_NEW} then wrk.thread:stop() end
+end
 function request()
   n = n + 1
   return wrk.format("POST", prefix .. "/apps/" .. app(n), typed, body(n, "{DIRTY_MS}"))
@@ -128,5 +136,5 @@ def cases(sizes: Callable[[str, dict[str, str]], int]) -> list[Case]:
         read("GET apps of 1,000, plain XML", "/apps", None, XML),
         read("GET apps/{app}/{id}, JSON", _BY_ID, None, JSON),
         Case("fleet: 1 renewal, 1 delta per client", None, _scripted(_MIX), note="per 1,000: 4 apps, 1 register"),
-        Case("register, new instances", 250, _scripted(_NEW), 204),
+        Case("register, new instances", 250, _scripted(_NEW), 204, note=f"at most {MOST_NEW:,} a run"),
     ]

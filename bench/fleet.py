@@ -7,12 +7,13 @@ is its own. Leases last an hour, so that nothing expires under a benchmark.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from plain_http import Connection
+from plain_http import Answer, Connection
 
 DIRTY_MS = 1_790_000_000_000
+BATCH_PATH = "/eureka/peerreplication/batch/"
 BATCH = 250
 """Registrations in one call of peer replication, as real servers send them."""
 
@@ -123,14 +124,25 @@ class Fleet:
             "size": self.size,
         }
 
-    def seed(self, connection: Connection, path: str = "/eureka/peerreplication/batch/") -> None:
+    def seed(self, connection: Connection, path: str = BATCH_PATH) -> None:
         """Write the whole fleet through the API, in batches. Raises ``RuntimeError`` when a batch is refused."""
         for start in range(0, self.size, BATCH):
-            items = ",".join(_item(self[n]) for n in range(start, min(start + BATCH, self.size)))
-            answer = connection.call("POST", path, REGISTER_HEADERS, f'{{"replicationList":[{items}]}}'.encode())
+            items = [_item(self[n]) for n in range(start, min(start + BATCH, self.size))]
+            answer = _replicate(connection, path, items)
             refused = answer.body.count(b"statusCode") - answer.body.count(b'"statusCode":20')
             if answer.status != 200 or refused:
                 raise RuntimeError(f"a batch of registrations got {answer.status}, {refused} items refused")
+
+
+def cancel(connection: Connection, members: Sequence[tuple[str, str]], path: str = BATCH_PATH) -> None:
+    """End registrations, given as (application, id), in batches. Those that are gone already do not matter."""
+    for start in range(0, len(members), BATCH):
+        items = [f'{{"appName":"{app}","id":"{id}","action":"Cancel"}}' for app, id in members[start : start + BATCH]]
+        _replicate(connection, path, items)
+
+
+def _replicate(connection: Connection, path: str, items: Sequence[str]) -> Answer:
+    return connection.call("POST", path, REGISTER_HEADERS, f'{{"replicationList":[{",".join(items)}]}}'.encode())
 
 
 def _item(instance: Instance) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bridge import Bridge, pin_process
-from fleet import Fleet
+from fleet import Fleet, cancel
 from measure import SERVER_CORE
 from plain_http import Connection
 
@@ -40,11 +41,29 @@ def peer_place() -> Place | None:
 
 @contextmanager
 def seeded(fleet: Fleet, peer: Place | None) -> Iterator[Place]:
-    """Our server with a fleet in it; the peer gets the same one."""
+    """Our server with a fleet in it; the peer gets the same one, and loses it again at the end."""
     with Bridge() as server:
         ours = Place(server.eureka, "/eureka", server.pid)
         for place in (ours, peer):
             if place is not None:
                 with Connection(place.base) as connection:
                     fleet.seed(connection, f"{place.prefix}/peerreplication/batch/")
-        yield ours
+        try:
+            yield ours
+        finally:
+            if peer is not None:
+                clear(peer, fleet.label)
+
+
+def clear(place: Place, label: str) -> None:
+    """End every registration whose application begins with a label."""
+    with Connection(place.base) as connection:
+        answer = connection.call("GET", f"{place.prefix}/apps", {"Accept": "application/json"})
+        applications = json.loads(answer.body)["applications"]["application"]
+        members = [
+            (application["name"], instance["instanceId"])
+            for application in applications
+            if application["name"].startswith(label.upper())
+            for instance in application["instance"]
+        ]
+        cancel(connection, members, f"{place.prefix}/peerreplication/batch/")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding: *chunked")
+_CLOSE = re.compile(rb"(?i)\r\nconnection: *close")
 _CHUNK = 1 << 20
 
 
@@ -27,16 +28,24 @@ class Connection:
     """A connection to a base URL. Use as a context manager."""
 
     def __init__(self, url: str, timeout_s: float = 60) -> None:
-        where = urlsplit(url)
-        self._host = where.netloc
-        self._socket = socket.create_connection((where.hostname, where.port or 80), timeout_s)
+        self._where = urlsplit(url)
+        self._host = self._where.netloc
+        self._timeout_s = timeout_s
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection((self._where.hostname, self._where.port or 80), self._timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self._closing = False
 
     def call(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, keep: bool = True
     ) -> Answer:
         """Send one request and read its whole answer."""
+        if self._closing:  # some servers end a connection after so many requests
+            self.close()
+            self._connect()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body or method in ("POST", "PUT"):
@@ -49,6 +58,7 @@ class Connection:
             self._more()
         head, self._buffer = self._buffer[: end + 2], self._buffer[end + 4 :]
         status = int(head[9:12])
+        self._closing = _CLOSE.search(head) is not None
         length = _LENGTH.search(head)
         if method == "HEAD" or status in (204, 304):
             return Answer(status, b"", 0)

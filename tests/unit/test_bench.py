@@ -131,3 +131,21 @@ def test_the_plain_connection_reads_one_answer_after_another(module, wire, expec
         thread.join()
     assert (first.status, first.body, first.size) == expected
     assert second == first
+
+
+def test_the_plain_connection_comes_back_when_the_server_ends_it(module):
+    plain_http = module("plain_http")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):
+                accepted, _ = listener.accept()
+                with accepted:
+                    accepted.recv(65536)
+                    accepted.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with plain_http.Connection(f"http://127.0.0.1:{listener.getsockname()[1]}") as connection:
+            assert [connection.call("GET", "/").body for _ in range(2)] == [b"x", b"x"]
+        thread.join()
