@@ -176,10 +176,8 @@ def test_a_taken_port_is_named(start: Start) -> None:
 WRONG = [
     # setting, said
     ("apiservers.service-eureka.option.tls={certFile: /nowhere/c.pem, keyFile: /nowhere/k.pem}", "/nowhere/c.pem"),
-    ("apiservers.service-eureka.option.listenPort=banana", "listenPort"),
     ("apiservers.service-eureka.option.nonsense=1", "nonsense"),
     ("store={name: defaultStore}", "defaultStore"),
-    ("apiservers.service-eureka.option.connLimit={openConnLimit: true, maxConnPerHost: 0}", "maxConnPerHost"),
 ]
 
 
