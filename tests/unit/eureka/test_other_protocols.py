@@ -251,6 +251,19 @@ def test_the_same_id_in_two_spellings_of_a_service(server: LoneServer) -> None:
     assert set(client.copy) == {("ORDERS", ID)}
 
 
+def test_two_others_under_an_own_id(server: LoneServer) -> None:
+    """Found by the model: both protocols' instances stand where the own one's id points."""
+    server.register(id=ID, vipAddress="Orders", leaseInfo={"durationInSecs": 20})
+    server.foreign("nacos", **STANDING)
+    server.foreign("consul", **STANDING)
+    client = JavaClient(server)
+    assert len(server.statuses()) == 2
+    server.pass_time(25)
+    client.poll()
+    assert server.statuses() == {("ORDERS", ID): UP}
+    assert set(client.copy) == {("ORDERS", ID)}
+
+
 def test_silence_in_eureka_while_another_speaks(server: LoneServer) -> None:
     server.register()
     server.foreign(**STANDING)
