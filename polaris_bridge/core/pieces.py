@@ -139,7 +139,7 @@ class Pieces(Generic[V]):
             encoded = block.encoded.get(variant)
             loose = None if encoded is None else encoded.parts
             if encoded is None or loose is not None or (derive is not None and encoded.derived is None):
-                items = len(block.ids) if encoded is None else 0 if loose is None else loose.count(None)
+                items = len(block.ids) if encoded is None or loose is None else loose.count(None)
                 yield items, partial(_derived, block, variant, encode, separator, derive)
 
     def encoded(self, variant: Hashable, encode: Callable[[V], bytes], separator: bytes) -> list[bytes]:

@@ -225,7 +225,7 @@ class Registry:
         lease = self._leases.get((r.source, r.namespace), {}).get(r.key)
         if lease is None:
             return r.updated_ms
-        return round(lease.renewed * 1000 + self._wall_offset_ms)
+        return min(int(lease.renewed * 1000 + self._wall_offset_ms), self.clock.wall_ms())
 
     def protections(self) -> dict[str, Protection]:
         """Self-protection by namespace, for reports."""

@@ -30,7 +30,7 @@ class Garbage:
         """Put everything there is aside, and go on doing so."""
         gc.collect()
         gc.freeze()
-        gc.set_threshold(10_000, 20, 1_000_000)  # no whole collections by count
+        gc.set_threshold(5_000, 5, 1_000_000)  # short young collections, no whole ones by count
         self._again()
 
     def stop(self) -> None:

@@ -44,20 +44,25 @@ def compress(plain: bytes, level: int = 1) -> Segment:
 
 def concatenate(segments: Iterable[Segment]) -> Segment:
     """One part out of several, without touching their bytes."""
+    return _segment(*_run(segments))
+
+
+def join(segments: Iterable[Segment]) -> list[bytes]:
+    """The gzip stream of all plain bytes in a row, as parts to be written one after another."""
+    deflated, length, crc = _run(segments)
+    trailer = _END + crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little")
+    return [_HEADER, *deflated, trailer]
+
+
+def _run(segments: Iterable[Segment]) -> tuple[tuple[bytes, ...], int, int]:
+    """Compressed bytes, length and CRC-32 of all plain bytes in a row."""
     deflated: list[bytes] = []
     crc = length = 0
     for segment in segments:
         crc = _append(crc, segment)
         length += segment.length
         deflated += segment.deflated
-    return _segment(tuple(deflated), length, crc)
-
-
-def join(segments: Iterable[Segment]) -> list[bytes]:
-    """The gzip stream of all plain bytes in a row, as parts to be written one after another."""
-    whole = concatenate(segments)
-    trailer = _END + whole.crc.to_bytes(4, "little") + (whole.length & 0xFFFFFFFF).to_bytes(4, "little")
-    return [_HEADER, *whole.deflated, trailer]
+    return tuple(deflated), length, crc
 
 
 def _segment(deflated: tuple[bytes, ...], length: int, crc: int) -> Segment:

@@ -32,6 +32,8 @@ _CONNECTION = 1
 _EXPECTS_CONTINUE = 2
 _OVERSIZE = 4
 
+_AT_ONCE = 2 * 1024 * 1024
+_PIECE = 256 * 1024  # of a larger answer, at a time
 _MAX_TURNS = 1000
 _LINGER_BYTES = 16 * 1024 * 1024
 _NO_REQUEST = Request("", "", "", (), b"", "")
@@ -63,6 +65,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._active: RequestResponseCycle | None = None  # the cold request being answered
         self._arriving: RequestResponseCycle | None = None  # the cold request whose body is coming in
         self._unread = False
+        self._rest: deque[bytes | memoryview] = deque()  # of a large answer
+        self._resume: Callable[[], None] | None = None  # what writes on when the client has read
         self._unproductive = 0
         self._progress = False
         self._owes_continue = False
@@ -310,10 +314,42 @@ class HttpProtocol(HttpToolsProtocol):
         parts = wire_parts(head, state.tails[kind], response, request.method == "HEAD")
         if isinstance(parts, bytes):
             self.transport.write(parts)
-        else:
+        elif sum(map(len, parts)) <= _AT_ONCE:
             self.transport.writelines(parts)
+        else:
+            self._busy = True
+            self._rest.extend(parts)
+            self._write_on(kind)
+            return
         if kind == CLOSE:
             self._hang_up()
+
+    def _write_on(self, kind: int) -> None:
+        """Write a large answer as fast as the client reads it, a piece at a time, so that others have their turn between."""
+        self._resume = None
+        self.begun = self.stalled_since = self.state.now  # the client reads: its time begins anew
+        if self.transport.is_closing():
+            self._rest.clear()
+            return
+        size = 0
+        while self._rest and size < _PIECE:
+            part = self._rest.popleft()
+            if len(part) > _PIECE:
+                self._rest.appendleft(memoryview(part)[_PIECE:])
+                part = memoryview(part)[:_PIECE]
+            size += len(part)
+            self.transport.write(part)
+        if self._rest:
+            if self.flow.write_paused:
+                self._resume = partial(self._write_on, kind)
+            else:
+                self.loop.call_soon(self._write_on, kind)
+            return
+        self._busy = False
+        if kind == CLOSE or (self._leaving and not self._turns):
+            self._hang_up()
+        else:
+            self._pump()
 
     def _continue(self) -> None:
         if self._owes_continue and self.phase == BODY and not self._busy and not self._turns:
@@ -389,7 +425,9 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client has read most of what was written: requests that waited for that have their turn."""
         super().resume_writing()
-        if self._turns:
+        if self._resume is not None:
+            self._resume()
+        elif self._turns:
             self._pump()
 
     # Refusals and endings

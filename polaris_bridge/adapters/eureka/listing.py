@@ -129,12 +129,13 @@ class Listing:
         application = self.applications.get(app)
         return None if application is None else application.entries.get(id)
 
-    def put(self, app: str, entry: Entry) -> None:
-        """Insert or replace an instance."""
+    def put(self, app: str, entry: Entry) -> str:
+        """Insert or replace an instance. Returns the application's name, the one object that is kept of it."""
         application = self.applications.get(app)
         if application is None:
             application = self.applications[app] = Application(app)
         application.put(entry)
+        return application.name
 
     def drop(self, app: str, id: str) -> None:
         """Take an instance out, and with its last one the application."""

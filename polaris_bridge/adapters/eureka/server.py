@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -19,7 +19,7 @@ from starlette.routing import Mount
 
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
-from polaris_bridge.adapters._shared.slices import Slices
+from polaris_bridge.adapters._shared.slices import Slices, Work
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
 from polaris_bridge.core.ledger import Commit
 from polaris_bridge.core.model import Caller
@@ -31,7 +31,7 @@ from .service import Anonymous, EurekaService, Outcome
 from .translate import SOURCE
 from .wire import negotiation
 from .wire.decoding import decode_instance
-from .wire.messages import Malformed, first_defect
+from .wire.messages import Format, Malformed, ReplicationItem, first_defect
 from .wire.replication import decode_batch, encode_answers, gunzip
 from .wire.variants import VARIANTS, Variant
 
@@ -118,30 +118,39 @@ class Durable:
         self._commit.then(settled)
 
 
-class Later:
-    """A response whose body is still being made; 500 when that fails."""
+class InSlices:
+    """A response that is made bit by bit, see ``Slices``; 500 when that fails."""
 
-    __slots__ = ("_begin", "_headers", "observe")
+    __slots__ = ("_begin", "observe")
 
-    def __init__(self, begin: Callable[[Callable[[Body | None], None]], None], headers: Headers) -> None:
+    def __init__(self, begin: Callable[[Callable[[Response | Durable | None], None]], None]) -> None:
         self._begin = begin
-        self._headers = headers
         self.observe: Callable[[int], None] | None = None
         """Told the status when it is known."""
 
     def then(self, reply: Callable[[Response], None]) -> None:
         """See ``Deferred``."""
 
-        def made(body: Body | None) -> None:
-            response = _EMPTY[500] if body is None else Response(200, body, self._headers)
+        def answer(response: Response) -> None:
             if self.observe is not None:
                 self.observe(response.status)
             reply(response)
 
+        def made(result: Response | Durable | None) -> None:
+            if isinstance(result, Durable):
+                result.then(answer)
+            else:
+                answer(_EMPTY[500] if result is None else result)
+
         self._begin(made)
 
 
-Answer = Response | Durable | Later
+def _with_headers(work: Work, headers: Headers) -> Work:
+    body = yield from work
+    return Response(200, body, headers)
+
+
+Answer = Response | Durable | InSlices
 
 
 class EurekaServer:
@@ -159,6 +168,7 @@ class EurekaServer:
         self._discovered = discovered
         self._default = service.settings.namespace
         self._slices = Slices(service.registry.scheduler)
+        self._batches = 0
         self._observe = observe
         self._elapsed = elapsed
 
@@ -259,7 +269,7 @@ class EurekaServer:
         work = view.long_work(what, variant, gzipped)
         if work is not None:
             key = (namespace, what, variant.format, variant.detail, gzipped)
-            return Later(lambda done: self._slices.run(key, work, done), headers)
+            return InSlices(lambda done: self._slices.run(key, lambda: _with_headers(work(), headers), done))
         body = view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
         return Response(200, body, headers)
 
@@ -338,7 +348,17 @@ class EurekaServer:
         except Malformed:
             media_type, text = negotiation.parse_error("json")
             return Response(400, text, ((b"Content-Type", media_type.encode()),))
-        answers, commit = self._service.replicate(namespace, items, caller)
+        self._batches += 1
+        work = self._replicate(namespace, items, caller, answer_format)
+        return InSlices(lambda done: self._slices.run(("batch", self._batches), lambda: work, done))
+
+    def _replicate(
+        self, namespace: str, items: list[ReplicationItem], caller: Caller, answer_format: Format
+    ) -> Generator[None, None, Response | Durable]:
+        try:
+            answers, commit = yield from self._service.replicate(namespace, items, caller)
+        except CoreError as error:
+            return refusal(error)
         response = Response(200, encode_answers(answers, answer_format), _TYPES[answer_format])
         return response if commit.done and commit.error is None else Durable(commit, response)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Final
 
 from msgspec import Struct, structs
@@ -246,8 +246,11 @@ class EurekaService:
 
     def replicate(
         self, namespace: str, items: list[ReplicationItem], caller: Caller
-    ) -> tuple[list[ReplicationAnswer], Commit]:
-        """POST peerreplication/batch: each item as its single call with the replication header, in order."""
+    ) -> Generator[None, None, tuple[list[ReplicationAnswer], Commit]]:
+        """POST peerreplication/batch: each item as its single call with the replication header, in order.
+
+        Work in slices: yields after every item, returns the answers and the commit of the last change.
+        """
         answers = []
         commit = SETTLED
         for item in items:
@@ -263,6 +266,7 @@ class EurekaService:
                 commit = outcome.commit  # the last is enough: a transaction that fails takes the later ones with it
             status = 200 if outcome.status == 204 else outcome.status
             answers.append(ReplicationAnswer(status, outcome.instance))
+            yield
         return answers, commit
 
     def _replicate_one(self, namespace: str, item: ReplicationItem, caller: Caller) -> Outcome:

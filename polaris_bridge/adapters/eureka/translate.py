@@ -286,4 +286,10 @@ def _location(metadata: dict[str, str], center: DataCenterInfo | None) -> Locati
     if not zone and center is not None and center.cls == AMAZON_CLASS:
         zone = center.metadata.get("availability-zone", "")
     region, campus = metadata.get(_REGION, ""), metadata.get(_CAMPUS, "")
-    return Location(region, zone, campus) if region or zone or campus else NOWHERE
+    return _place(region, zone, campus) if region or zone or campus else NOWHERE
+
+
+@lru_cache(maxsize=1024)
+def _place(region: str, zone: str, campus: str) -> Location:
+    """A location. Many instances are at the same."""
+    return Location(region, zone, campus)

@@ -114,18 +114,20 @@ class NamespaceView:
     def _apply(self, change: AddressChange, revision: int, *, recent: bool) -> None:
         app = change.service.name.upper()
         where = (change.service, change.address)
+        before = change.before.registrations if change.before is not None else ()
+        for r in before:
+            if r.source != SOURCE and self._shadowed.get((app, foreign_id(r, True))) == where:
+                del self._shadowed[(app, foreign_id(r, True))]  # noted anew if it is so still
         after = {e.id: e for e in self._entries(app, *where, change.after)}
         again: list[Where] = []
         if change.after is None:
             self._leaving.pop(where, None)
-        for r in change.before.registrations if change.before is not None else ():
+        for r in before:
             for id in (own_id(r),) if r.source == SOURCE else (foreign_id(r, True), foreign_id(r, False)):
                 if id not in after and self._leave(app, id, where, revision):
                     shadowed = self._shadowed.pop((app, id), None)
                     if shadowed is not None and shadowed != where:
                         again.append(shadowed)
-                elif self._shadowed.get((app, id)) == where and foreign_id(r, False) not in after:
-                    del self._shadowed[(app, id)]
         for entry in after.values():
             under = self._full.get(app, entry.id)
             if under is not None and not under.own and (under.service, under.place) != where:
@@ -207,8 +209,7 @@ class NamespaceView:
             self._remember(app, entry, self._registry.clock.monotonic())
 
     def _remember(self, app: str, entry: Entry, at: float) -> None:
-        self._delta.put(app, entry)
-        self._lately.append((at, app, entry))
+        self._lately.append((at, self._delta.put(app, entry), entry))
         self._delta_changes += 1
 
     def _recall(self) -> None:
