@@ -22,8 +22,6 @@ SOAK_FACTOR ?= 20
 ARGS ?=
 BENCHES := $(sort $(wildcard bench/bench_*.py bench/eureka.py))
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-# What `pip install --no-build-isolation -e .` needs besides the dependencies.
-BUILD_REQUIRES := hatchling>=1.27\neditables>=0.5\n
 
 .PHONY: help run test test-live bench soak lint format lock clean
 
@@ -58,8 +56,8 @@ format: $(TEST_STAMP) ## format, and mend what ruff can mend
 
 lock: ## renew the lock files from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
-	printf '$(BUILD_REQUIRES)' | $(COMPILE) pyproject.toml - -o requirements.lock
-	printf '$(BUILD_REQUIRES)' | $(COMPILE) --extra test pyproject.toml - -o requirements-test.lock
+	$(COMPILE) --extra build pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras pyproject.toml -o requirements-test.lock
 
 clean: ## remove what was installed and built; ./data stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
