@@ -202,6 +202,8 @@ class Switch(Struct, frozen=True, gc=False):
     lingers: bool = False
     """Kept for a while after the address became empty, whatever ended its last registration."""
     revision: int = 0
+    changed_ms: int = 0
+    """When it was set."""
 
     @property
     def on(self) -> bool:

@@ -372,7 +372,7 @@ class Registry:
             return SETTLED
         with ledger.command() as commit:
             revision = ledger.next_revision()
-            switch = structs.replace(switch, revision=revision)
+            switch = structs.replace(switch, revision=revision, changed_ms=self.clock.wall_ms())
             ledger.put_switch(service, place, switch, revision, self.clock.wall_ms(), on=on)
             operation = "isolate" if on and switch.on else "restore"
             detail = f"{switch.source}/{switch.key} {switch.word}"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Final
-
 from polaris_bridge import __version__
-
-ADAPTERS: Final = ("eureka",)
-"""Packages of adapters that can be switched on. Each has a constant ``CLAIM``: the server and version it behaves as."""
 
 
 def facts() -> list[tuple[str, str]]:
-    """Names and values, in the order of showing. Imports the table declarations and the adapters."""
-    from polaris_bridge.storage.tables import SCHEMA
+    """Names and values, in the order of showing. Imports the adapters."""
+    from polaris_bridge.adapters import ADAPTERS
+    from polaris_bridge.storage.texts import load_texts
 
-    claims = [(name, str(import_module(f"polaris_bridge.adapters.{name}").CLAIM)) for name in ADAPTERS]
-    return [("polaris-bridge", __version__), ("database schema", str(SCHEMA)), *claims]
+    schema = str(load_texts("sqlite").schema)
+    claims = [(adapter.source, adapter.claim) for adapter in ADAPTERS]
+    return [("polaris-bridge", __version__), ("database schema", schema), *claims]

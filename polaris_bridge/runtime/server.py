@@ -8,16 +8,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from polaris_bridge import __version__
+from polaris_bridge.adapters import ADAPTERS
+from polaris_bridge.adapters._shared.adapter import Face, Surroundings
 from polaris_bridge.adapters._shared.exchange import Request, Response
 from polaris_bridge.adapters._shared.listener import HttpListener
-from polaris_bridge.adapters.eureka.server import EurekaServer
-from polaris_bridge.adapters.eureka.service import EurekaService
-from polaris_bridge.adapters.eureka.translate import SOURCE as EUREKA
-from polaris_bridge.adapters.eureka.translate import Document, Marks
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
@@ -26,7 +23,6 @@ from polaris_bridge.storage import open_store
 
 from . import translate
 from .census import census
-from .config.listeners import EurekaListener
 from .config.listeners import HttpListener as FrontListener
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
@@ -65,7 +61,8 @@ class Server:
         self.readiness = Readiness("store", "listeners")
         kind, path, synchronous = translate.store(config)
         ext_types = ExtTypes()
-        ext_types.declare(EUREKA, Document, Marks)
+        for adapter in ADAPTERS:
+            ext_types.declare(adapter.source, adapter.ext, adapter.marks)
         self.store: Store = open_store(
             kind,
             path=path,
@@ -82,7 +79,7 @@ class Server:
         self._allow = self._whitelist()
         self._fronts: list[HttpListener] = []
         self.listeners: list[HttpListener] = []
-        self._services: list[EurekaService] = []
+        self.faces: list[Face] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._discoverstat: DiscoverStat | None = None
         self._windows = self._statistics()
@@ -112,27 +109,29 @@ class Server:
         self._later(TICK_S, self._tick)
         self._later(JOBS_S, self._maintain)
         self._windows.start()
-        for listener in self.config.apiservers:
-            if isinstance(listener, EurekaListener):
-                await self._start_eureka(listener)
+        await self._start_adapters()
         self.readiness.done("listeners")
 
-    async def _start_eureka(self, listener: EurekaListener) -> None:
-        settings = translate.eureka(listener.option)
-        service = EurekaService(self.registry, settings, self._authority)
+    async def _start_adapters(self) -> None:
         stat = self._discoverstat
-        discovered = None if stat is None else partial(stat.observe, EUREKA)
-        server = EurekaServer(service, self._observe_eureka, discovered=discovered)
-        http = HttpListener(
-            translate.http(listener.name, listener.option),
-            server.handle,
-            hot=server.hot,
-            app=server.app(),
+        around = Surroundings(
+            registry=self.registry,
+            authority=self._authority,
             allow=self._allow,
+            observe=self.metrics.calls.observe,
+            heartbeat=self.metrics.heartbeats.add,
+            registered=self.metrics.registration.observe,
+            discovered=None if stat is None else stat.observe,
         )
-        await http.start()
-        self._services.append(service)
-        self.listeners.append(http)
+        adapters = {adapter.name: adapter for adapter in ADAPTERS}
+        for listener in self.config.apiservers:
+            adapter = adapters.get(listener.name)
+            if adapter is not None:
+                settings = translate.ADAPTER_SETTINGS[listener.name](listener.option)
+                face = adapter.build(around, translate.http(listener.name, listener.option), settings)
+                await face.listener.start()
+                self.faces.append(face)
+                self.listeners.append(face.listener)
 
     def _ensure_default_namespace(self) -> None:
         if not self.registry.namespaces():
@@ -191,8 +190,8 @@ class Server:
 
     def _tick(self) -> None:
         self.registry.tick()
-        for service in self._services:
-            service.sweep()
+        for face in self.faces:
+            face.sweep()
         self._count()
 
     def _maintain(self) -> None:
@@ -202,13 +201,6 @@ class Server:
                 log.info("maintain job %s removed %d", job.name, removed)
 
     # ------------------------------------------------------------------ counting
-
-    def _observe_eureka(self, operation: str, status: int, seconds: float) -> None:
-        self.metrics.calls.observe(EUREKA, operation, status, seconds)
-        if operation == "PUT instance":
-            self.metrics.heartbeats.add(EUREKA, _HEARTBEATS.get(status, "stale"))
-        elif operation == "POST app":
-            self.metrics.registration.observe(seconds)
 
     def _committed(self, seconds: float) -> None:
         self.metrics.store.observe(seconds, "commit")
@@ -276,9 +268,6 @@ class Server:
 
 def _ignore(_result: object) -> None:
     """For callables that must return nothing."""
-
-
-_HEARTBEATS: Final = {200: "ok", 404: "unknown"}
 
 
 def _nothing_here(_request: Request) -> Response:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Final
 
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, HttpSettings, TlsSettings
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
@@ -88,6 +89,10 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
         max_body_bytes=option.max_body_size,
         auth=option.auth,
     )
+
+
+ADAPTER_SETTINGS: Final[dict[str, Callable[[Any], object]]] = {"service-eureka": eureka}
+"""By name of an ``apiservers`` entry: from its options to its adapter's own settings."""
 
 
 def store(config: Config) -> tuple[str, Path | None, str]:

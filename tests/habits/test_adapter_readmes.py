@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris_bridge.runtime.about import ADAPTERS
+from polaris_bridge.adapters import ADAPTERS
 
 from .repository import adapters
 
@@ -22,5 +22,5 @@ def test_headings(adapter: Path) -> None:
     assert [heading for heading in HEADINGS if heading in found] == HEADINGS
 
 
-def test_version_names_every_adapter() -> None:
-    assert sorted(ADAPTERS) == [path.name for path in adapters()]
+def test_every_adapter_is_in_the_list() -> None:
+    assert sorted(adapter.source for adapter in ADAPTERS) == [path.name for path in adapters()]

@@ -225,7 +225,9 @@ class NamespaceView:
                     known.append((ended.changed_ms, app_of(ended.key), gone))
         for application in self.applications.values():
             for entry in application.entries:
-                changed_ms = max(entry.registration.updated_ms, entry.registration.lost_ms)
+                switches = self._registry.snapshot(entry.service).addresses[entry.place].switches
+                switched_ms = max((switch.changed_ms for switch in switches), default=0)
+                changed_ms = max(entry.registration.updated_ms, entry.registration.lost_ms, switched_ms)
                 if changed_ms >= oldest_ms:
                     known.append((changed_ms, application.name, structs.replace(entry, action=MODIFIED)))
         known.sort(key=lambda k: k[0])

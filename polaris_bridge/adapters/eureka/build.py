@@ -1,0 +1,44 @@
+"""Puts the adapter together: settings in, something that listens out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
+from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters._shared.settings import HttpSettings
+
+from .server import EurekaServer
+from .service import EurekaService
+from .settings import EurekaSettings
+from .translate import SOURCE, Document, Marks
+
+_HEARTBEATS: Final = {200: "ok", 404: "unknown"}
+
+
+class EurekaFace:
+    """One Eureka port."""
+
+    def __init__(self, around: Surroundings, http: HttpSettings, settings: EurekaSettings) -> None:
+        self.service = EurekaService(around.registry, settings, around.authority)
+        self._around = around
+        discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
+        server = EurekaServer(self.service, self._observe, discovered=discovered)
+        self.listener = HttpListener(http, server.handle, hot=server.hot, app=server.app(), allow=around.allow)
+
+    def sweep(self) -> None:
+        """See ``Face``."""
+        self.service.sweep()
+
+    def _observe(self, operation: str, status: int, seconds: float) -> None:
+        self._around.observe(SOURCE, operation, status, seconds)
+        if operation == "PUT instance":
+            self._around.heartbeat(SOURCE, _HEARTBEATS.get(status, "stale"))
+        elif operation == "POST app":
+            self._around.registered(seconds)
+
+
+CLAIM: Final = "Eureka 2.0.5"
+
+ADAPTER: Final = Adapter("service-eureka", SOURCE, CLAIM, Document, Marks, EurekaFace)
