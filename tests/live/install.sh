@@ -45,5 +45,13 @@ build_programs() {
   done
 }
 
+install_browser() {
+  command -v chromium >/dev/null && return
+  echo "installing chromium"
+  as_root apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends chromium >/dev/null
+}
+
 install_toolchains
+install_browser
 build_programs
