@@ -553,9 +553,18 @@ class Registry:
         protection = self._protection(namespace)
         guarded = [(r, lease) for r, lease in these if lease.protectable]
         free = [(r, lease) for r, lease in these if not lease.protectable]
+        was_active = protection.active
         if guarded and protection.admit(len(guarded), now):
             free += guarded
             guarded = []
+        if protection.active and not was_active:
+            log.warning(
+                "self-protection: %d of %d leases of namespace %s ended at once; their deletion is held for up to %d s",
+                len(guarded),
+                protection.leased,
+                namespace,
+                protection.terms.max_hold_s,
+            )
         if guarded:
             held = self._held.setdefault(namespace, {})
             for _, lease in guarded:
@@ -588,6 +597,7 @@ class Registry:
                 continue
             leases = list(self._held.pop(namespace, {}).values())
             protection.held = 0
+            log.warning("self-protection of namespace %s is over; %d registrations go", namespace, len(leases))
             found = ((self.ledger.published(lease.id), lease) for lease in leases if self._lease(lease.id) is lease)
             self._delete(((r, lease) for r, lease in found if r is not None), now)
 

@@ -37,6 +37,7 @@ def census(registry: Registry, connections: Mapping[str, int]) -> Census:
         sources=sources,
         watchers=registry.watches.counts(),
         protected={namespace: p.active for namespace, p in list(registry.protections().items())},
+        held={namespace: p.held for namespace, p in list(registry.protections().items())},
         connections=connections,
         writes_waiting=registry.ledger.waiting,
         discovery_connections=sum(connections.values()),

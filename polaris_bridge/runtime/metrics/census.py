@@ -48,6 +48,8 @@ class Census:
     """By (protocol, kind: service, namespace or all)."""
     protected: Mapping[str, bool] = field(default_factory=dict)
     """Namespace -> whether self-protection holds deletions back now."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Namespace -> registrations that ran out and are kept by self-protection."""
     connections: Mapping[str, int] = field(default_factory=dict)
     """Listener -> open connections."""
     writes_waiting: int = 0

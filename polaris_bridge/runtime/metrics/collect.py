@@ -70,6 +70,7 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
     yield _gauge(names.WATCHERS, census.watchers.items())
     yield _gauge(names.CONNECTIONS, [((listener,), n) for listener, n in census.connections.items()])
     yield _gauge(names.PROTECTION, [((namespace,), on) for namespace, on in census.protected.items()])
+    yield _gauge(names.PROTECTED, [((namespace,), count) for namespace, count in census.held.items()])
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}
     for c in census.sources:

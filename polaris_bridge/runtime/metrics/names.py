@@ -45,6 +45,7 @@ STORE = _own("store_duration_seconds", "histogram", "op", "transactions of the s
 WAITING = _own("store_writes_waiting", "gauge", "", "writes that are queued and not durable yet")
 REVISION = _own("cache_revision", "gauge", "", "newest published revision")
 PROTECTION = _own("self_protection", "gauge", "namespace", "1 while deletions are held back")
+PROTECTED = _own("self_protection_held", "gauge", "namespace", "registrations that ran out and are kept all the same")
 LAG = _own("event_loop_lag_seconds", "gauge", "", "newest sample of how late the event loop ran a timer")
 STALL = _own("event_loop_stall_seconds", "gauge", "since", "longest stall since the start, or since the last scrape")
 CONNECTIONS = _own("connections", "gauge", "listener", "open connections")
@@ -76,7 +77,7 @@ CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a p
 
 OWN: Final = (
     BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, WATCHERS, PUSH, PROPAGATION, STORE, WAITING,
-    REVISION, PROTECTION, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
+    REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,
