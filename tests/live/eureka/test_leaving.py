@@ -20,6 +20,10 @@ def test_leaving_is_immediate(member: Member, fleet: Fleet, registry: Registry) 
     member.leave()
 
     assert registry.instance(member.instance_id) is None
-    assert ("DELETE", 200) in {(one.method, one.status) for one in member.own_exchanges(position)}
+    until(
+        lambda: ("DELETE", 200) in {(one.method, one.status) for one in member.own_exchanges(position)},
+        NOTICES_WITHIN_S,
+        "the client's cancellation is answered",
+    )
     for other in others:
         until(lambda other=other: not other.view(member.app), NOTICES_WITHIN_S, f"{other.client.name} noticed")  # type: ignore[misc]
