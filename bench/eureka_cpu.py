@@ -67,7 +67,7 @@ def _row(case: Case, ours: Place, peer: Place | None, effort: Effort) -> Row:
     if floor.bad_status + floor.socket_errors:
         raise RuntimeError("the bare server refused requests: its figures would mean nothing")
     mine = _measured(ours, case.load(ours.prefix), effort)
-    theirs = _measured(peer, case.load(peer.prefix), effort) if peer else None
+    theirs = _measured(peer, (case.peer_load or case.load)(peer.prefix), effort) if peer else None
     failed = mine.bad_status + mine.socket_errors
     notes = [case.note] if case.note else []
     notes.append(f"{mine.per_second:,.0f}/s")
