@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec import Struct
+
 from .model import RegistrationKey
 
 SLOTS: Final = 512
@@ -20,20 +22,19 @@ LATE_S: Final = 2.0
 """A tick later than this after the one before counts as a stall of the process."""
 
 
-class Held:
-    """One running lease. ``renewed`` is the lease time of the last sign of life."""
+class Held(Struct, gc=False, eq=False):
+    """One running lease. Times are seconds of lease time."""
 
-    __slots__ = ("delete_s", "key", "lost", "namespace", "protectable", "renewed", "source", "unhealthy_s")
-
-    def __init__(
-        self, id: RegistrationKey, renewed: float, unhealthy_s: float, delete_s: float, protectable: bool
-    ) -> None:
-        self.source, self.namespace, self.key = id
-        self.renewed = renewed
-        self.unhealthy_s = unhealthy_s
-        self.delete_s = unhealthy_s if delete_s == unhealthy_s else delete_s
-        self.protectable = protectable
-        self.lost = False
+    source: str
+    namespace: str
+    key: str
+    renewed: float
+    """The last sign of life."""
+    unhealthy_s: float
+    delete_s: float
+    protectable: bool
+    lost: bool = False
+    """Whether it ran out; it may run on towards its deletion."""
 
     @property
     def id(self) -> RegistrationKey:

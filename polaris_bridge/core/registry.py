@@ -630,8 +630,8 @@ class Registry:
 
     def _start_lease(self, r: Registration, terms: Lease, renewed: float, *, lost: bool = False) -> None:
         self._end_lease(r.id)
-        lease = Held(r.id, renewed, _seconds(terms.unhealthy_ms), _seconds(terms.delete_ms), terms.protectable)
-        lease.lost = lost
+        unhealthy_s, delete_s = _seconds(terms.unhealthy_ms), _seconds(terms.delete_ms)
+        lease = Held(r.source, r.namespace, r.key, renewed, unhealthy_s, delete_s, terms.protectable, lost)
         self._leases.setdefault((r.source, r.namespace), {})[r.key] = lease
         if terms.delete_ms:
             self._protection(r.namespace).leased += 1

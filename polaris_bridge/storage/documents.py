@@ -112,7 +112,7 @@ class _Opaque:
         self._share = share
         self._decoders = {source: msgpack.Decoder(kind).decode for source, kind in types.items()}
         self._texts = {
-            source: tuple(field.name for field in structs.fields(kind) if field.type is str)
+            source: tuple(field.name for field in structs.fields(kind) if field.type in (str, str | None))
             for source, kind in types.items()
         }
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from world import BEATING, CALLER, LASTING, LEASED, ORDERS, World, doc
 
 from polaris_bridge.core.leases import LATE_S, SLOTS, TICK_S, Held, LeaseTime, Wheel
-from polaris_bridge.core.model import Lease, RegistrationKey
+from polaris_bridge.core.model import Lease
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.registry import LEASES_PER_STEP, Terms
 
@@ -23,7 +23,7 @@ def world() -> World:
 
 
 def held(renewed: float, unhealthy_s: float = 90, delete_s: float = 90, key: str = "k") -> Held:
-    return Held(RegistrationKey("a", "n", key), renewed, unhealthy_s, delete_s, True)
+    return Held("a", "n", key, renewed, unhealthy_s, delete_s, True)
 
 
 class TestBounds:
