@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from msgspec import Struct
-
+from .addresses import surviving_switches, swapped, switch_row, with_registrations
+from .batches import REGISTER, Batch, BatchTerms, Commit, Draft
 from .errors import Busy, Unavailable
 from .events import AddressChange, Published
 from .model import (
@@ -29,7 +29,6 @@ from .model import (
     ServiceKey,
     ServiceRecord,
     Switch,
-    SwitchRow,
 )
 from .ports import Clock, Row, Scheduler, Store
 from .snapshot import ServiceSnapshot, absent
@@ -38,87 +37,6 @@ REVISION_BLOCK: Final = 1_000_000
 """Revisions are reserved in the store in blocks of this size, so that none is used twice across a crash."""
 
 log = logging.getLogger("polaris_bridge.cache")
-
-
-class BatchTerms(Struct, frozen=True):
-    """Bounds of the queue of writes (``naming.batch`` of the configuration file)."""
-
-    queue_size: int = 10240
-    """Commands that may wait; one more is refused with ``Busy``."""
-    max_batch_count: int = 128
-    """Commands in one transaction."""
-    drop_expired: bool = True
-    task_life_s: float = 30.0
-    """A command that the writer did not take for so long fails, when ``drop_expired``."""
-
-
-REGISTER: Final = "register"
-DEREGISTER: Final = "deregister"
-"""Kinds of commands, each with bounds of its own in the one queue."""
-
-
-class Commit:
-    """The fate of one batch: shared by all commands in it. ``then`` calls back once, when it is durable or has failed."""
-
-    __slots__ = ("_waiting", "done", "error")
-
-    def __init__(self, done: bool = False) -> None:
-        self.done = done
-        self.error: Exception | None = None
-        self._waiting: list[Callable[[Exception | None], None]] = []
-
-    def then(self, call: Callable[[Exception | None], None]) -> None:
-        """Call back with None (durable, published) or the reason; at once when that is known already."""
-        if self.done:
-            call(self.error)
-        else:
-            self._waiting.append(call)
-
-    def settle(self, error: Exception | None) -> None:
-        """Called by the ledger."""
-        self.done, self.error = True, error
-        waiting, self._waiting = self._waiting, []
-        for call in waiting:
-            try:
-                call(error)
-            except Exception:  # one caller's fault must not keep the others from their answer
-                log.exception("a caller failed to take its answer")
-
-
-SETTLED: Final = Commit(done=True)
-"""The commit of a command that changed nothing."""
-
-
-class Draft:
-    """A service as the newest commands left it; owned by one batch, immutable once that batch is closed."""
-
-    __slots__ = ("addresses", "batch", "record", "revision")
-
-    def __init__(
-        self, batch: Batch, record: ServiceRecord | None, addresses: dict[AddressKey, Address], revision: int
-    ) -> None:
-        self.batch = batch
-        self.record = record
-        self.addresses = addresses
-        self.revision = revision
-
-
-class Batch:
-    """The commands that share one transaction."""
-
-    __slots__ = ("commit", "counts", "drafts", "index", "namespaces", "opened", "rows", "sent", "touched")
-
-    def __init__(self, now: float) -> None:
-        self.opened = now
-        self.sent = False
-        self.counts: dict[str, int] = {}
-        """Commands by kind."""
-        self.commit = Commit()
-        self.drafts: dict[ServiceKey, Draft] = {}
-        self.touched: dict[tuple[ServiceKey, AddressKey], None] = {}
-        self.index: dict[RegistrationKey, Registration | None] = {}
-        self.namespaces: dict[str, NamespaceRecord | None] = {}
-        self.rows: dict[tuple[Any, ...], Row] = {}
 
 
 _ABSENT: Final = object()
@@ -289,9 +207,9 @@ class Ledger:
         if address is None:
             address = Address(r.host, r.port, r.vpc, (r,))
         elif old is not None and old.service_key == r.service_key and old.address == place:
-            address = _with(address, tuple(r if x.id == key else x for x in address.registrations))
+            address = with_registrations(address, tuple(r if x.id == key else x for x in address.registrations))
         else:
-            address = _with(address, (*address.registrations, r))
+            address = with_registrations(address, (*address.registrations, r))
         self._set(draft.addresses, place, address)
         self._touch(batch, r.service_key, place)
         for switch in along:
@@ -366,7 +284,7 @@ class Ledger:
             if addresses is None:
                 addresses = services[service] = dict(snapshot.addresses)
             before = addresses[place]
-            after = _swap(before, old, new, keep_switches)
+            after = swapped(before, old, new, keep_switches)
             if after is None:
                 del addresses[place]
             else:
@@ -622,7 +540,7 @@ class Ledger:
             address = draft.addresses.get(place) if draft is not None else None
             if batch is None or draft is None or address is None or not any(r is old for r in address.registrations):
                 continue
-            after = _swap(address, old, new, keep_switches)
+            after = swapped(address, old, new, keep_switches)
             for switch in address.switches:
                 if after is None or switch not in after.switches:
                     row = switch_row(service, place, switch, None, self.next_revision(), self._clock.wall_ms())
@@ -661,44 +579,3 @@ class _Attributes:
 
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self._owner, name, value)
-
-
-def _with(address: Address, registrations: tuple[Registration, ...]) -> Address:
-    return Address(address.host, address.port, address.vpc, registrations, address.switches)
-
-
-def surviving_switches(
-    switches: tuple[Switch, ...], ended: Registration, left: tuple[Registration, ...]
-) -> tuple[Switch, ...]:
-    """The switches that outlive a registration which ended by itself.
-
-    Of an emptied address only lingering ones; else all, but for those on the ended registration itself when nobody else
-    than its own protocol is left (then its own server's rules hold: what is gone takes its override along).
-    """
-    if not left:
-        return tuple(s for s in switches if s.lingers)
-    if any(r.source != ended.source for r in left):
-        return switches
-    return tuple(s for s in switches if s.lingers or s.source != ended.source or s.key != ended.key)
-
-
-def switch_row(
-    service: ServiceKey, place: AddressKey, switch: Switch, value: Switch | None, revision: int, wall_ms: int
-) -> Row:
-    """The stored form of a switch on an address; ``value`` None = its tombstone."""
-    key = (*service, *place, switch.source, switch.key)
-    row = (
-        None if value is None else SwitchRow(service.namespace, service.name, place.host, place.port, place.vpc, value)
-    )
-    return Row("switch", key, revision, row, wall_ms)
-
-
-def _swap(address: Address, old: Registration, new: Registration | None, keep_switches: bool) -> Address | None:
-    """An address with one registration replaced or (None) taken away; None when nothing is left on it."""
-    if new is not None:
-        return _with(address, tuple(new if r is old else r for r in address.registrations))
-    left = tuple(r for r in address.registrations if r is not old)
-    switches = address.switches if keep_switches else surviving_switches(address.switches, old, left)
-    if not left and not switches:
-        return None
-    return Address(address.host, address.port, address.vpc, left, switches)

@@ -7,60 +7,40 @@ tells when it is durable and visible. Nothing here waits. Queries return snapsho
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
+from .batches import DEREGISTER, REGISTER, SETTLED, Commit
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
-from .leases import Held, LeaseTime, Wheel
-from .ledger import DEREGISTER, REGISTER, SETTLED, BatchTerms, Commit, Ledger
+from .ledger import Ledger
+from .liveness import Liveness
 from .model import (
     SYSTEM,
     Address,
     AddressKey,
     Caller,
     Checks,
-    Lease,
     NamespaceRecord,
     Registration,
     RegistrationKey,
     ServiceKey,
     ServiceRecord,
-    Session,
     Switch,
     SwitchRow,
     same_document,
 )
 from .ports import Clock, Ended, Scheduler, Store
-from .protection import Protection, ProtectionTerms
+from .protection import Protection
 from .snapshot import ServiceSnapshot, absent
+from .terms import Terms
 from .watching import Scope, Watches
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-LEASES_PER_STEP: Final = 2000
-"""Leases looked at before other work gets its turn: a few milliseconds."""
-
-
-class Terms(Struct, frozen=True):
-    """How the registry behaves; from the configuration file."""
-
-    auto_create_namespace: bool = True
-    auto_create_service: bool = True
-    batch: BatchTerms = field(default_factory=BatchTerms)
-    """Of the queue of writes."""
-    deregistration: BatchTerms = field(default_factory=BatchTerms)
-    """The same for deregistrations, which share the queue but are bounded on their own."""
-    protection: ProtectionTerms = field(default_factory=ProtectionTerms)
-    session_grace_s: float = 30.0
-    """After a start, how long what a connection held waits for its client to come back."""
-    linger_s: float = 60.0
-    """How long switches stay on an address whose connection was lost."""
 
 
 class Registered(Struct, frozen=True, gc=False):
@@ -69,17 +49,6 @@ class Registered(Struct, frozen=True, gc=False):
     now: Registration
     before: Registration | None
     commit: Commit
-
-
-class Counters(Struct):
-    """What happened since the start, for metrics."""
-
-    expired: dict[str, int] = field(default_factory=dict)
-    """Registrations that ran out and were deleted, by source."""
-    lost: dict[str, int] = field(default_factory=dict)
-    """Registrations that turned unhealthy by silence, by source."""
-    ignored_releases: int = 0
-    """Switch releases through a protocol that had not set the switch."""
 
 
 class Registry:
@@ -92,7 +61,8 @@ class Registry:
         limits = {REGISTER: terms.batch, DEREGISTER: terms.deregistration}
         self.ledger = Ledger(store, clock, scheduler, limits)
         self.watches = Watches(clock, scheduler, self.revision_of)
-        self.counters = Counters()
+        self.liveness = Liveness(self.ledger, clock, scheduler, terms, self._expired)
+        self.counters = self.liveness.counters
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
         self.node = ""
@@ -100,20 +70,7 @@ class Registry:
         """Registrations that ended before this start, the latest first, as far as they are remembered."""
         self.epoch = 0
         self._store = store
-        self._time = LeaseTime(clock.monotonic())
-        self._wheel = Wheel(clock.monotonic())
-        self._wall_offset_ms = clock.wall_ms() - clock.monotonic() * 1000
-        self._leases: dict[tuple[str, str], dict[str, Held]] = {}
-        self._protections: dict[str, Protection] = {}
-        self._held: dict[str, dict[RegistrationKey, Held]] = {}
-        self._sessions: dict[str, dict[RegistrationKey, None]] = {}
-        self._open_sessions: set[str] = set()
-        self._lost_sessions: dict[str, float] = {}
-        self._emptied: dict[tuple[ServiceKey, AddressKey], float] = {}
-        self._failing: dict[RegistrationKey, float] = {}
         self._folded: dict[tuple[str, str], dict[ServiceKey, None]] = {}
-        self._stepping = False
-        self.ledger.observers.append(self._published)
         self.ledger.wake = self._wake
 
     # ------------------------------------------------------------------ start
@@ -142,9 +99,8 @@ class Registry:
                     service = ServiceKey(value.namespace, value.service)
                     switches.setdefault(service, {}).setdefault(place, []).append(value.switch)
         ledger.start(loaded.reserved)
-        now = self._now()
         for key in dict.fromkeys((*records, *addresses, *switches)):
-            self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}), now)
+            self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}))
 
     def _load_service(
         self,
@@ -152,7 +108,6 @@ class Registry:
         record: ServiceRecord | None,
         registrations: dict[AddressKey, list[Registration]],
         switches: dict[AddressKey, list[Switch]],
-        now: float,
     ) -> None:
         found = {}
         for place in dict.fromkeys((*registrations, *switches)):
@@ -160,21 +115,12 @@ class Registry:
             off = tuple(switches.get(place, ()))
             found[place] = Address(*place, tuple(here), off)
             if not here:
-                self._emptied[(key, place)] = now + self.terms.linger_s
+                self.liveness.load_emptied(key, place)
             for r in here:
-                self._load_liveness(r, now)
+                self.liveness.load(r)
         self.ledger.services[key] = ServiceSnapshot(key, record, found, self.ledger.floor)
         self.ledger.namespace_revisions[key.namespace] = self.ledger.floor
         self._fold(key)
-
-    def _load_liveness(self, r: Registration, now: float) -> None:
-        if isinstance(r.liveness, Lease):
-            self._start_lease(r, r.liveness, now, lost=not r.live)
-        elif isinstance(r.liveness, Session):
-            self._sessions.setdefault(r.liveness.id, {})[r.id] = None
-            self._lost_sessions[r.liveness.id] = now + self.terms.session_grace_s
-        elif isinstance(r.liveness, Checks):
-            self._watch_checks(r, r.liveness, now)
 
     # ------------------------------------------------------------------ queries
 
@@ -219,21 +165,6 @@ class Registry:
     def newest_address(self, service: ServiceKey, place: AddressKey) -> Address | None:
         """What stands at an address in the newest state."""
         return self.ledger.service(service).addresses.get(place)
-
-    def last_renewed_ms(self, r: Registration) -> int:
-        """Wall-clock time of the last sign of life of a leased registration; its update time when it has no lease."""
-        lease = self._leases.get((r.source, r.namespace), {}).get(r.key)
-        if lease is None:
-            return r.updated_ms
-        return min(int(lease.renewed * 1000 + self._wall_offset_ms), self.clock.wall_ms())
-
-    def protections(self) -> dict[str, Protection]:
-        """Self-protection by namespace, for reports."""
-        return self._protections
-
-    def leased(self) -> int:
-        """How many registrations have a lease."""
-        return sum(map(len, self._leases.values()))
 
     # ------------------------------------------------------------------ names
 
@@ -286,22 +217,9 @@ class Registry:
             if isinstance(now.liveness, Checks):
                 now = structs.replace(now, liveness=_checked(now.liveness, before, now_ms))
             ledger.put_registration(now)
-            self._heard(now.id)
+            self.liveness.heard(now.id)
             self._record("instance", now, "register", caller, commit)
         return Registered(now, before, commit)
-
-    def renew(self, key: RegistrationKey) -> Registration | None:
-        """A sign of life. None when nothing is registered under the key in the newest state. Not stored."""
-        leases = self._leases.get((key[0], key[1]))
-        lease = leases.get(key[2]) if leases is not None else None
-        r = self.ledger.registration(key)
-        if lease is None or r is None:
-            return r
-        now = self._now()
-        if lease.lost and r is self.ledger.published(key):
-            return self._revive(r, now)
-        lease.renewed = now
-        return r
 
     def amend(
         self,
@@ -327,7 +245,7 @@ class Registry:
             after = structs.replace(after, updated_ms=self.clock.wall_ms(), seq=seq, revision=revision)
             if renews:
                 after = structs.replace(after, lost_ms=0, held=False)
-                self._heard(key)
+                self.liveness.heard(key)
             ledger.put_registration(after)
             self._record("instance", after, operation, caller, commit)
         return Registered(after, before, commit)
@@ -432,30 +350,38 @@ class Registry:
             self._note("service", key.name, key, "delete", caller, commit)
         return commit
 
-    # ------------------------------------------------------------------ liveness by connection and by checks
+    # ------------------------------------------------------------------ liveness
+
+    def renew(self, key: RegistrationKey) -> Registration | None:
+        """A sign of life. None when nothing is registered under the key in the newest state. Not stored."""
+        return self.liveness.renew(key)
+
+    def last_renewed_ms(self, r: Registration) -> int:
+        """Wall-clock time of the last sign of life of a leased registration; its update time when it has no lease."""
+        return self.liveness.last_renewed_ms(r)
+
+    def protections(self) -> dict[str, Protection]:
+        """Self-protection by namespace, for reports."""
+        return self.liveness.protections()
+
+    def leased(self) -> int:
+        """How many registrations have a lease."""
+        return self.liveness.leased()
 
     def open_session(self, id: str) -> None:
         """A connection stands. One that was waited for after a start is back."""
-        self._open_sessions.add(id)
-        self._lost_sessions.pop(id, None)
+        self.liveness.open_session(id)
 
     def close_session(self, id: str) -> None:
         """A connection is gone: what it held goes at once, its addresses' switches stay for ``linger_s``."""
-        self._open_sessions.discard(id)
-        keys = self._sessions.pop(id, {})
-        gone = []
-        waiting: dict[RegistrationKey, None] = {}
-        for key in keys:
-            r = self.ledger.published(key)
-            if self.ledger.is_pending(key):
-                waiting[key] = None
-            elif r is not None and r.liveness == Session(id):
-                gone.append((r, None))
-        if gone:
-            self.ledger.publish_now(list(gone), keep_switches=True)
-        if waiting:  # registered while the connection broke: ask again when the store has answered
-            self._sessions[id] = waiting
-            self._lost_sessions[id] = self._now()
+        self.liveness.close_session(id)
+
+    def tick(self) -> None:
+        """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
+        self.liveness.tick()
+
+    def _expired(self, r: Registration) -> None:
+        self._record("instance", r, "expire", SYSTEM, SETTLED)
 
     def set_check(self, key: RegistrationKey, check: str, state: str) -> bool:
         """The result of one check of a registration (passing, warning, critical). False when there is no such thing."""
@@ -476,242 +402,9 @@ class Registry:
         liveness = _checked(liveness, r, self.clock.wall_ms())
         return structs.replace(r, liveness=liveness, revision=self.ledger.next_revision())
 
-    def _watch_checks(self, r: Registration, checks: Checks, now: float) -> None:
-        """Note when a failing registration is to go; forget it when it does not fail."""
-        if checks.critical and checks.deregister_ms:
-            self._failing.setdefault(r.id, now + checks.deregister_ms / 1000)
-        else:
-            self._failing.pop(r.id, None)
-
     # ------------------------------------------------------------------ time
 
-    def tick(self) -> None:
-        """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
-        stalls = self._time.stalls
-        now = self._time.advance(self.clock.monotonic())
-        self._follow_wall_clock(now)
-        if self._time.stalls == stalls:  # what waited while this process stood still was not refused by the store
-            self.ledger.drop_expired()
-        self.ledger.retry()
-        self._wheel.collect(now)
-        self._step()
-        self._release_held(now)
-        for id in [i for i, due in self._lost_sessions.items() if due <= now]:
-            del self._lost_sessions[id]
-            self.close_session(id)
-        failed = [self.ledger.published(key) for key, due in self._failing.items() if due <= now]
-        if failed:
-            self.ledger.publish_now([(r, None) for r in failed if r is not None])
-        for (service, place), due in list(self._emptied.items()):
-            if due <= now and not self.ledger.has_drafts(service):
-                del self._emptied[(service, place)]
-                address = self.snapshot(service).addresses.get(place)
-                if address is not None and not address.registrations:
-                    self.ledger.clear_switches_now(service, place)
-
-    def _follow_wall_clock(self, now: float) -> None:
-        """What is shown of lease times follows a wall clock that was set, not its jitter: shown times never go back."""
-        offset_ms = self.clock.wall_ms() - now * 1000
-        if abs(offset_ms - self._wall_offset_ms) > 500:
-            self._wall_offset_ms = offset_ms
-
-    def _step(self) -> None:
-        self._stepping = False
-        now = self._now()
-        self._expire(list(self._wheel.overdue(now, LEASES_PER_STEP)), now)
-        if self._wheel.behind and not self._stepping:
-            self._stepping = True
-            self.scheduler.soon(self._step)
-
-    def _expire(self, overdue: list[Held], now: float) -> None:
-        """Decide for the leases that ran out: unhealthy, deleted, or held by self-protection."""
-        unhealthy: list[tuple[Registration, Registration | None]] = []
-        leaving: dict[str, list[tuple[Registration, Held]]] = {}
-        for lease in overdue:
-            if self._lease(lease.id) is not lease:
-                continue
-            r = self.ledger.published(lease.id)
-            if self.ledger.is_pending(lease.id):
-                self._wheel.add(lease)
-                continue
-            if r is None:  # its registration was never committed
-                self._end_lease(lease.id)
-                continue
-            if lease.delete_s and lease.renewed + lease.delete_s <= now:
-                leaving.setdefault(r.namespace, []).append((r, lease))
-                continue
-            lease.lost = True
-            self._wheel.add(lease)
-            _count(self.counters.lost, r.source)
-            unhealthy.append((r, self._changed(r, lost_ms=self.clock.wall_ms())))
-        if unhealthy:
-            self.ledger.publish_now(unhealthy)
-        for namespace, these in leaving.items():
-            self._leave(namespace, these, now)
-
-    def _leave(self, namespace: str, these: list[tuple[Registration, Held]], now: float) -> None:
-        protection = self._protection(namespace)
-        guarded = [(r, lease) for r, lease in these if lease.protectable]
-        free = [(r, lease) for r, lease in these if not lease.protectable]
-        was_active = protection.active
-        if guarded and protection.admit(len(guarded), now):
-            free += guarded
-            guarded = []
-        if protection.active and not was_active:
-            log.warning(
-                "self-protection: %d of %d leases of namespace %s ended at once; their deletion is held for up to %d s",
-                len(guarded),
-                protection.leased,
-                namespace,
-                protection.terms.max_hold_s,
-            )
-        if guarded:
-            held = self._held.setdefault(namespace, {})
-            for _, lease in guarded:
-                lease.lost = True
-                held[lease.id] = lease
-            protection.held = len(held)
-            lost_ms = self.clock.wall_ms()
-            # what was unhealthy before stays so for its own protocol too; it is only not deleted
-            fresh = [(r, self._changed(r, lost_ms=lost_ms, held=True)) for r, _ in guarded if r.live]
-            self.ledger.publish_now(list(fresh), stored=False)
-        self._delete(free, now)
-
-    def _delete(self, these: Iterable[tuple[Registration, Held]], now: float) -> None:
-        gone: list[tuple[Registration, Registration | None]] = []
-        for r, lease in these:
-            if self.ledger.is_pending(r.id):  # its client is registering just now
-                self._wheel.add(lease)
-                continue
-            self._protection(r.namespace).deleted(lease.delete_s, now)
-            _count(self.counters.expired, r.source)
-            gone.append((r, None))
-            if self.operations:
-                self._record("instance", r, "expire", SYSTEM, SETTLED)
-        if gone:
-            self.ledger.publish_now(gone)
-
-    def _release_held(self, now: float) -> None:
-        for namespace, protection in self._protections.items():
-            if not protection.over(now):
-                continue
-            leases = list(self._held.pop(namespace, {}).values())
-            protection.held = 0
-            log.warning("self-protection of namespace %s is over; %d registrations go", namespace, len(leases))
-            found = ((self.ledger.published(lease.id), lease) for lease in leases if self._lease(lease.id) is lease)
-            self._delete(((r, lease) for r, lease in found if r is not None), now)
-
-    def _revive(self, r: Registration, now: float) -> Registration:
-        """A lost registration was heard of again."""
-        liveness = r.liveness
-        assert isinstance(liveness, Lease)
-        self._start_lease(r, liveness, now)
-        alive = self._changed(r, lost_ms=0, held=False)
-        self.ledger.publish_now([(r, alive)])
-        return self.ledger.published(r.id) or alive
-
-    def _changed(self, r: Registration, *, lost_ms: int, held: bool = False) -> Registration:
-        return structs.replace(r, lost_ms=lost_ms, held=held, revision=self.ledger.next_revision())
-
-    # ------------------------------------------------------------------ leases
-
-    def _lease(self, id: RegistrationKey) -> Held | None:
-        leases = self._leases.get((id.source, id.namespace))
-        return leases.get(id.key) if leases is not None else None
-
-    def _now(self) -> float:
-        return self._time.now(self.clock.monotonic())
-
-    def _heard(self, key: RegistrationKey) -> None:
-        """A command is a sign of life. What else it changes of the lease counts from its publication on."""
-        lease = self._lease(key)
-        if lease is not None:
-            lease.renewed = self._now()
-
-    def _start_lease(self, r: Registration, terms: Lease, renewed: float, *, lost: bool = False) -> None:
-        self._end_lease(r.id)
-        unhealthy_s, delete_s = _seconds(terms.unhealthy_ms), _seconds(terms.delete_ms)
-        lease = Held(r.source, r.namespace, r.key, renewed, unhealthy_s, delete_s, terms.protectable, lost)
-        self._leases.setdefault((r.source, r.namespace), {})[r.key] = lease
-        if terms.delete_ms:
-            self._protection(r.namespace).leased += 1
-        self._wheel.add(lease)
-
-    def _end_lease(self, id: RegistrationKey) -> None:
-        leases = self._leases.get((id.source, id.namespace))
-        lease = leases.pop(id.key, None) if leases is not None else None
-        if lease is None:
-            return
-        protection = self._protection(id.namespace)
-        if lease.delete_s:
-            protection.leased -= 1
-        held = self._held.get(id.namespace)
-        if held is not None and held.pop(id, None) is not None:
-            protection.held = len(held)
-
-    def _protection(self, namespace: str) -> Protection:
-        protection = self._protections.get(namespace)
-        if protection is None:
-            protection = self._protections[namespace] = Protection(self.terms.protection)
-        return protection
-
     # ------------------------------------------------------------------ after a publication
-
-    def _published(self, published: Published) -> None:
-        """Keep leases, sessions, checks and emptied addresses in step with what is published."""
-        for change in published.changes:
-            before = {r.id: r for r in change.before.registrations} if change.before is not None else {}
-            after = change.after.registrations if change.after is not None else ()
-            for r in after:
-                was = before.pop(r.id, None)
-                if r is not was:
-                    self._follow(r, was)
-            for r in before.values():
-                if self.ledger.published(r.id) is None:
-                    self._end(r)
-            if after:
-                self._emptied.pop((change.service, change.address), None)
-            elif change.after is not None:
-                self._emptied[(change.service, change.address)] = self._now() + self.terms.linger_s
-
-    def _follow(self, r: Registration, was: Registration | None) -> None:
-        """A registration is new or another one: its liveness is now what it says."""
-        liveness = r.liveness
-        if was is not None and isinstance(was.liveness, Session) and was.liveness != liveness:
-            self._leave_session(was.liveness.id, r.id)
-        if not isinstance(liveness, Checks):
-            self._failing.pop(r.id, None)
-        if isinstance(liveness, Lease):
-            lease = self._lease(r.id)
-            unhealthy_s, delete_s = _seconds(liveness.unhealthy_ms), _seconds(liveness.delete_ms)
-            if (
-                lease is None
-                or (lease.unhealthy_s, lease.delete_s, lease.protectable)
-                != (unhealthy_s, delete_s, liveness.protectable)
-                or lease.lost is r.live
-            ):
-                self._start_lease(r, liveness, self._now() if lease is None else lease.renewed, lost=not r.live)
-            return
-        self._end_lease(r.id)
-        if isinstance(liveness, Session):
-            self._sessions.setdefault(liveness.id, {})[r.id] = None
-            if liveness.id not in self._open_sessions:  # its connection broke while the store was writing
-                self._lost_sessions.setdefault(liveness.id, self._now())
-        elif isinstance(liveness, Checks):
-            self._watch_checks(r, liveness, self._now())
-
-    def _end(self, r: Registration) -> None:
-        self._failing.pop(r.id, None)
-        self._end_lease(r.id)
-        if isinstance(r.liveness, Session):
-            self._leave_session(r.liveness.id, r.id)
-
-    def _leave_session(self, session: str, id: RegistrationKey) -> None:
-        keys = self._sessions.get(session)
-        if keys is not None:
-            keys.pop(id, None)
-            if not keys:
-                del self._sessions[session]
 
     def _wake(self, published: Published) -> None:
         if self.events:
@@ -849,16 +542,6 @@ class Registry:
 
     def __iter__(self) -> Iterator[ServiceSnapshot]:
         return iter(self.ledger.services.values())
-
-
-@lru_cache(maxsize=1024)
-def _seconds(ms: int) -> float:
-    """Cached so that leases of the same length share the number."""
-    return ms / 1000
-
-
-def _count(counts: dict[str, int], key: str) -> None:
-    counts[key] = counts.get(key, 0) + 1
 
 
 def _tell(sinks: list[Callable[[T], None]], what: T) -> None:

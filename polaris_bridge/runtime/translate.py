@@ -10,9 +10,9 @@ from typing import Any, Final
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, HttpSettings, TlsSettings
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.core import maintain
-from polaris_bridge.core.ledger import BatchTerms
+from polaris_bridge.core.batches import BatchTerms
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.terms import Terms
 
 from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions

@@ -20,8 +20,8 @@ from starlette.routing import Mount
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices, Work
+from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
-from polaris_bridge.core.ledger import Commit
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Credential
 

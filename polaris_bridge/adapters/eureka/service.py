@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import Busy, CoreError, Denied, Unavailable
 from polaris_bridge.core.events import OFFLINE, ONLINE, InstanceEvent
-from polaris_bridge.core.ledger import SETTLED, Commit
 from polaris_bridge.core.model import (
     OUT_OF_SERVICE,
     UNKNOWN,

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from world import BEATING, CALLER, LASTING, LEASED, ORDERS, World, doc
 
 from polaris_bridge.core.leases import LATE_S, SLOTS, TICK_S, Held, LeaseTime, Wheel
+from polaris_bridge.core.liveness import LEASES_PER_STEP
 from polaris_bridge.core.model import Lease
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import LEASES_PER_STEP, Terms
+from polaris_bridge.core.terms import Terms
 
 PLAIN = Terms(protection=ProtectionTerms(enabled=False))
 A = doc(LEASED).id

@@ -6,9 +6,10 @@ import pytest
 from msgspec import structs
 from world import BEATING, CALLER, CONNECTED, LEASED, NAMESPACE, ORDERS, PLACE, Ear, Fate, World, doc
 
+from polaris_bridge.core.batches import SETTLED, BatchTerms
 from polaris_bridge.core.errors import Busy, Conflict, NotFound, Unavailable
 from polaris_bridge.core.events import OperationRecord
-from polaris_bridge.core.ledger import REVISION_BLOCK, SETTLED, BatchTerms
+from polaris_bridge.core.ledger import REVISION_BLOCK
 from polaris_bridge.core.model import (
     CRITICAL,
     UP,
@@ -22,8 +23,8 @@ from polaris_bridge.core.model import (
     Switch,
 )
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import Terms
 from polaris_bridge.core.snapshot import ServiceSnapshot
+from polaris_bridge.core.terms import Terms
 
 
 def world_with(**batch: object) -> World:

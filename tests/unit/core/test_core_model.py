@@ -20,9 +20,9 @@ from msgspec import structs
 from oracle import GRACE_S, LINGER_S, Fact, Facts, Sessions, Spot
 from world import CALLER, CHECKED, CONNECTED, LIVENESS, SOURCES, Bench, Clock, Ear, Fate, Runs, World, doc
 
+from polaris_bridge.core.batches import SETTLED, BatchTerms, Commit
 from polaris_bridge.core.errors import Busy, Conflict
 from polaris_bridge.core.events import Published
-from polaris_bridge.core.ledger import SETTLED, BatchTerms, Commit
 from polaris_bridge.core.model import (
     CRITICAL,
     PASSING,
@@ -38,8 +38,9 @@ from polaris_bridge.core.model import (
     Switch,
 )
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import Registry, Terms
+from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.snapshot import ServiceSnapshot
+from polaris_bridge.core.terms import Terms
 from polaris_bridge.core.views import shown
 from polaris_bridge.core.watching import Scope
 

@@ -9,7 +9,7 @@ from world import BEATING, CALLER, LASTING, LEASED, ORDERS, World, doc
 
 from polaris_bridge.core.model import AddressKey, Lease, RegistrationKey
 from polaris_bridge.core.protection import Protection, ProtectionTerms
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.terms import Terms
 
 
 def crowd(count: int, silent: int, source: str = LEASED, **terms: Any) -> World:

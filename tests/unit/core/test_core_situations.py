@@ -17,7 +17,7 @@ from world import CALLER, NAMESPACE, ORDERS, PLACE, Ear, World, doc
 
 from polaris_bridge.core.model import Address, AddressKey, Checks, Registration, Session, Switch
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.terms import Terms
 from polaris_bridge.core.views import shown
 
 Do = Callable[[World], object]

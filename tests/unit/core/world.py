@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from polaris_bridge.core.ledger import Commit
+from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.model import (
     UP,
     AddressKey,
@@ -26,7 +26,8 @@ from polaris_bridge.core.model import (
     Switch,
 )
 from polaris_bridge.core.ports import Loaded, Row
-from polaris_bridge.core.registry import Registered, Registry, Terms
+from polaris_bridge.core.registry import Registered, Registry
+from polaris_bridge.core.terms import Terms
 from polaris_bridge.core.views import Shown, shown
 from polaris_bridge.core.watching import Scope, Watcher
 

@@ -22,7 +22,8 @@ from polaris_bridge.core.model import (
 )
 from polaris_bridge.core.ports import Authority, OpenDoor
 from polaris_bridge.core.protection import ProtectionTerms
-from polaris_bridge.core.registry import Registry, Terms
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.terms import Terms
 from polaris_bridge.storage.memory import MemoryStore
 
 START_MS = 1_700_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from lone_server import START_MS, UNPROTECTED, JavaClient, LoneServer, document
 
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.terms import Terms
 
 UP = "UP"
 

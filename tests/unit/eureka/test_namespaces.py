@@ -7,7 +7,7 @@ from lone_server import JavaClient, LoneServer, document
 
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.core.model import SYSTEM, NamespaceRecord
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.terms import Terms
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from lone_server import JavaClient, LoneServer, document
 
-from polaris_bridge.core.ledger import BatchTerms
-from polaris_bridge.core.registry import Terms
+from polaris_bridge.core.batches import BatchTerms
+from polaris_bridge.core.terms import Terms
 
 
 @pytest.fixture

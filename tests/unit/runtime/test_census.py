@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from polaris_bridge.core.model import SYSTEM, Lease, Registration, ServiceKey, ServiceRecord, Switch
-from polaris_bridge.core.registry import Registry, Terms
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.terms import Terms
 from polaris_bridge.runtime.census import census
 from polaris_bridge.runtime.metrics.census import ServiceCount, SourceCount
 from polaris_bridge.storage.memory import MemoryStore
