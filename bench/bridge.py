@@ -130,10 +130,13 @@ def pin_process(pid: int, core: int) -> None:
 
 
 def favour(pid: int) -> bool:
-    """Raise a process above whatever else runs on this machine, so that a latency is its own. False when not permitted."""
+    """Let a process run whenever it can, whatever else runs on this machine, so that a latency is its own.
+
+    By real-time scheduling, since a nice value only counts within one session. False when that is not permitted.
+    """
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            os.setpriority(os.PRIO_PROCESS, int(thread), -15)
+            os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
     except PermissionError:
         return False
     return True

@@ -44,10 +44,10 @@ def rows(sizes: Sequence[int], seconds: float, wait_s: float = DELTA_S) -> Itera
 
 def _young(server: Bridge, size: int, seconds: float) -> Iterator[Row]:
     """While everything registers, and just after: the delta of the last three minutes holds every instance."""
-    favour(server.pid)
     with Connection(server.eureka) as connection:
         Fleet(size).seed(connection)
     yield _row(size, "all register, batches of 250", server.stall_ms(), None)
+    favour(server.pid)
     latencies = _loaded(server, Fleet(size), seconds)
     yield _row(size, "10 changes/s, reads, all in the delta", server.stall_ms(), None, latencies)
 
