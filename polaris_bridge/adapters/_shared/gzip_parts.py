@@ -44,25 +44,40 @@ def compress(plain: bytes, level: int = 1) -> Segment:
 
 def concatenate(segments: Iterable[Segment]) -> Segment:
     """One part out of several, without touching their bytes."""
-    return _segment(*_run(segments))
+    stream = Stream()
+    for segment in segments:
+        stream.add(segment)
+    return _segment(tuple(stream.deflated), stream.length, stream.crc)
 
 
 def join(segments: Iterable[Segment]) -> list[bytes]:
     """The gzip stream of all plain bytes in a row, as parts to be written one after another."""
-    deflated, length, crc = _run(segments)
-    trailer = _END + crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little")
-    return [_HEADER, *deflated, trailer]
-
-
-def _run(segments: Iterable[Segment]) -> tuple[tuple[bytes, ...], int, int]:
-    """Compressed bytes, length and CRC-32 of all plain bytes in a row."""
-    deflated: list[bytes] = []
-    crc = length = 0
+    stream = Stream()
     for segment in segments:
-        crc = _append(crc, segment)
-        length += segment.length
-        deflated += segment.deflated
-    return tuple(deflated), length, crc
+        stream.add(segment)
+    return stream.end()
+
+
+class Stream:
+    """A gzip stream that is being put together, part by part."""
+
+    __slots__ = ("crc", "deflated", "length")
+
+    def __init__(self) -> None:
+        self.deflated: list[bytes] = []
+        self.crc = 0
+        self.length = 0
+
+    def add(self, segment: Segment) -> None:
+        """The next part."""
+        self.crc = _append(self.crc, segment)
+        self.length += segment.length
+        self.deflated += segment.deflated
+
+    def end(self) -> list[bytes]:
+        """The whole, as parts to be written one after another."""
+        trailer = _END + self.crc.to_bytes(4, "little") + (self.length & 0xFFFFFFFF).to_bytes(4, "little")
+        return [_HEADER, *self.deflated, trailer]
 
 
 def _segment(deflated: tuple[bytes, ...], length: int, crc: int) -> Segment:

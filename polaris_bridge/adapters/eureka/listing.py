@@ -6,13 +6,13 @@ change costs its own encoding, its block and its application; everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from functools import lru_cache
 from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from polaris_bridge.adapters._shared.gzip_parts import Segment, compress, concatenate, join
+from polaris_bridge.adapters._shared.gzip_parts import Segment, Stream, compress, concatenate
 from polaris_bridge.core.model import AddressKey, Registration, ServiceKey
 from polaris_bridge.core.pieces import Pieces
 
@@ -25,6 +25,9 @@ ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 JOIN_BYTES: Final = 4 * 1024 * 1024
 """Documents up to this size are kept in one piece, larger ones as references to the parts they are made of."""
 
+PATIENCE: Final = 4
+"""Attempts at a document in slices while changes come in between."""
+
 Body = bytes | tuple[bytes, ...]
 T = TypeVar("T")
 
@@ -32,7 +35,8 @@ T = TypeVar("T")
 class Entry(Struct, frozen=True, gc=False):
     """One instance in a list."""
 
-    id: str
+    key: str
+    """Application and id, as in a registration's key: one text serves both."""
     service: ServiceKey
     place: AddressKey
     registration: Registration
@@ -42,6 +46,11 @@ class Entry(Struct, frozen=True, gc=False):
     action: str = ADDED
     gone_ms: int = 0
     """When it left; 0 while it is there."""
+
+    @property
+    def id(self) -> str:
+        """The id that paths use."""
+        return self.key.partition("/")[2]
 
     @property
     def status(self) -> str:
@@ -80,12 +89,16 @@ class Application:
     def put(self, entry: Entry) -> None:
         """Insert or replace an instance."""
         self._changes += 1
-        self.entries.put(entry.id, entry)
+        self.entries.put(entry.key, entry)
 
     def drop(self, id: str) -> None:
         """Take an instance out."""
         self._changes += 1
-        self.entries.drop(id)
+        self.entries.drop(f"{self.name}/{id}")
+
+    def get(self, id: str) -> Entry | None:
+        """One instance."""
+        return self.entries.get(f"{self.name}/{id}")
 
     def work(self, form: Form, gzipped: bool) -> Iterator[tuple[int, Callable[[], object]]]:
         """What ``plain`` or ``compressed`` would have to encode first: how many instances, and what does it."""
@@ -127,7 +140,7 @@ class Listing:
     def get(self, app: str, id: str) -> Entry | None:
         """One instance."""
         application = self.applications.get(app)
-        return None if application is None else application.entries.get(id)
+        return None if application is None else application.get(id)
 
     def put(self, app: str, entry: Entry) -> str:
         """Insert or replace an instance. Returns the application's name, the one object that is kept of it."""
@@ -154,17 +167,84 @@ class Listing:
         variant = form.variant
         head, tail = variant.applications_open(version, hash_code), variant.applications_close(version, hash_code)
         applications = self.applications.values()
-        if gzipped:
-            between = _constant(variant.application_separator) if variant.application_separator else None
-            segments = _between([application.compressed(form) for application in applications], between)
-            return _whole(join((compress(head), *segments, compress(tail))))
-        parts = [head]
+        made: PlainDocument | CompressedDocument = CompressedDocument(form) if gzipped else PlainDocument(form)
+        made.begin(head)
         for application in applications:
-            if len(parts) > 1 and variant.application_separator:
-                parts.append(variant.application_separator)
-            parts += application.plain(form)
-        parts.append(tail)
-        return _whole(parts)
+            made.add(application)
+        return made.end(tail)
+
+    def document_in_slices(
+        self, form: Form, gzipped: bool, facts: Callable[[], tuple[int, str]], stamp: Callable[[], int]
+    ) -> Generator[None, None, Body]:
+        """``document`` for many applications: yields now and then, and begins again when ``stamp`` moved meanwhile.
+
+        ``facts`` are version and hash code. After some vain attempts it is made in one go.
+        """
+        variant = form.variant
+        for _ in range(PATIENCE):
+            begun = stamp()
+            version, hash_code = facts()
+            made: PlainDocument | CompressedDocument = CompressedDocument(form) if gzipped else PlainDocument(form)
+            made.begin(variant.applications_open(version, hash_code))
+            for index, application in enumerate(list(self.applications.values())):
+                made.add(application)
+                if index % 32 == 31:
+                    yield
+            if stamp() == begun:
+                return made.end(variant.applications_close(version, hash_code))
+        return self.document(form, gzipped, *facts())
+
+
+class PlainDocument:
+    """A list that is being put together."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._separator = form.variant.application_separator
+        self._parts: list[bytes] = []
+        self._first = True
+
+    def begin(self, head: bytes) -> None:
+        """What comes before the first application."""
+        self._parts.append(head)
+
+    def add(self, application: Application) -> None:
+        """The next application."""
+        if not self._first and self._separator:
+            self._parts.append(self._separator)
+        self._first = False
+        self._parts += application.plain(self._form)
+
+    def end(self, tail: bytes) -> Body:
+        """What comes after the last one, and the whole."""
+        return _whole([*self._parts, tail])
+
+
+class CompressedDocument:
+    """The same, as one gzip stream."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        separator = form.variant.application_separator
+        self._separator = _constant(separator) if separator else None
+        self._stream = Stream()
+        self._first = True
+
+    def begin(self, head: bytes) -> None:
+        """See ``PlainDocument``."""
+        self._stream.add(compress(head))
+
+    def add(self, application: Application) -> None:
+        """See ``PlainDocument``."""
+        if not self._first and self._separator is not None:
+            self._stream.add(self._separator)
+        self._first = False
+        self._stream.add(application.compressed(self._form))
+
+    def end(self, tail: bytes) -> Body:
+        """See ``PlainDocument``."""
+        self._stream.add(compress(tail))
+        return _whole(self._stream.end())
 
 
 @lru_cache(maxsize=8192)

@@ -40,7 +40,8 @@ _REGION, _ZONE, _CAMPUS = "region", "zone", "campus"
 class Document(Struct, frozen=True, gc=False, array_like=True):
     """What only Eureka says of an instance: kept beside the canonical fields, returned as it came."""
 
-    instance_id: str | None = None
+    given_id: bool = False
+    """Whether it had an ``instanceId``; the id itself is in the registration's key."""
     host_name: str | None = None
     sid: str | None = None
     port: int = 0
@@ -94,7 +95,7 @@ def farewell(key: RegistrationKey) -> Registration:
     """What is left to say of a registration that ended before this process began: which one it was."""
     id = key.key.partition("/")[2]
     return Registration(
-        key.source, key.namespace, key.key, app_of(key.key).lower(), "", 0, ext=Document(id, id), marks=Marks()
+        key.source, key.namespace, key.key, app_of(key.key).lower(), "", 0, ext=Document(True, id), marks=Marks()
     )
 
 
@@ -106,7 +107,7 @@ def lift(
     center = info.data_center
     host = info.ip_addr or ""
     document = Document(
-        instance_id=info.instance_id,
+        given_id=bool(info.instance_id),
         host_name=host if info.host_name == host else info.host_name,
         sid=info.sid,
         port=info.port.number,
@@ -159,7 +160,7 @@ def render_own(
         center = DataCenterInfo(d.data_center_name, d.data_center_class, d.data_center_metadata or {})
     return InstanceInfo(
         app=app_of(r.key),
-        instance_id=d.instance_id,
+        instance_id=own_id(r) if d.given_id else None,
         host_name=d.host_name,
         ip_addr=r.host,
         sid=d.sid,
@@ -230,8 +231,7 @@ def foreign_id(r: Registration, first: bool) -> str:
 
 def own_id(r: Registration) -> str:
     """The id that paths use for a registration made through Eureka."""
-    id: str | None = r.ext.instance_id
-    return id if id else r.key.partition("/")[2]
+    return r.key.partition("/")[2]
 
 
 def app_of(key: str) -> str:

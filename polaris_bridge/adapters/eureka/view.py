@@ -34,6 +34,8 @@ from .translate import (
 from .wire.messages import InstanceInfo, hash_code
 from .wire.variants import Variant
 
+LONG_APPLICATIONS: Final = 200
+"""Documents of more applications than this are put together in slices (10 microseconds each)."""
 LONG_ITEMS: Final = 400
 """More instances than this to encode for one answer are encoded in slices (10 microseconds each, compression included 20)."""
 FORGET_ITEMS: Final = 1000
@@ -144,7 +146,7 @@ class NamespaceView:
         for s in shown(_without_own_overrides(address), SOURCE):
             r = s.registration
             if s.own:
-                yield Entry(own_id(r), service, place, r, s.word, override_of(address, r.key), True)
+                yield Entry(r.key, service, place, r, s.word, override_of(address, r.key), True)
                 continue
             if not self._stays((service, place), s):
                 continue
@@ -153,7 +155,7 @@ class NamespaceView:
             if holder is not None and holder.own and (holder.service, holder.place) != (service, place):
                 self._shadowed[(app, id)] = (service, place)
                 id = foreign_id(r, False)
-            yield Entry(id, service, place, r, shown_status(s), override_of(address, ""), False)
+            yield Entry(f"{app}/{id}", service, place, r, shown_status(s), override_of(address, ""), False)
             first = False
 
     def _stays(self, where: Where, s: Shown) -> bool:
@@ -220,7 +222,7 @@ class NamespaceView:
         for ended in self._registry.ended_before:
             if ended.source == SOURCE and ended.namespace == self.namespace and ended.changed_ms >= oldest_ms:
                 r = farewell(RegistrationKey(ended.source, ended.namespace, ended.key))
-                gone = Entry(own_id(r), r.service_key, r.address, r, DOWN, None, True, DELETED, ended.changed_ms)
+                gone = Entry(r.key, r.service_key, r.address, r, DOWN, None, True, DELETED, ended.changed_ms)
                 if self._full.get(app_of(ended.key), gone.id) is None:
                     known.append((ended.changed_ms, app_of(ended.key), gone))
         for application in self.applications.values():
@@ -255,7 +257,7 @@ class NamespaceView:
 
     def entry_anywhere(self, id: str) -> Entry | None:
         """The first instance with an id, whatever its application."""
-        return next((e for app in self.applications.values() if (e := app.entries.get(id)) is not None), None)
+        return next((e for app in self.applications.values() if (e := app.get(id)) is not None), None)
 
     def all(self, variant: Variant, gzipped: bool) -> Body:
         """``GET apps``."""
@@ -281,13 +283,34 @@ class NamespaceView:
         kept = self._documents.get((what, form.key, gzipped))
         if kept is not None and kept[0] == (self._changes if what == "apps" else self._delta_stamp):
             return None
-        listing, finish = (self._full, self.all) if what == "apps" else (self._delta, self.delta)
-        items = 0
-        for count, _ in listing.work(form, gzipped):
-            items += count
-            if items > LONG_ITEMS:
-                return lambda: _in_slices(listing, form, gzipped, finish)
-        return None
+        full = what == "apps"
+        listing = self._full if full else self._delta
+        if len(listing.applications) <= LONG_APPLICATIONS:
+            items = 0
+            for count, _ in listing.work(form, gzipped):
+                items += count
+                if items > LONG_ITEMS:
+                    break
+            else:
+                return None
+        return lambda: self._in_slices(full, form, gzipped)
+
+    def _in_slices(self, full: bool, form: Form, gzipped: bool) -> Work:
+        """Encodes what is to be encoded, then puts the document together, and keeps it as of the moment that it shows."""
+        listing = self._full if full else self._delta
+        for _, encode in list(listing.work(form, gzipped)):
+            encode()
+            yield
+
+        def facts() -> tuple[int, str]:
+            return (FULL_FETCH_VERSION if full else self.version), self.hash_code
+
+        def stamp() -> int:
+            return self._changes if full else self._delta_stamp
+
+        body: Body = yield from listing.document_in_slices(form, gzipped, facts, stamp)
+        self._documents[("apps" if full else "delta", form.key, gzipped)] = (stamp(), body)
+        return body
 
     def application(self, app: str, variant: Variant) -> Body | None:
         """``GET apps/{app}``; None when there is none."""
@@ -379,19 +402,6 @@ class Views:
     def _published(self, published: Published) -> None:
         for view in self._views.values():
             view.published(published)
-
-
-def _in_slices(listing: Listing, form: Form, gzipped: bool, finish: Callable[[Variant, bool], Body]) -> Work:
-    for _, encode in list(listing.work(form, gzipped)):
-        encode()
-        yield
-    for application in list(listing.applications.values()):
-        if gzipped:
-            application.compressed(form)
-        else:
-            application.plain(form)
-        yield
-    return finish(form.variant, gzipped)
 
 
 def _without_own_overrides(address: Address) -> Address:

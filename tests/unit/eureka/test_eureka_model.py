@@ -274,9 +274,7 @@ def told(i: Json) -> tuple[object, ...]:
     )
 
 
-LIVES = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
-)
+LIVES = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 OneNamespace.TestCase.settings = LIVES
 ManyProtocols.TestCase.settings = LIVES
 TestOneNamespace = OneNamespace.TestCase
