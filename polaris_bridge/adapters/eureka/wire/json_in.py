@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct, field
 
+from .json_out import dump
 from .messages import (
     ACTION_TYPES,
     AMAZON_CLASS,
@@ -242,8 +243,14 @@ def _strings(raw: Raw, where: str) -> dict[str, str] | None:
     pairs = parsed(_MEMBERS, raw, where)
     if len(pairs) > MAX_MEMBERS:
         raise Malformed(where, "too many pairs")
-    texts = {key: text(value, where) for key, value in pairs.items()}
+    texts = {key: _pair_text(value, where) for key, value in pairs.items()}
     return {key: "null" if value is None else value for key, value in texts.items()}
+
+
+def _pair_text(raw: Raw, where: str) -> str | None:
+    """A value of a map of texts. A real server takes an object too, scattering its members; here it stays one JSON text."""
+    value = parsed(_ANY, raw, where)
+    return dump(value).decode() if isinstance(value, dict) else text(raw, where)
 
 
 def _object(
