@@ -12,7 +12,7 @@ from bridge import fine_cpu_seconds
 from eureka_loads import FLEET, GZIP, JSON, NEWCOMERS, XML, Case, cases
 from fleet import REGISTER_HEADERS
 from floor import floor_server
-from measure import Figure, HttpLoad, measure_http
+from measure import Figure, measure_http
 from places import Place, clear, peer_place, seeded
 from plain_http import Connection
 from report import Row
@@ -55,19 +55,23 @@ def once_rows(cycles: int) -> Iterator[Row]:
 # ---------------------------------------------------------------------- under load
 
 
-def _measured(place: Place, load: HttpLoad, effort: Effort) -> Figure:
-    pid = place.pid or os.getpid()
-    warm_up_s = effort.warm_up_s + place.warm_up_s
-    return measure_http(pid, place.base, load, seconds=effort.seconds, runs=effort.runs, warm_up_s=warm_up_s)
+def _measured(place: Place, case: Case, effort: Effort) -> Figure:
+    seconds, warm_up_s = effort.seconds, effort.warm_up_s + place.warm_up_s
+    if case.grows:
+        seconds, warm_up_s = min(seconds, place.growth_s), 0
+    load = case.load(place.prefix)
+    return measure_http(
+        place.pid or os.getpid(), place.base, load, seconds=seconds, runs=effort.runs, warm_up_s=warm_up_s
+    )
 
 
 def _row(case: Case, ours: Place, peer: Place | None, effort: Effort) -> Row:
     with floor_server(case.status, case.size) as bare:
-        floor = _measured(Place(f"http://127.0.0.1:{bare.port}", "", bare.pid), case.load("/eureka"), effort)
+        floor = _measured(Place(f"http://127.0.0.1:{bare.port}", "/eureka", bare.pid), case, effort)
     if floor.bad_status + floor.socket_errors:
         raise RuntimeError("the bare server refused requests: its figures would mean nothing")
-    mine = _measured(ours, case.load(ours.prefix), effort)
-    theirs = _measured(peer, (case.peer_load or case.load)(peer.prefix), effort) if peer else None
+    mine = _measured(ours, case, effort)
+    theirs = _measured(peer, case, effort) if peer else None
     failed = mine.bad_status + mine.socket_errors
     notes = [case.note] if case.note else []
     notes.append(f"{mine.per_second:,.0f}/s")

@@ -25,6 +25,8 @@ class Place:
     """None: its CPU cannot be known."""
     warm_up_s: float = 0
     """More than for ours: a Java server compiles while it runs."""
+    growth_s: float = 2
+    """How long it may be given new instances at full speed."""
 
 
 def peer_place() -> Place | None:
@@ -36,7 +38,7 @@ def peer_place() -> Place | None:
     pid = int(os.environ["PEER_EUREKA_PID"]) if os.environ.get("PEER_EUREKA_PID") else None
     if pid is not None:
         pin_process(pid, SERVER_CORE)
-    return Place(f"{where.scheme}://{where.netloc}", where.path.rstrip("/"), pid, warm_up_s=8)
+    return Place(f"{where.scheme}://{where.netloc}", where.path.rstrip("/"), pid, warm_up_s=8, growth_s=1)
 
 
 @contextmanager
