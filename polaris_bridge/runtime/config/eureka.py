@@ -70,8 +70,8 @@ class EurekaOptions(ListenerOptions):
     enable_self_preservation: bool = key(
         True, "Whether self-protection (`naming.selfProtection`) covers this listener's leases."
     )
-    generate_unique_inst_id: bool = key(
-        False, "Prefix instance ids with the application, for fleets whose ids repeat between applications."
+    generate_unique_inst_id: bool = unused(
+        False, "Prefixes instance ids in the original, whose ids are global; they are kept per application here."
     )
     lease_factor: int = key(
         1,
