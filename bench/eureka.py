@@ -22,16 +22,17 @@ from report import Row, report
 
 Part = Callable[[], Iterator[Row]]
 
+# `once` goes first: afterwards a peer's delta holds all that `cpu` registered for three minutes
 FULL: Final[dict[str, Part]] = {
-    "cpu": lambda: eureka_cpu.rows(eureka_cpu.Effort()),
     "once": lambda: eureka_cpu.once_rows(500),
+    "cpu": lambda: eureka_cpu.rows(eureka_cpu.Effort()),
     "visible": lambda: eureka_visible.rows(100),
     "memory": lambda: eureka_memory.rows((10_000, 100_000)),
     "stall": lambda: eureka_stall.rows((10_000, 100_000), 15),
 }
 QUICK: Final[dict[str, Part]] = {
-    "cpu": lambda: eureka_cpu.rows(eureka_cpu.Effort(1, 1, 0)),
     "once": lambda: eureka_cpu.once_rows(50),
+    "cpu": lambda: eureka_cpu.rows(eureka_cpu.Effort(1, 1, 0)),
     "visible": lambda: eureka_visible.rows(10),
     "memory": lambda: eureka_memory.rows((2_000,), starts=1),
     "stall": lambda: eureka_stall.rows((2_000,), 2, wait_s=0),
