@@ -23,7 +23,7 @@ ARGS ?=
 BENCHES := $(sort $(wildcard bench/bench_*.py bench/eureka.py))
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test test-live bench soak lint format lock clean
+.PHONY: help run test test-live bench soak lint format protos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,10 @@ lint: $(TEST_STAMP) ## format check, ruff, strict types, import contracts
 format: $(TEST_STAMP) ## format, and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+protos: $(TEST_STAMP) ## compile protos/ into what the program loads
+	$(BIN)/python protos/generate.py
+	$(BIN)/ruff format --quiet polaris_bridge
 
 lock: ## renew the lock files from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Native PolarisMesh: gRPC and HTTP."""

@@ -1,0 +1,1 @@
+"""Native calls as gRPC methods and HTTP routes."""

@@ -1,0 +1,1 @@
+"""Native messages to core values and back. Pure."""

@@ -1,0 +1,42 @@
+"""The messages of package ``v1`` (PolarisMesh specification), as classes in a descriptor pool of our own.
+
+``from .v1 import Instance`` gives the class of message ``v1.Instance``; the values of top-level enums stand beside them.
+Their types are in ``v1.pyi``; both it and ``v1.binpb`` are made from ``protos/polaris`` by ``make protos``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from polaris_bridge.adapters._shared.messages import Messages
+
+MESSAGES: Final = Messages(Path(__file__).with_suffix(".binpb"))
+
+
+def __getattr__(name: str) -> Any:
+    """A class of the package, or of the well-known types that it uses; an enum's value by its name. Kept once asked for."""
+    for package in ("v1", "google.protobuf"):
+        try:
+            found = MESSAGES.message(f"{package}.{name}")
+        except KeyError:
+            continue
+        globals()[name] = found
+        return found
+    number = _VALUES.get(name)
+    if number is None:
+        raise AttributeError(name)
+    return number
+
+
+def _values() -> dict[str, int]:
+    """Values of the enums that stand at the top of a file: protobuf scopes their names by package."""
+    files = (MESSAGES.pool.FindFileByName(f"polaris/{name}.proto") for name in _FILES)
+    return {v.name: v.number for file in files for enum in file.enum_types_by_name.values() for v in enum.values}
+
+
+_FILES: Final = (
+    "auth", "circuitbreaker", "client", "code", "config_file", "contract", "fault_detector", "lane", "lossless", "model",
+    "namespace", "ratelimit", "response", "routing", "service",
+)  # fmt: skip
+_VALUES: Final = _values()
