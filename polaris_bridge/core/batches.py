@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from .model import Address, AddressKey, NamespaceRecord, Registration, RegistrationKey, ServiceKey, ServiceRecord
+from .model import (
+    Address,
+    AddressKey,
+    Document,
+    NamespaceRecord,
+    Registration,
+    RegistrationKey,
+    ServiceKey,
+    ServiceRecord,
+)
 from .ports import Row
 
 log = logging.getLogger(__name__)
@@ -79,7 +88,7 @@ class Draft:
 class Batch:
     """The commands that share one transaction."""
 
-    __slots__ = ("commit", "counts", "drafts", "index", "namespaces", "opened", "rows", "sent", "touched")
+    __slots__ = ("commit", "counts", "documents", "drafts", "index", "namespaces", "opened", "rows", "sent", "touched")
 
     def __init__(self, now: float) -> None:
         self.opened = now
@@ -91,4 +100,5 @@ class Batch:
         self.touched: dict[tuple[ServiceKey, AddressKey], None] = {}
         self.index: dict[RegistrationKey, Registration | None] = {}
         self.namespaces: dict[str, NamespaceRecord | None] = {}
+        self.documents: dict[tuple[str, str], Document | None] = {}
         self.rows: dict[tuple[Any, ...], Row] = {}

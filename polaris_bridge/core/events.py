@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from .model import UP, Address, AddressKey, Caller, Checks, Registration, ServiceKey
+from .model import UP, Address, AddressKey, Caller, Checks, Document, Registration, ServiceKey
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
@@ -55,6 +55,15 @@ class AddressChange(Struct, frozen=True, gc=False):
     after: Address | None
 
 
+class DocumentChange(Struct, frozen=True, gc=False):
+    """The net change of one document in one publication."""
+
+    kind: str
+    id: str
+    before: Document | None
+    after: Document | None
+
+
 class Published(Struct, frozen=True, gc=False):
     """One publication: everything in it became visible at once."""
 
@@ -63,6 +72,9 @@ class Published(Struct, frozen=True, gc=False):
     changes: tuple[AddressChange, ...]
     services: tuple[ServiceKey, ...]
     """Every service whose snapshot changed, those with changed attributes only included."""
+    documents: tuple[DocumentChange, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    """Every namespace whose own record changed."""
 
 
 def instance_events(published: Published) -> Iterator[InstanceEvent]:

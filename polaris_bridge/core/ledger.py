@@ -19,10 +19,11 @@ from typing import Any, Final
 from .addresses import surviving_switches, swapped, switch_row, with_registrations
 from .batches import REGISTER, Batch, BatchTerms, Commit, Draft
 from .errors import Busy, Unavailable
-from .events import AddressChange, Published
+from .events import AddressChange, DocumentChange, Published
 from .model import (
     Address,
     AddressKey,
+    Document,
     NamespaceRecord,
     Registration,
     RegistrationKey,
@@ -52,6 +53,8 @@ class Ledger:
         self._terms = terms
         self.services: dict[ServiceKey, ServiceSnapshot] = {}
         self.namespaces: dict[str, NamespaceRecord] = {}
+        self.documents: dict[str, dict[str, Document]] = {}
+        """Published documents: kind -> id -> document."""
         self.index: dict[tuple[str, str], dict[str, Registration]] = {}
         """Published registrations: (source, namespace) -> key -> registration."""
         self.revision = 0
@@ -65,6 +68,7 @@ class Ledger:
         self._drafts: dict[ServiceKey, Draft] = {}
         self._pending: dict[RegistrationKey, tuple[Batch, Registration | None]] = {}
         self._pending_namespaces: dict[str, tuple[Batch, NamespaceRecord | None]] = {}
+        self._pending_documents: dict[tuple[str, str], tuple[Batch, Document | None]] = {}
         self._open: Batch | None = None
         self._queue: deque[Batch] = deque()
         """Closed batches, the one at the writer first."""
@@ -134,6 +138,23 @@ class Ledger:
         """The newest record of a namespace."""
         pending = self._pending_namespaces.get(name)
         return pending[1] if pending is not None else self.namespaces.get(name)
+
+    def document(self, kind: str, id: str) -> Document | None:
+        """The newest document under an id."""
+        pending = self._pending_documents.get((kind, id))
+        if pending is not None:
+            return pending[1]
+        return self.documents.get(kind, {}).get(id)
+
+    def newest_documents(self, kind: str) -> list[Document]:
+        """Every document of a kind, in the newest state."""
+        found = dict(self.documents.get(kind, {}))
+        for (k, id), (_, document) in self._pending_documents.items():
+            if k == kind and document is not None:
+                found[id] = document
+            elif k == kind:
+                found.pop(id, None)
+        return list(found.values())
 
     def service_keys(self, namespace: str) -> list[ServiceKey]:
         """Every service of a namespace that has a record, in the newest state."""
@@ -258,6 +279,13 @@ class Ledger:
         self._set(self._pending_namespaces, name, (batch, record))
         self._row(batch, Row("namespace", (name,), revision, record, wall_ms))
 
+    def put_document(self, kind: str, id: str, document: Document | None, revision: int, wall_ms: int) -> None:
+        """Insert, replace or (None) delete a document."""
+        batch = self._current()
+        self._set(batch.documents, (kind, id), document)
+        self._set(self._pending_documents, (kind, id), (batch, document))
+        self._row(batch, Row("document", (kind, id), revision, document, wall_ms))
+
     # ------------------------------------------------------------------ what nobody asked for
 
     def publish_now(
@@ -311,6 +339,15 @@ class Ledger:
         for switch in before.switches:
             self._behind(switch_row(service, place, switch, None, revision, self._clock.wall_ms()))
         self._publish(revision, [AddressChange(service, place, before, None)], {service: addresses}, {})
+
+    def drop_documents_now(self, gone: list[Document]) -> None:
+        """Forget documents at once; the store is written behind."""
+        revision = self.next_revision()
+        for document in gone:
+            del self.documents[document.kind][document.id]
+            self._behind(Row("document", (document.kind, document.id), revision, None, self._clock.wall_ms()))
+        changes = tuple(DocumentChange(document.kind, document.id, document, None) for document in gone)
+        self._publish(revision, [], {}, {}, changes)
 
     def _behind(self, row: Row) -> None:
         self._unsaved[(row.table, *row.key)] = row
@@ -406,6 +443,7 @@ class Ledger:
         self._drafts = {k: d for b in kept for k, d in b.drafts.items()}
         self._pending = {k: (b, r) for b in kept for k, r in b.index.items()}
         self._pending_namespaces = {k: (b, n) for b in kept for k, n in b.namespaces.items()}
+        self._pending_documents = {k: (b, d) for b in kept for k, d in b.documents.items()}
         self._waiting = {kind: sum(b.counts.get(kind, 0) for b in kept) for kind in self._terms}
         for batch in failed:
             batch.commit.settle(error)
@@ -418,6 +456,7 @@ class Ledger:
                 self.namespaces[name] = record
             if self._pending_namespaces.get(name, (None,))[0] is batch:
                 del self._pending_namespaces[name]
+        documents = [self._swap_document(batch, *key, after) for key, after in batch.documents.items()]
         changes = []
         for service, place in batch.touched:
             snapshot = self.services.get(service)
@@ -445,9 +484,23 @@ class Ledger:
             revision = max(revision, draft.revision)
             if self._drafts.get(service) is draft:
                 del self._drafts[service]
+        for change in documents:
+            revision = max(revision, change.after.revision if change.after is not None else 0)
         if revision <= self.revision:  # something was published at once meanwhile: every publication has its own number
             revision = self.next_revision()
-        self._publish(revision, changes, services, records)
+        self._publish(revision, changes, services, records, tuple(documents), tuple(batch.namespaces))
+
+    def _swap_document(self, batch: Batch, kind: str, id: str, after: Document | None) -> DocumentChange:
+        """Make the document of a batch the published one."""
+        kept = self.documents.setdefault(kind, {})
+        before = kept.get(id)
+        if after is None:
+            kept.pop(id, None)
+        else:
+            kept[id] = after
+        if self._pending_documents[(kind, id)][0] is batch:
+            del self._pending_documents[(kind, id)]
+        return DocumentChange(kind, id, before, after)
 
     def _publish(
         self,
@@ -455,6 +508,8 @@ class Ledger:
         changes: list[AddressChange],
         services: dict[ServiceKey, dict[AddressKey, Address]],
         records: dict[ServiceKey, ServiceRecord | None],
+        documents: tuple[DocumentChange, ...] = (),
+        namespaces: tuple[str, ...] = (),
     ) -> None:
         """Swap the snapshots in, then tell. Nothing may raise between the two."""
         for key, addresses in services.items():
@@ -462,10 +517,10 @@ class Ledger:
             record = records.get(key, old.record if old else None)
             self.services[key] = ServiceSnapshot(key, record, addresses, revision)
             self.namespace_revisions[key.namespace] = revision
-        if not services:
+        if not services and not documents and not namespaces:
             return
         self.revision = revision
-        published = Published(revision, self._clock.wall_ms(), tuple(changes), tuple(services))
+        published = Published(revision, self._clock.wall_ms(), tuple(changes), tuple(services), documents, namespaces)
         for observer in (*self.observers, *([self.wake] if self.wake else [])):
             try:
                 observer(published)

@@ -270,6 +270,28 @@ class NamespaceRecord(Struct, frozen=True, gc=False):
     revision: int = 0
 
 
+class Document(Struct, frozen=True, gc=False):
+    """Something kept beside the registrations: a governance rule, a contract, a client. ``id`` is unique within ``kind``."""
+
+    kind: str
+    id: str
+    namespace: str = ""
+    name: str = ""
+    targets: tuple[ServiceKey, ...] = ()
+    """The services it is about; ``*`` as a namespace or a name means all."""
+    enabled: bool = True
+    priority: int = 0
+    body: bytes = b""
+    """What it says, in the canonical encoding of its kind."""
+    lease_ms: int = 0
+    """Above 0: forgotten when nothing was heard of it for so long."""
+    created_ms: int = 0
+    updated_ms: int = 0
+    enabled_ms: int = 0
+    """When ``enabled`` last changed."""
+    revision: int = 0
+
+
 class SwitchRow(Struct, frozen=True, gc=False):
     """A switch as it is stored: with the address that it stands on."""
 

@@ -7,22 +7,23 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from .model import NamespaceRecord, Registration, ServiceRecord, SwitchRow
+from .model import Document, NamespaceRecord, Registration, ServiceRecord, SwitchRow
 
 NAMESPACE = "namespace"
 SERVICE = "service"
 REGISTRATION = "registration"
 SWITCH = "switch"
-TABLES = (NAMESPACE, SERVICE, REGISTRATION, SWITCH)
+DOCUMENT = "document"
+TABLES = (NAMESPACE, SERVICE, REGISTRATION, SWITCH, DOCUMENT)
 
-Value = NamespaceRecord | ServiceRecord | Registration | SwitchRow
+Value = NamespaceRecord | ServiceRecord | Registration | SwitchRow | Document
 
 
 class Row(Struct, frozen=True, gc=False):
     """One stored fact: its new value, or None for a tombstone (kept until a maintain job purges it).
 
     ``key`` by table: namespace (name,); service (namespace, name); registration (source, namespace, key);
-    switch (namespace, service, host, port, vpc, source, key).
+    switch (namespace, service, host, port, vpc, source, key); document (kind, id).
     """
 
     table: str

@@ -14,6 +14,7 @@ from typing import TypeVar
 from msgspec import Struct, structs
 
 from .batches import DEREGISTER, REGISTER, SETTLED, Commit
+from .documents import Documents
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
 from .ledger import Ledger
@@ -24,6 +25,7 @@ from .model import (
     AddressKey,
     Caller,
     Checks,
+    Document,
     NamespaceRecord,
     Registration,
     RegistrationKey,
@@ -62,6 +64,7 @@ class Registry:
         self.ledger = Ledger(store, clock, scheduler, limits)
         self.watches = Watches(clock, scheduler, self.revision_of)
         self.liveness = Liveness(self.ledger, clock, scheduler, terms, self._expired)
+        self.documents = Documents(self.ledger, clock, self._note_document)
         self.counters = self.liveness.counters
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
@@ -85,6 +88,7 @@ class Registry:
         addresses: dict[ServiceKey, dict[AddressKey, list[Registration]]] = {}
         switches: dict[ServiceKey, dict[AddressKey, list[Switch]]] = {}
         records: dict[ServiceKey, ServiceRecord] = {}
+        documents: list[Document] = []
         for value in loaded.rows:
             match value:
                 case Registration():
@@ -94,11 +98,14 @@ class Registry:
                     records[value.key] = value
                 case NamespaceRecord():
                     ledger.namespaces[value.name] = value
+                case Document():
+                    documents.append(value)
                 case SwitchRow():
                     place = AddressKey(value.host, value.port, value.vpc)
                     service = ServiceKey(value.namespace, value.service)
                     switches.setdefault(service, {}).setdefault(place, []).append(value.switch)
         ledger.start(loaded.reserved)
+        self.documents.load(sorted(documents, key=lambda d: d.created_ms))
         for key in dict.fromkeys((*records, *addresses, *switches)):
             self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}))
 
@@ -379,6 +386,7 @@ class Registry:
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
         self.liveness.tick()
+        self.documents.tick()
 
     def _expired(self, r: Registration) -> None:
         self._record("instance", r, "expire", SYSTEM, SETTLED)
@@ -410,7 +418,7 @@ class Registry:
         if self.events:
             for event in instance_events(published):
                 _tell(self.events, event)
-        self.watches.changed(published.services)
+        self.watches.changed(published.services, beside=bool(published.documents))
 
     def observe(self, observer: Callable[[Published], None]) -> None:
         """Be told of every publication, synchronously, before any watcher wakes. Must be quick and not raise."""
@@ -486,6 +494,10 @@ class Registry:
         if self.operations:
             detail = f"{r.source}/{r.key} {r.host}:{r.port} {r.reported}"
             self._note(resource, f"{r.service}", r.service_key, operation, caller, commit, detail)
+
+    def _note_document(self, document: Document, operation: str, caller: Caller, commit: Commit) -> None:
+        service = ServiceKey(document.namespace, "")
+        self._note(document.kind, document.name or document.id, service, operation, caller, commit, document.id)
 
     def _note(
         self,

@@ -136,10 +136,13 @@ class Watches:
                 if not waiting:
                     del self._waiting[scope]
 
-    def changed(self, services: Iterable[ServiceKey]) -> None:
-        """Wake everybody whose scope holds one of these services. Called right after a publication."""
+    def changed(self, services: Iterable[ServiceKey], *, beside: bool = False) -> None:
+        """Wake everybody whose scope holds one of these services, or (``beside``) what is kept beside services.
+
+        Called right after a publication.
+        """
         now = self.clock.monotonic()
-        scopes: dict[Scope, None] = {}
+        scopes: dict[Scope, None] = {None: None} if beside else {}
         for key in services:
             scopes[key] = None
             scopes[key.namespace] = None

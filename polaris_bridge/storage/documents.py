@@ -14,8 +14,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, msgpack, structs
 
-from polaris_bridge.core.model import Lease, Liveness, NamespaceRecord, Registration, ServiceRecord, Switch, SwitchRow
-from polaris_bridge.core.ports import NAMESPACE, REGISTRATION, SERVICE, SWITCH, ExtTypes, Row, Value
+from polaris_bridge.core.model import (
+    Document,
+    Lease,
+    Liveness,
+    NamespaceRecord,
+    Registration,
+    ServiceRecord,
+    Switch,
+    SwitchRow,
+)
+from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, REGISTRATION, SERVICE, SWITCH, ExtTypes, Row, Value
 
 _FIELDS: Final[dict[type[Struct], tuple[str, ...]]] = {
     NamespaceRecord: ("comment", "owners", "metadata", "export_to", "auto_created", "created_ms", "updated_ms"),
@@ -29,10 +38,13 @@ _FIELDS: Final[dict[type[Struct], tuple[str, ...]]] = {
         "updated_ms", "lost_ms", "seq",
     ),
     Switch: ("word", "lingers"),
+    Document: (
+        "namespace", "name", "targets", "enabled", "priority", "body", "lease_ms", "created_ms", "updated_ms", "enabled_ms",
+    ),
 }  # fmt: skip
 """What stands in a document, in order. Append only; a field appended needs a default in its value."""
 
-_KEY_COLUMNS: Final = {NAMESPACE: 1, SERVICE: 2, REGISTRATION: 3, SWITCH: 7}
+_KEY_COLUMNS: Final = {NAMESPACE: 1, SERVICE: 2, REGISTRATION: 3, SWITCH: 7, DOCUMENT: 2}
 
 _SHARED: Final = 1 << 16
 """How many different values are remembered while loading, to keep repeated ones once."""
@@ -74,6 +86,7 @@ _NAMESPACE = _Shape(NamespaceRecord)
 _SERVICE = _Shape(ServiceRecord)
 _REGISTRATION = _Shape(Registration)
 _SWITCH = _Shape(Switch)
+_KEPT = _Shape(Document)
 
 _encode = msgpack.Encoder().encode
 
@@ -88,6 +101,7 @@ _COLUMNS: Final[dict[str, Callable[[Any], Columns]]] = {
     SERVICE: lambda value: (_encode(_SERVICE.pick(value)),),
     REGISTRATION: lambda value: (_encode(_REGISTRATION.pick(value)), _opaque(value.ext), _opaque(value.marks)),
     SWITCH: lambda value: (_encode(_SWITCH.pick(value.switch)),),
+    DOCUMENT: lambda value: (_encode(_KEPT.pick(value)),),
 }
 
 _NOTHING: Final[dict[str, Columns]] = {
@@ -95,6 +109,7 @@ _NOTHING: Final[dict[str, Columns]] = {
     SERVICE: (None,),
     REGISTRATION: (None, None, None),
     SWITCH: (None,),
+    DOCUMENT: (None,),
 }
 
 
@@ -139,6 +154,7 @@ class Reader:
             SERVICE: self._service,
             REGISTRATION: self._registration,
             SWITCH: self._switch,
+            DOCUMENT: self._kept,
         }
 
     def values(self, table: str, rows: Iterable[Columns]) -> Iterator[Value]:
@@ -169,6 +185,10 @@ class Reader:
         return ServiceRecord(
             namespace=sys.intern(namespace), name=sys.intern(name), revision=revision, **_SERVICE.fields(document)
         )
+
+    def _kept(self, row: Columns) -> Value:
+        kind, id, revision, document = row
+        return Document(kind=sys.intern(kind), id=id, revision=revision, **_KEPT.fields(document))
 
     def _switch(self, row: Columns) -> Value:
         namespace, service, host, port, vpc, source, key, revision, document = row

@@ -17,7 +17,7 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of these declarations. Raising it takes a script in ``migrations/versions`` and a new ``texts`` file."""
 
 
@@ -97,6 +97,18 @@ class Switch(Stored, table=True):
     vpc: str = Field(sa_type=_name(64), primary_key=True)
     source: str = Field(sa_type=_name(32), primary_key=True)
     key: str = Field(sa_type=_name(512), primary_key=True)
+    revision: int = Field(sa_type=BigInteger)
+    deleted: int = Field(sa_type=SmallInteger)
+    changed_ms: int = Field(sa_type=BigInteger)
+    document: bytes | None = Field(sa_type=_BLOB)
+
+
+class Document(Stored, table=True):
+    """``Document``."""
+
+    __table_args__ = _tombstones("document")
+    kind: str = Field(sa_type=_name(32), primary_key=True)
+    id: str = Field(sa_type=_name(255), primary_key=True)
     revision: int = Field(sa_type=BigInteger)
     deleted: int = Field(sa_type=SmallInteger)
     changed_ms: int = Field(sa_type=BigInteger)

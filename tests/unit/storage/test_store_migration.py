@@ -1,4 +1,7 @@
-"""An older schema: copied, then migrated in one transaction, or refused unchanged. Version 0 exists only here."""
+"""An older schema: copied, then migrated in one transaction, or refused unchanged.
+
+The older version made up here lacks a column.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,29 @@ from typing import Any
 import pytest
 from stored import NOW_MS, Core, peek, registration, row, types
 
-from polaris_bridge.core.ports import StoreRefused
+from polaris_bridge.core.model import Document, ServiceKey
+from polaris_bridge.core.ports import DOCUMENT, Row, StoreRefused
 from polaris_bridge.storage.migration import VERSIONS, upgrade
 from polaris_bridge.storage.sql import SqlStore
 from polaris_bridge.storage.sqlite import SqliteDatabase
 from polaris_bridge.storage.tables import SCHEMA
 
-ZERO = """
-revision = "0"
+OLD = SCHEMA - 1
+
+ZERO = f"""
+revision = "{OLD}"
 down_revision = None
 
 def upgrade():
-    raise AssertionError("nobody starts before version 0")
+    raise AssertionError("nobody starts before it")
 """
 
-ONE = """
+ONE = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "1"
-down_revision = "0"
+revision = "{SCHEMA}"
+down_revision = "{OLD}"
 
 def upgrade():
     with op.batch_alter_table("registration") as table:
@@ -60,14 +66,14 @@ def store_at(path: Path, versions: Path | None, core: Core) -> SqlStore:
 
 @pytest.fixture
 def old(path: Path, core: Core) -> Path:
-    """A database of version 0: without the column ``marks``."""
+    """A database of the older version: without the column ``marks``."""
     store = store_at(path, None, core)
     store.load()
     core.append(store, [row(registration("kept", revision=7))], reserve=99)
     store.close()
     connection = sqlite3.connect(path)
     connection.execute("ALTER TABLE registration DROP COLUMN marks")
-    connection.execute("UPDATE meta SET value = '0' WHERE name = 'schema'")
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(OLD),))
     connection.commit()
     connection.close()
     return path
@@ -86,7 +92,7 @@ def names(path: Path) -> list[str]:
     return sorted(file.name for file in path.parent.iterdir())
 
 
-COPY = "registry.db.schema-0.20231114T221320Z"
+COPY = f"registry.db.schema-{OLD}.20231114T221320Z"
 
 
 def test_an_older_store_is_copied_and_migrated(old: Path, versions: Path, core: Core) -> None:
@@ -100,7 +106,7 @@ def test_an_older_store_is_copied_and_migrated(old: Path, versions: Path, core: 
     assert names(old) == ["registry.db", COPY]
     assert dump(old.with_name(COPY)) == before
     assert names(old) == ["registry.db", COPY]
-    assert peek(old, "SELECT value FROM meta WHERE name = 'schema'") == [("1",)]
+    assert peek(old, "SELECT value FROM meta WHERE name = 'schema'") == [(str(SCHEMA),)]
     assert peek(old, "SELECT name FROM sqlite_master WHERE name LIKE '%alembic%'") == []
     store = store_at(old, versions, core)
     assert store.load().epoch == 3
@@ -135,7 +141,7 @@ def test_the_copy_has_what_a_kill_left_in_the_log(old: Path, versions: Path, cor
 def test_a_migration_that_fails_changes_nothing(old: Path, versions: Path, core: Core) -> None:
     (versions / "one.py").write_text(ONE + "    raise ValueError('half way')\n")
     before = old.read_bytes()
-    with pytest.raises(StoreRefused, match="could not be migrated from schema 0 to 1: half way") as caught:
+    with pytest.raises(StoreRefused, match=f"could not be migrated from schema {OLD} to {SCHEMA}: half way") as caught:
         store_at(old, versions, core).load()
     assert COPY in str(caught.value)
     assert old.read_bytes() == before
@@ -147,8 +153,12 @@ def test_a_migration_that_fails_changes_nothing(old: Path, versions: Path, core:
 
 
 def test_a_version_without_a_way_is_refused(old: Path, core: Core) -> None:
+    connection = sqlite3.connect(old)
+    connection.execute("UPDATE meta SET value = '0' WHERE name = 'schema'")
+    connection.commit()
+    connection.close()
     before = old.read_bytes()
-    with pytest.raises(StoreRefused, match="could not be migrated from schema 0 to 1"):
+    with pytest.raises(StoreRefused, match=f"could not be migrated from schema 0 to {SCHEMA}"):
         store_at(old, None, core).load()
     assert old.read_bytes() == before
 
@@ -180,6 +190,26 @@ def test_a_damaged_older_store_is_refused_before_it_is_copied(old: Path, version
         store_at(old, versions, core).load()
     assert old.read_bytes() == before
     assert names(old) == ["registry.db"]
+
+
+def test_a_store_of_schema_1_gets_room_for_documents(path: Path, core: Core) -> None:
+    store = store_at(path, None, core)
+    store.load()
+    assert core.append(store, [row(registration("kept", revision=7))], reserve=99) is None
+    store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE document")
+    connection.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")
+    connection.commit()
+    connection.close()
+    store = store_at(path, None, core)
+    assert list(store.load().rows) == [registration("kept", revision=7)]
+    rule = Document("routing", "r1", targets=(ServiceKey("default", "orders"),), body=b"x", revision=101)
+    assert core.append(store, [Row(DOCUMENT, ("routing", "r1"), 101, rule, NOW_MS)]) is None
+    store.close()
+    store = store_at(path, None, core)
+    assert list(store.load().rows) == [registration("kept", revision=7), rule]
+    store.close()
 
 
 def schema(path: Path) -> dict[str, list[Any]]:

@@ -16,6 +16,7 @@ from stored import Core, Open, peek, registration, row, types
 from polaris_bridge.core.ports import Loaded, Store, StoreRefused
 from polaris_bridge.storage import open_store
 from polaris_bridge.storage.sqlite_file import APPLICATION
+from polaris_bridge.storage.tables import SCHEMA
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -140,7 +141,7 @@ def test_a_newer_schema_is_refused(opened: Open, core: Core, path: Path) -> None
     fill(opened(), core)
     newer(path)
     text = refused(opened(), path.parent)
-    assert "newer version (schema 7, this one knows 1)" in text
+    assert f"newer version (schema 7, this one knows {SCHEMA})" in text
     assert "schema-*" in text
 
 
