@@ -268,6 +268,8 @@ class NamespaceRecord(Struct, frozen=True, gc=False):
     created_ms: int = 0
     updated_ms: int = 0
     revision: int = 0
+    ext: dict[str, Any] = field(default_factory=dict)
+    """Attributes of single protocols, by source."""
 
 
 class Document(Struct, frozen=True, gc=False):

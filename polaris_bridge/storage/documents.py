@@ -27,7 +27,9 @@ from polaris_bridge.core.model import (
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, REGISTRATION, SERVICE, SWITCH, ExtTypes, Row, Value
 
 _FIELDS: Final[dict[type[Struct], tuple[str, ...]]] = {
-    NamespaceRecord: ("comment", "owners", "metadata", "export_to", "auto_created", "created_ms", "updated_ms"),
+    NamespaceRecord: (
+        "comment", "owners", "metadata", "export_to", "auto_created", "created_ms", "updated_ms", "ext",
+    ),
     ServiceRecord: (
         "metadata", "business", "department", "owners", "comment", "reference", "export_to", "protect_threshold",
         "auto_created", "guessed", "ext", "created_ms", "updated_ms",
