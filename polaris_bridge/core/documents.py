@@ -152,7 +152,7 @@ class Documents:
     def _follow(self, change: DocumentChange) -> None:
         if change.before is not None:
             about = self._about[change.kind]
-            for target in change.before.targets:
+            for target in set(change.before.targets):
                 about[target].pop(change.id, None)
                 if not about[target]:
                     del about[target]
