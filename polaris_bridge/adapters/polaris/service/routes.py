@@ -1,0 +1,67 @@
+"""The native HTTP API as data: which call stands where, in which group, what it takes and what it gives.
+
+Every part of the service lists its calls as ``Route`` values; ``server.http`` serves them and ``server.openapi`` describes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from google.protobuf.message import Message
+from msgspec import Struct
+
+from polaris_bridge.adapters.polaris.answers import Outcome
+
+CLIENT: Final = "client"
+CONSOLE: Final = "console"
+ADMIN: Final = "admin"
+
+Takes = Literal["list", "one", "query"]
+"""A JSON array of messages, one message, or nothing but the query of the URL."""
+
+Query = dict[str, list[str]]
+"""The query of a URL, decoded: every value of every key, in order."""
+
+
+class Text(Struct, frozen=True):
+    """An answer that is no native message (plain JSON, a sentence)."""
+
+    body: bytes
+    content_type: str = "application/json"
+    status: int = 200
+
+
+class Encoded(Struct, frozen=True):
+    """A native message that is JSON already, with the code that it holds."""
+
+    code: int
+    body: bytes
+
+
+Result = Outcome | Message | Encoded | Text
+
+Handle = Callable[[Any, Any], Result]
+"""Takes the decoded messages (``list``), the message (``one``) or the ``Query``, and the ``Caller``."""
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One call. With ``api.<group>.include`` of a listener it is there when one of ``include`` is named."""
+
+    method: str
+    path: str
+    operation: str
+    """Name of the call: what the auth seam is asked about, what metrics and the OpenAPI document say."""
+    handle: Handle
+    takes: Takes = "query"
+    request: str = ""
+    """The message of the body; of each item with ``list``; empty with ``query``."""
+    response: str = "BatchWriteResponse"
+    """The message of the answer; empty for ``Text``."""
+    group: str = CONSOLE
+    include: frozenset[str] = frozenset({"default"})
+    """Parts of the group it belongs to; empty = there whenever the group is."""
+    about: str = ""
+    """One sentence for the API document."""
+    query: tuple[str, ...] = ()
+    """The parameters of the URL that it knows."""
