@@ -139,8 +139,8 @@ class Authority(Protocol):
         """The principal a credential proves; None when it proves nothing; "" (anonymous) without a credential."""
         ...
 
-    def allow(self, principal: str, operation: str, resource: str) -> bool:
-        """Whether a principal may do an operation ("registration:write", "service:read" ...) on a resource."""
+    def allow(self, principal: str, operation: str, resource: Resource) -> bool:
+        """Whether a principal may do an operation (named as its protocol names it) on a resource."""
         ...
 
 
@@ -152,6 +152,15 @@ class Credential(Struct, frozen=True, gc=False):
     token: str = ""
 
 
+class Resource(Struct, frozen=True, gc=False):
+    """What an operation is about: one service, namespace, rule ...; ``kind`` empty: nothing in particular."""
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+    id: str = ""
+
+
 class OpenDoor:
     """The first authority: everybody may do everything, under the name given."""
 
@@ -159,6 +168,6 @@ class OpenDoor:
         """The name as it stands; no password is asked for."""
         return credential.name
 
-    def allow(self, principal: str, operation: str, resource: str) -> bool:
+    def allow(self, principal: str, operation: str, resource: Resource) -> bool:
         """Always."""
         return True

@@ -27,7 +27,7 @@ from polaris_bridge.core.model import (
     ServiceKey,
     Switch,
 )
-from polaris_bridge.core.ports import Authority, Credential
+from polaris_bridge.core.ports import Authority, Credential, Resource
 from polaris_bridge.core.registry import Registry
 
 from .listing import ADDED, Entry
@@ -102,7 +102,7 @@ class EurekaService:
             principal = self._authority.authenticate(credential)
             if principal is None:
                 raise Anonymous("wrong credentials")
-        if not self._authority.allow(principal or "", operation, namespace):
+        if not self._authority.allow(principal or "", operation, Resource("namespace", namespace, namespace)):
             raise Denied(f"{principal or 'anonymous'} may not {operation} in {namespace}")
         return structs.replace(caller, principal=principal) if principal else caller
 

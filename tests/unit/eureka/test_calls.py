@@ -8,6 +8,7 @@ import pytest
 from lone_server import MY_OWN, START_MS, JavaClient, LoneServer, document
 
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
+from polaris_bridge.core.ports import Resource
 
 UP, DOWN, STARTING, OUT, UNKNOWN = "UP", "DOWN", "STARTING", "OUT_OF_SERVICE", "UNKNOWN"
 WORDS = (UP, DOWN, STARTING, OUT, UNKNOWN)
@@ -535,7 +536,7 @@ class Guard:
         name, password = getattr(credential, "name", ""), getattr(credential, "password", "")
         return name if password == "pw" else None
 
-    def allow(self, principal: str, operation: str, resource: str) -> bool:
+    def allow(self, principal: str, operation: str, resource: Resource) -> bool:
         return principal == "writer" or not operation.endswith(":write")
 
 
