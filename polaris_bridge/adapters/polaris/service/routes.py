@@ -6,7 +6,7 @@ Every part of the service lists its calls as ``Route`` values; ``server.http`` s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from google.protobuf.message import Message
 from msgspec import Struct
@@ -17,8 +17,8 @@ CLIENT: Final = "client"
 CONSOLE: Final = "console"
 ADMIN: Final = "admin"
 
-Takes = Literal["list", "one", "query"]
-"""A JSON array of messages, one message, or nothing but the query of the URL."""
+Takes = Literal["list", "one", "query", "bytes"]
+"""A JSON array of messages, one message, nothing but the query of the URL, or the body as it came (plain JSON)."""
 
 Query = dict[str, list[str]]
 """The query of a URL, decoded: every value of every key, in order."""
@@ -39,10 +39,18 @@ class Encoded(Struct, frozen=True):
     body: bytes
 
 
-Result = Outcome | Message | Encoded | Text
+class Later(Protocol):
+    """A text that takes a while. ``then`` calls back exactly once, on the core's thread."""
+
+    def then(self, reply: Callable[[Text], None]) -> None:
+        """Register the one receiver."""
+        ...
+
+
+Result = Outcome | Message | Encoded | Text | Later
 
 Handle = Callable[[Any, Any], Result]
-"""Takes the decoded messages (``list``), the message (``one``) or the ``Query``, and the ``Caller``."""
+"""Takes the decoded messages (``list``), the message (``one``), the ``Query`` or the ``bytes``, and the ``Caller``."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
