@@ -26,7 +26,7 @@ from polaris_bridge.core.model import (
 from polaris_bridge.core.views import Shown
 
 from .settings import EurekaSettings
-from .wire.messages import AMAZON_CLASS, DataCenterInfo, InstanceInfo, LeaseInfo
+from .wire.messages import AMAZON_CLASS, MY_OWN, OWN_DATA_CENTER_CLASS, DataCenterInfo, InstanceInfo, LeaseInfo
 from .wire.messages import Port as WirePort
 
 SOURCE: Final = "eureka"
@@ -35,6 +35,7 @@ WORDS: Final = {"UP": UP, "DOWN": DOWN, "STARTING": STARTING, "OUT_OF_SERVICE": 
 STATUSES: Final = {word: status for status, word in WORDS.items()}
 
 _REGION, _ZONE, _CAMPUS = "region", "zone", "campus"
+_NATIVE: Final = "internal-eureka-"
 
 
 class Document(Struct, frozen=True, gc=False, array_like=True):
@@ -221,6 +222,45 @@ def render_foreign(r: Registration, id: str, word: str, action: str, settings: E
         last_dirty_ms=r.updated_ms,
         action_type=action,
     )
+
+
+def native_pairs(r: Registration) -> dict[str, str]:
+    """The metadata that polaris-server 1.19's Eureka adapter keeps with an instance: native readers find them there.
+
+    Of the country and the data centre only what is not the default, texts only when they are not empty, ``replicate`` only on
+    what a peer sent. Nothing when this adapter is switched off, for then nobody can read what it kept.
+    """
+    d, m = r.ext, r.marks
+    if not isinstance(d, Document) or not isinstance(m, Marks):
+        return {}
+    pairs = {
+        _NATIVE + "instance-id": own_id(r),
+        _NATIVE + "renewal-interval": str(d.renewal_s),
+        _NATIVE + "duration": str(d.duration_s),
+        _NATIVE + "insecure-port": str(d.port),
+        _NATIVE + "insecure-port-enabled": "true" if d.port_enabled else "false",
+        _NATIVE + "secure-port": str(d.secure_port),
+        _NATIVE + "secure-port-enabled": "true" if d.secure_port_enabled else "false",
+        _NATIVE + "status": STATUSES[r.reported],
+        _NATIVE + "overriddenStatus": "UNKNOWN",
+    }
+    texts = (
+        ("app-group", d.app_group_name),
+        ("hostname", d.host_name),
+        ("home-url", d.home_page_url),
+        ("status-url", d.status_page_url),
+        ("health-url", d.health_check_url),
+        ("vip", d.vip_address),
+        ("secure-vip", d.secure_vip_address),
+        ("country-id", str(d.country_id) if d.country_id != 1 else ""),
+        ("dci-clazz", d.data_center_class if d.data_center_class != OWN_DATA_CENTER_CLASS else ""),
+        ("dci-name", d.data_center_name if d.data_center_name != MY_OWN.name else ""),
+        ("replicate", "true" if m.replicated else ""),
+    )
+    for name, text in texts:
+        if text:
+            pairs[_NATIVE + name] = text
+    return pairs
 
 
 def foreign_id(r: Registration, first: bool) -> str:
