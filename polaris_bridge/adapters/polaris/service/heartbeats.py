@@ -1,0 +1,57 @@
+"""Heartbeats by the hundred: what agents and gateways send for many instances (``PolarisHeartbeatGRPC``)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from polaris_bridge.adapters.polaris.settings import PolarisSettings
+from polaris_bridge.adapters.polaris.translate.keys import instance_id
+from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.core.errors import CoreError
+from polaris_bridge.core.model import Caller
+from polaris_bridge.core.registry import Registry
+
+from .index import InstanceIndex
+from .registration import Registering
+
+
+class Heartbeats:
+    """The batch calls. A batch is never refused: what is unknown in it is passed over."""
+
+    def __init__(
+        self, registry: Registry, settings: PolarisSettings, index: InstanceIndex, registering: Registering
+    ) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._index = index
+        self._registering = registering
+
+    def beat(self, request: v1.HeartbeatsRequest, caller: Caller) -> v1.HeartbeatsResponse:
+        """A sign of life of each instance, by its id, else by its place. The answer is empty whatever happened."""
+        if self._settings.health_check:
+            heard = self._registering.heard
+            for beat in request.heartbeats:
+                id = beat.instanceId or instance_id(beat.namespace, beat.service, beat.host, beat.port)
+                with suppress(CoreError):
+                    heard(id, caller)
+        return v1.HeartbeatsResponse()
+
+    def get(self, request: v1.GetHeartbeatsRequest, caller: Caller) -> v1.GetHeartbeatsResponse:
+        """When each instance was last heard of, in the order asked; ``exist`` says whether it is registered here.
+
+        An instance without heartbeats counts from its last registration.
+        """
+        return v1.GetHeartbeatsResponse(records=[self._record(id) for id in request.instanceIds])
+
+    def _record(self, id: str) -> v1.HeartbeatRecord:
+        key = self._index.find(id)
+        r = self._registry.newest(key) if key is not None else None
+        if r is None:
+            return v1.HeartbeatRecord(instanceId=id)
+        seconds = self._registry.last_renewed_ms(r) // 1000
+        return v1.HeartbeatRecord(instanceId=id, lastHeartbeatSec=seconds, exist=True)
+
+    def forget(self, request: v1.DelHeartbeatsRequest, caller: Caller) -> v1.DelHeartbeatsResponse:
+        """Accepted without effect: it is how servers of a cluster clean up after a deregistration, and a lease of ours
+        ends with its registration."""
+        return v1.DelHeartbeatsResponse()
