@@ -7,8 +7,8 @@ that linger on an address whose connection was lost. All of it follows what is p
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Final
 
 from msgspec import Struct, field, structs
@@ -17,7 +17,7 @@ from .events import Published
 from .leases import Held, LeaseTime, Wheel
 from .ledger import Ledger
 from .model import AddressKey, Checks, Lease, Registration, RegistrationKey, ServiceKey, Session
-from .ports import Clock, Scheduler
+from .ports import Clock, Scheduler, Witness
 from .protection import Protection
 from .terms import Terms
 
@@ -67,6 +67,8 @@ class Liveness:
         self._emptied: dict[tuple[ServiceKey, AddressKey], float] = {}
         self._failing: dict[RegistrationKey, float] = {}
         self._stepping = False
+        self.witnesses: dict[str, Witness] = {}
+        """Who is asked, by source, before a lease that ran out here is believed lost."""
         ledger.observers.append(self._published)
 
     def load(self, r: Registration) -> None:
@@ -106,6 +108,8 @@ class Liveness:
         r = self._ledger.registration(key)
         if lease is None or r is None:
             return r
+        if self.witnesses:
+            self._tell(key)
         now = self._now()
         if lease.lost and r is self._ledger.published(key):
             return self._revive(r, now)
@@ -180,10 +184,42 @@ class Liveness:
     def _step(self) -> None:
         self._stepping = False
         now = self._now()
-        self._expire(list(self._wheel.overdue(now, LEASES_PER_STEP)), now)
+        overdue = list(self._wheel.overdue(now, LEASES_PER_STEP))
+        self._expire(self._question(overdue) if self.witnesses else overdue, now)
         if self._wheel.behind and not self._stepping:
             self._stepping = True
             self._scheduler.soon(self._step)
+
+    def _tell(self, key: RegistrationKey) -> None:
+        witness = self.witnesses.get(key[0])
+        if witness is not None:
+            witness.heard(key)
+
+    def _question(self, overdue: list[Held]) -> list[Held]:
+        """Ask the witnesses of what ran out; what has none is left over. Who is asked is in no slot until the answer."""
+        left = []
+        asked: dict[str, list[Held]] = {}
+        for lease in overdue:
+            if lease.lost or lease.source not in self.witnesses:
+                left.append(lease)
+            elif self._lease(lease.id) is lease:
+                asked.setdefault(lease.source, []).append(lease)
+        for source, leases in asked.items():
+            self.witnesses[source].ask([lease.id for lease in leases], partial(self._testified, leases))
+        return left
+
+    def _testified(self, leases: list[Held], ago_s: Mapping[RegistrationKey, float] | None) -> None:
+        now = self._now()
+        dead = []
+        for lease in leases:
+            ago = ago_s.get(lease.id) if ago_s is not None else None
+            if ago is not None:
+                lease.renewed = max(lease.renewed, now - ago)
+            if ago_s is None or lease.due > now:
+                self._wheel.add(lease)
+            else:
+                dead.append(lease)
+        self._expire(dead, now)
 
     def _expire(self, overdue: list[Held], now: float) -> None:
         """Decide for the leases that ran out: unhealthy, deleted, or held by self-protection."""
@@ -288,6 +324,8 @@ class Liveness:
         lease = self._lease(key)
         if lease is not None:
             lease.renewed = self._now()
+        if self.witnesses:
+            self._tell(key)
 
     def _start_lease(self, r: Registration, terms: Lease, renewed: float, *, lost: bool = False) -> None:
         self._end_lease(r.id)
@@ -364,6 +402,8 @@ class Liveness:
     def _end(self, r: Registration) -> None:
         self._failing.pop(r.id, None)
         self._end_lease(r.id)
+        if r.source in self.witnesses:
+            self.witnesses[r.source].gone(r.id)
         if isinstance(r.liveness, Session):
             self._leave_session(r.liveness.id, r.id)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from .model import SYSTEM, ServiceKey
+from .ports import NAMESPACE, REGISTRATION, SERVICE, SWITCH
 from .registry import Registry
 
 PER_RUN: Final = 500
@@ -72,7 +74,7 @@ class DeleteEmptyAutoCreatedService:
 
 
 class CleanDeletedInstances:
-    """Tombstones older than ``timeout_ms`` leave the store, and what they stood for leaves memory."""
+    """Tombstones of services and instances older than ``timeout_ms`` leave the store, and empty services leave memory."""
 
     name = "CleanDeletedInstances"
 
@@ -81,5 +83,19 @@ class CleanDeletedInstances:
 
     def run(self, registry: Registry) -> int:
         """See ``Job``."""
-        registry.purge(registry.clock.wall_ms() - self._timeout_ms)
+        registry.purge(registry.clock.wall_ms() - self._timeout_ms, (REGISTRATION, SWITCH, SERVICE, NAMESPACE))
         return registry.forget_absent()
+
+
+class CleanDeleted:
+    """Tombstones of other tables older than ``timeout_ms`` leave the store."""
+
+    def __init__(self, name: str, timeout_ms: int, tables: Sequence[str]) -> None:
+        self.name = name
+        self._timeout_ms = timeout_ms
+        self._tables = tables
+
+    def run(self, registry: Registry) -> int:
+        """See ``Job``. The store does it behind, so nothing is counted here."""
+        registry.purge(registry.clock.wall_ms() - self._timeout_ms, self._tables)
+        return 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from .model import Document, NamespaceRecord, Registration, ServiceRecord, SwitchRow
+from .model import Document, NamespaceRecord, Registration, RegistrationKey, ServiceRecord, SwitchRow
 
 NAMESPACE = "namespace"
 SERVICE = "service"
@@ -87,8 +87,8 @@ class Store(Protocol):
         """Store the high-water mark at once and wait for it. Raises when the store does not take it."""
         ...
 
-    def purge(self, before_ms: int) -> None:
-        """Forget tombstones older than a time. In the background; failures are logged, not raised."""
+    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
+        """Forget tombstones of some tables older than a time. In the background; failures are logged, not raised."""
         ...
 
     def flush(self) -> None:
@@ -129,6 +129,27 @@ class Ids(Protocol):
 
     def unique(self) -> str:
         """32 hexadecimal digits that nobody else has."""
+        ...
+
+
+class Witness(Protocol):
+    """A place outside where heartbeats are kept, so that other nodes' hearing counts too. Calls never block nor raise."""
+
+    def heard(self, key: RegistrationKey) -> None:
+        """A sign of life came in here."""
+        ...
+
+    def gone(self, key: RegistrationKey) -> None:
+        """The registration ended."""
+        ...
+
+    def ask(
+        self, keys: Sequence[RegistrationKey], answer: Callable[[Mapping[RegistrationKey, float] | None], None]
+    ) -> None:
+        """How many seconds ago each was last heard of by anybody; keys it knows nothing of are left out.
+
+        ``answer`` is called exactly once, on the core's thread. None: it cannot say, so nothing may be concluded.
+        """
         ...
 
 

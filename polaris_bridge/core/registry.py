@@ -521,9 +521,9 @@ class Registry:
 
         self.ledger.afterwards(lambda: commit.then(tell))
 
-    def purge(self, before_ms: int) -> None:
-        """Let the store forget tombstones older than a time."""
-        self._store.purge(before_ms)
+    def purge(self, before_ms: int, tables: Sequence[str]) -> None:
+        """Let the store forget tombstones of some tables older than a time."""
+        self._store.purge(before_ms, tables)
 
     def forget_absent(self) -> int:
         """Drop the empty snapshots of services that do not exist and that nobody watches; how many."""

@@ -75,9 +75,10 @@ class MemoryStore:
             raise StoreClosed
         self._reserved = max(self._reserved, revision)
 
-    def purge(self, before_ms: int) -> None:
+    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
         """Forget tombstones older than a time, at once."""
-        for table, rows in self._rows.items():
+        for table in tables:
+            rows = self._rows[table]
             self._rows[table] = {k: r for k, r in rows.items() if r.value is not None or r.changed_ms >= before_ms}
 
     def tombstones(self) -> int:

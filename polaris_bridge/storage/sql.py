@@ -90,10 +90,10 @@ class SqlStore:
         if outcomes[0] is not None:
             raise outcomes[0]
 
-    def purge(self, before_ms: int) -> None:
+    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
         """Let the writer delete old tombstones, in slices between appended groups."""
         if self._writer is not None:
-            self._writer.purge(before_ms)
+            self._writer.purge(before_ms, tables)
 
     def flush(self) -> None:
         """Wait for the writer. The outcomes are then on their way to the core's thread."""

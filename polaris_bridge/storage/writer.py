@@ -64,9 +64,9 @@ class Writer:
         """Queue a group behind all that is queued."""
         self._tasks.put(group)
 
-    def purge(self, before_ms: int) -> None:
+    def purge(self, before_ms: int, tables: Sequence[str]) -> None:
         """Queue the deletion of tombstones older than a time, slice by slice."""
-        self._tasks.put(lambda: self._purge(before_ms))
+        self._tasks.put(lambda: self._purge(before_ms, tables))
 
     def flush(self) -> None:
         """Wait until everything queued so far was tried."""
@@ -196,14 +196,14 @@ class Writer:
             _log.warning("the store takes writes again; %d groups failed meanwhile", self._failing)
         self._failing = self._failing + len(errors) if errors else 0
 
-    def _purge(self, before_ms: int) -> None:
+    def _purge(self, before_ms: int, tables: Sequence[str]) -> None:
         """Delete one slice and queue the next one behind what came meanwhile."""
         if self._closing:
             return
         left = PURGED_ROWS
         try:
             cursor = self._begin()
-            for table in TABLES:
+            for table in tables:
                 if left > 0:
                     cursor.execute(self._database.texts.purge[table], (before_ms, left))
                     left -= cursor.rowcount
@@ -213,7 +213,7 @@ class Writer:
             _log.warning("old deleted rows stay until the next run: %s", error)
             return
         if left <= 0:
-            self.purge(before_ms)
+            self.purge(before_ms, tables)
 
 
 def _nothing() -> None:

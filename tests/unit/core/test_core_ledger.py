@@ -22,6 +22,7 @@ from polaris_bridge.core.model import (
     ServiceRecord,
     Switch,
 )
+from polaris_bridge.core.ports import TABLES
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.snapshot import ServiceSnapshot
 from polaris_bridge.core.terms import Terms
@@ -569,7 +570,7 @@ class TestRevisions:
         assert row.value is None
         assert row.revision == world.registry.snapshot(ORDERS).revision
         assert row.changed_ms == world.clock.now_ms
-        world.registry.purge(world.clock.now_ms + 1)
+        world.registry.purge(world.clock.now_ms + 1, TABLES)
         assert ("registration", LEASED, NAMESPACE, "k1") not in world.store.rows
 
     def test_epochs(self, world: World) -> None:

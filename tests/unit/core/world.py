@@ -25,7 +25,7 @@ from polaris_bridge.core.model import (
     Session,
     Switch,
 )
-from polaris_bridge.core.ports import Loaded, Row
+from polaris_bridge.core.ports import TABLES, Loaded, Row
 from polaris_bridge.core.registry import Registered, Registry
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.core.views import Shown, shown
@@ -162,8 +162,12 @@ class Bench:
             raise DiskFull("no space left")
         self.reserved = max(self.reserved, revision)
 
-    def purge(self, before_ms: int) -> None:
-        self.rows = {k: r for k, r in self.rows.items() if r.value is not None or r.changed_ms >= before_ms}
+    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
+        self.rows = {
+            k: r
+            for k, r in self.rows.items()
+            if r.value is not None or r.changed_ms >= before_ms or r.table not in tables
+        }
 
     def flush(self) -> None:
         while self.asked:
