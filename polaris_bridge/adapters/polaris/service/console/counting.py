@@ -1,0 +1,92 @@
+"""How many instances there are, as native readers see them: in a service, in a namespace, everywhere.
+
+Counted once when somebody first asks, then kept in step with every publication, so that a console's lists of services cost
+nothing by the size of the services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from polaris_bridge.core.events import Published
+from polaris_bridge.core.model import UP, Address, Checks, ServiceKey
+from polaris_bridge.core.registry import Registry
+
+from ...translate.services import Counts
+from ...translate.shown import healthy, isolated, seen
+
+NONE = Counts()
+
+
+class Counting:
+    """The numbers of one registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._counts: dict[ServiceKey, Counts] | None = None
+
+    def of(self, service: ServiceKey) -> Counts:
+        """Instances of one service."""
+        return self._known().get(service, NONE)
+
+    def sum(self, services: Iterable[ServiceKey]) -> Counts:
+        """Instances of several services."""
+        known = self._known()
+        return _sum(known.get(service, NONE) for service in services)
+
+    def all(self) -> Counts:
+        """Instances of all services."""
+        return _sum(self._known().values())
+
+    def _known(self) -> dict[ServiceKey, Counts]:
+        if self._counts is None:
+            self._counts = {s.key: _sum(map(count, s.addresses.values())) for s in self._registry if s.addresses}
+            self._registry.observe(self._published)
+        return self._counts
+
+    def _published(self, published: Published) -> None:
+        counts = self._counts
+        assert counts is not None
+        for change in published.changes:
+            before = NONE if change.before is None else count(change.before)
+            after = NONE if change.after is None else count(change.after)
+            if before == after:
+                continue
+            known = counts.get(change.service, NONE)
+            now = Counts(
+                known.total + after.total - before.total,
+                known.healthy + after.healthy - before.healthy,
+                known.isolated + after.isolated - before.isolated,
+            )
+            if now == NONE:
+                counts.pop(change.service, None)
+            else:
+                counts[change.service] = now
+
+
+def count(address: Address) -> Counts:
+    """The instances at one address."""
+    registrations = address.registrations
+    if not address.switches and len(registrations) == 1:
+        only = registrations[0]
+        if only.lost_ms == 0 and only.reported == UP and not isinstance(only.liveness, Checks):
+            return _ONE_HEALTHY
+    total = good = off = 0
+    for s in seen(address):
+        withdrawn = isolated(s, address)
+        total += 1
+        off += withdrawn
+        good += healthy(s) and not withdrawn
+    return Counts(total, good, off)
+
+
+_ONE_HEALTHY = Counts(1, 1, 0)
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    total = good = off = 0
+    for c in counts:
+        total += c.total
+        good += c.healthy
+        off += c.isolated
+    return Counts(total, good, off)

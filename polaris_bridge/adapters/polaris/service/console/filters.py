@@ -1,0 +1,76 @@
+"""Queries of console lists: one value a key, pages, patterns. As polaris-server 1.19 reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Final
+
+from ...wire import v1
+from ..batch import Refused
+from ..routes import Query
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 100
+_JOINED: Final = ("keys", "values")
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+def single(query: Query) -> dict[str, str]:
+    """One value for each key: the first; those of ``keys`` and ``values`` joined by commas."""
+    return {key: ",".join(values) if key in _JOINED else values[0] for key, values in query.items() if values}
+
+
+def only(filters: Mapping[str, str], allowed: Container[str], may_be_empty: Container[str] = ()) -> None:
+    """Raises ``Refused`` when there is an unknown key, or one without a value."""
+    for key, value in filters.items():
+        if key not in allowed:
+            raise Refused(v1.InvalidParameter, f"{key} is not allowed")
+        if not value and key not in may_be_empty:
+            raise Refused(v1.InvalidParameter, f"the value for {key} is empty")
+
+
+def page(filters: Mapping[str, str]) -> tuple[int, int]:
+    """Offset and limit; a limit above 100 is 100. Raises ``Refused`` for what is no number."""
+    offset = number(filters.get("offset") or "0")
+    limit = number(filters.get("limit") or str(DEFAULT_LIMIT))
+    if offset is None or limit is None:
+        raise Refused(v1.InvalidParameter)
+    return offset, min(limit, MAX_LIMIT)
+
+
+def number(text: str) -> int | None:
+    """An unsigned number of 32 bits in decimal digits; None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        return None
+    value = int(text)
+    return value if value < 1 << 32 else None
+
+
+def truth(text: str) -> bool | None:
+    """A truth value as Go writes and reads it; None for anything else."""
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def pairs(keys: str, values: str) -> dict[str, str] | None:
+    """Keys and values that were joined by commas, side by side; None when there are not as many of both."""
+    names, texts = keys.split(","), values.split(",")
+    if len(names) == 1:
+        return {keys: values}
+    return dict(zip(names, texts, strict=True)) if len(names) == len(texts) else None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it says ``*`` at one of its ends."""
+    return text[:1] == "*" or text[-1:] == "*"
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether a text is the pattern, begins with ``p*``, ends with ``*p`` or has ``*p*`` in it."""
+    starts, ends = pattern[:1] == "*", pattern[-1:] == "*"
+    if not (starts or ends):
+        return text == pattern
+    inner = pattern.strip("*")
+    if starts and ends:
+        return inner in text
+    return text.endswith(inner) if starts else text.startswith(inner)
