@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.adapters._shared.settings import GrpcSettings, HttpSettings
 
 
 async def listening_sockets(settings: HttpSettings) -> list[socket.socket]:
@@ -21,15 +21,30 @@ async def listening_sockets(settings: HttpSettings) -> list[socket.socket]:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        raise OSError(
-            error.errno,
-            f"{settings.name} cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Stop what holds the port, or set listenIP / listenPort (--listen, --port-offset)",
-        ) from error
+        raise cannot_listen(settings, error) from error
     return sockets
 
 
-async def _addresses(settings: HttpSettings) -> list[tuple[int, tuple[str, int]]]:
+async def probe(settings: GrpcSettings) -> None:
+    """Bind to every address of ``settings.host`` and let go again: for servers that bind by themselves and do not say why
+    they cannot. OSError as of ``listening_sockets``."""
+    for family, address in await _addresses(settings):
+        try:
+            _listen(family, address, None).close()
+        except OSError as error:
+            raise cannot_listen(settings, error) from error
+
+
+def cannot_listen(settings: HttpSettings | GrpcSettings, error: OSError) -> OSError:
+    """The same error with listener, address and the way out."""
+    return OSError(
+        error.errno,
+        f"{settings.name} cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+        "Stop what holds the port, or set listenIP / listenPort (--listen, --port-offset)",
+    )
+
+
+async def _addresses(settings: HttpSettings | GrpcSettings) -> list[tuple[int, tuple[str, int]]]:
     host, port = settings.host, settings.port
     if host == "::" and not socket.has_dualstack_ipv6():
         host = "0.0.0.0"
@@ -42,7 +57,7 @@ async def _addresses(settings: HttpSettings) -> list[tuple[int, tuple[str, int]]
     return list(dict.fromkeys((family, (str(address[0]), int(address[1]))) for family, *_, address in found))
 
 
-def _listen(family: int, address: tuple[str, int], backlog: int) -> socket.socket:
+def _listen(family: int, address: tuple[str, int], backlog: int | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -52,7 +67,8 @@ def _listen(family: int, address: tuple[str, int], backlog: int) -> socket.socke
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
         sock.bind(address)
-        sock.listen(backlog)
+        if backlog is not None:
+            sock.listen(backlog)
     except OSError:
         sock.close()
         raise

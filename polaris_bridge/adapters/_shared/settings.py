@@ -70,3 +70,34 @@ class HttpSettings(Struct, frozen=True):
     """Addresses or CIDR networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     conn_limit: ConnLimitSettings = ConnLimitSettings()
     """Limits on the number of connections."""
+
+
+class GrpcSettings(Struct, frozen=True):
+    """Options of one gRPC listener."""
+
+    name: str
+    """Name of the ``apiservers`` entry; log lines and metrics carry it."""
+    port: int
+    """TCP port; 0 takes a free one (see ``GrpcListener.port``)."""
+    host: str = "0.0.0.0"
+    """IPv4 or IPv6 address or host name to bind to. Both ``0.0.0.0`` and ``::`` take IPv4 and IPv6 connections."""
+    max_receive: int = 4 * 1024 * 1024
+    """Bytes of one message a client may send, as servers written in Go have it; more ends the call with RESOURCE_EXHAUSTED."""
+    max_send: int = 2**31 - 1
+    """Bytes of one message sent; more ends the call with RESOURCE_EXHAUSTED."""
+    max_metadata: int = 64 * 1024
+    """Bytes of a call's headers; more ends the call with RESOURCE_EXHAUSTED."""
+    max_streams: int = 1000
+    """Calls a connection may have under way; a client keeps further ones back until others have ended."""
+    max_backlog: int = 8 * 1024 * 1024
+    """Bytes of pushes that may wait for one stream's client; more ends that stream with RESOURCE_EXHAUSTED."""
+    handshake_timeout_s: float = 20.0
+    """Time for a TLS handshake and the first bytes of HTTP/2."""
+    keep_alive_s: float = 120.0
+    """After so much silence a connection is asked whether its client still lives; see ``keep_alive_timeout_s``."""
+    keep_alive_timeout_s: float = 20.0
+    """Without an answer for so long the client is taken for gone."""
+    tls: TlsSettings | None = None
+    """None = plain."""
+    conn_limit: ConnLimitSettings = ConnLimitSettings()
+    """Limits on the number of connections; what counts as one: ``grpc_peers``."""
