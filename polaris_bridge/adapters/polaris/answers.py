@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from msgspec import Struct
 
 from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.polaris.wire.codes import info as info_of
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, NotFound, Unavailable
 
@@ -22,7 +23,7 @@ class Outcome(Struct, frozen=True):
 
 def respond(code: int, info: str | None = None, **fields: Message) -> v1.Response:
     """An answer with the code's own text, or another one, and messages of the request or the result by field name."""
-    answer = v1.Response.FromString(_head(code))
+    answer = v1.Response.FromString(bare(code))
     if info is not None:
         answer.info.value = info
     for name, value in fields.items():
@@ -32,7 +33,16 @@ def respond(code: int, info: str | None = None, **fields: Message) -> v1.Respons
 
 def echoed(code: int, instance: bytes) -> bytes:
     """An encoded answer whose ``instance`` is the request as it came: what a heartbeat gets, without building anything."""
-    return b"".join((_head(code), _INSTANCE, _varint(len(instance)), instance))
+    return b"".join((bare(code), _INSTANCE, _varint(len(instance)), instance))
+
+
+UNECHOED: Final = frozenset({v1.HealthCheckNotOpen})
+"""Codes that the original gives without the instance that was asked about."""
+
+
+def code_in(encoded: bytes) -> int:
+    """The code of an encoded answer, which stands first in it (as a wrapper whose number takes three bytes)."""
+    return encoded[3] & 0x7F | (encoded[4] & 0x7F) << 7 | encoded[5] << 14
 
 
 CODES: Final[dict[type[CoreError], int]] = {
@@ -66,46 +76,15 @@ def failed(response: Message, error: Exception) -> Any:
     return answer
 
 
-_TEXTS: Final = {
-    v1.ExecuteSuccess: "execute success",
-    v1.BadRequest: "bad request",
-    v1.InvalidParameter: "invalid parameter",
-    v1.InvalidNamespaceName: "invalid namespace name",
-    v1.InvalidServiceName: "invalid service name",
-    v1.InvalidInstanceID: "invalid instance id",
-    v1.InvalidInstanceHost: "invalid instance host",
-    v1.InvalidInstancePort: "invalid instance port",
-    v1.InvalidInstanceProtocol: "invalid instance protocol",
-    v1.InvalidInstanceVersion: "invalid instance version",
-    v1.InvalidInstanceLogicSet: "invalid instance logic set",
-    v1.HealthCheckNotOpen: "server not open health check",
-    v1.InvalidMetadata: "the length of metadata is too long or metadata contains invalid characters",
-    v1.NotFoundResource: "not found resource",
-    v1.NotFoundService: "not found service",
-    v1.NotFoundNamespace: "not found namespace",
-    v1.ClientAPINotOpen: "client api is not open",
-    v1.NotAllowedAccess: "access is not approved",
-    v1.ExecuteException: "execute exception",
-    v1.StoreLayerException: "store layer exception",
-    v1.HeartbeatException: "heartbeat execute exception",
-    v1.InstanceRegisTimeout: "instance async regist timeout",
-}
-
-
-def text(code: int) -> str:
-    """The text that goes with a code."""
-    return _TEXTS.get(code, "")
-
-
 def _mark(answer: Any, code: int) -> None:
     answer.code.value = code
-    answer.info.value = text(code)
+    answer.info.value = info_of(code)
 
 
 @lru_cache(maxsize=1024)
-def _head(code: int) -> bytes:
-    """Code and text, encoded: there are few of them, and every answer begins with one."""
-    return v1.Response(code={"value": code}, info={"value": text(code)}).SerializeToString()
+def bare(code: int) -> bytes:
+    """An encoded answer of a code and its text: there are few of them, and every answer begins with one."""
+    return v1.Response(code={"value": code}, info={"value": info_of(code)}).SerializeToString()
 
 
 def _varint(number: int) -> bytes:

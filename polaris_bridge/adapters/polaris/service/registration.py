@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from polaris_bridge.adapters.polaris.answers import Outcome, code_of, respond
+from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, code_of, respond
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.instances import OK, check, check_named, id_of, lift, liveness_of
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE, Document, registration_key
@@ -158,7 +158,8 @@ class Registering:
 
     def heartbeat(self, instance: v1.Instance, caller: Caller) -> v1.Response:
         """A sign of life of an instance, named by its id or its place; the request is echoed."""
-        return respond(self.beat(instance, caller), instance=instance)
+        code = self.beat(instance, caller)
+        return respond(code) if code in UNECHOED else respond(code, instance=instance)
 
     def beat(self, instance: v1.Instance, caller: Caller) -> int:
         """The code of ``heartbeat``: 200000, 400202 = register (again), 400130, 400140, 500007 and those of a place."""
