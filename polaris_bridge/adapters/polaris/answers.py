@@ -9,9 +9,11 @@ from google.protobuf.message import Message
 from msgspec import Struct
 
 from polaris_bridge.adapters.polaris.wire import v1
-from polaris_bridge.adapters.polaris.wire.codes import info as info_of
+from polaris_bridge.adapters.polaris.wire.codes import info as text
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, NotFound, Unavailable
+
+__all__ = ["CODES", "UNECHOED", "Outcome", "bare", "code_in", "code_of", "echoed", "failed", "respond", "text"]
 
 
 class Outcome(Struct, frozen=True):
@@ -78,13 +80,13 @@ def failed(response: Message, error: Exception) -> Any:
 
 def _mark(answer: Any, code: int) -> None:
     answer.code.value = code
-    answer.info.value = info_of(code)
+    answer.info.value = text(code)
 
 
 @lru_cache(maxsize=1024)
 def bare(code: int) -> bytes:
     """An encoded answer of a code and its text: there are few of them, and every answer begins with one."""
-    return v1.Response(code={"value": code}, info={"value": info_of(code)}).SerializeToString()
+    return v1.Response(code={"value": code}, info={"value": text(code)}).SerializeToString()
 
 
 def _varint(number: int) -> bytes:
