@@ -38,10 +38,11 @@ install_toolchains() {
 }
 
 build_programs() {
-  local python=python3 programs
+  local python=python3 programs suite
   [ -x .venv/bin/python ] && python=.venv/bin/python
   for programs in tests/live/*/programs.py; do
-    "$python" "$programs"
+    suite=$(basename "$(dirname "$programs")")
+    "$python" -m "tests.live.$suite.programs"
   done
 }
 

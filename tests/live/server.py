@@ -14,6 +14,17 @@ import httpx
 from .waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+# Every listener of the shipped configuration: on ports of its own, several servers run beside each other.
+LISTENERS = (
+    "service-eureka",
+    "api-http",
+    "service-grpc",
+    "config-grpc",
+    "service-limiter",
+    "xds-v3",
+    "service-nacos",
+    "service-consul",
+)
 STOPS_WITHIN_S = 10
 STARTS_WITHIN_S = 30
 
@@ -27,18 +38,18 @@ def free_port() -> int:
 
 
 class Server:
-    """``polaris-bridge serve`` with one protocol listener and the HTTP port on fixed free ports.
+    """``polaris-bridge serve`` with the shipped configuration, each listener on a free port that it keeps.
 
-    ``listener`` is the name of the protocol listener in the configuration; ``settings`` are further ``--set`` values.
+    ``listener`` is the name of the protocol listener that the tests are about; ``settings`` are further ``--set`` values.
     """
 
     def __init__(self, folder: Path, listener: str, settings: tuple[str, ...] = ()) -> None:
-        self.port = free_port()
-        self.http_port = free_port()
+        self.ports = {name: free_port() for name in LISTENERS}
+        self.port = self.ports[listener]
+        self.http_port = self.ports["api-http"]
         self._folder = folder
         self._settings = (
-            f"apiservers.{listener}.option.listenPort={self.port}",
-            f"apiservers.api-http.option.listenPort={self.http_port}",
+            *(f"apiservers.{name}.option.listenPort={port}" for name, port in self.ports.items()),
             *settings,
         )
         self._process: subprocess.Popen[bytes] | None = None

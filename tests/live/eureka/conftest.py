@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..building import BuildFailedError, MissingToolsError
 from ..conftest import lacking
 from ..server import Server
 from ..waiting import until
 from .members import CLIENTS, RENEWS_WITHIN_S, Fleet, Member
-from .programs import BuildFailedError, MissingToolsError
 from .registry import Registry
 
 PEER = os.environ.get("PEER_EUREKA", "")

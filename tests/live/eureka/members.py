@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..building import Program
 from ..server import free_port
 from ..waiting import until
 from . import programs
-from .programs import Program
 from .relay import Exchange, Relay, RelayLoop
 
 RENEW_S = 1
