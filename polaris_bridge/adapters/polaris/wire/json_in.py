@@ -42,6 +42,7 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
 _DURATION: Final = re.compile(r"[+-]?(?:(?:[0-9]{1,20}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:h|m|s|ms|us|µs|ns))+")
 _DURATION_PART: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?(h|ms|m|s|us|µs|ns)")
 _NANOS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1}
+_LOWER: Final = re.compile("_([a-z])")
 _UPPER: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -128,7 +129,7 @@ def _setters(descriptor: Descriptor) -> dict[str, _Set]:
     for field in descriptor.fields:
         setters[field.name] = setters[field.json_name] = _setter(field)
     for field in descriptor.fields:
-        for name in (field.camelcase_name, _UPPER.sub("_", field.name).lower()):
+        for name in (_LOWER.sub(lambda letter: letter[1].upper(), field.name), _UPPER.sub("_", field.name).lower()):
             setters.setdefault(name, setters[field.name])
     return setters
 

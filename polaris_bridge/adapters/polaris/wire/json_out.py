@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from json.encoder import encode_basestring as _quote
+from struct import Struct
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -34,7 +35,7 @@ MAX_DEPTH: Final = 200
 
 _ESCAPES: Final = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 _LONG: Final = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
-_REAL: Final = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
+_FLOAT: Final = Struct("f")
 _REAL_WORDS: Final = {"inf": '"Infinity"', "-inf": '"-Infinity"', "nan": '"NaN"'}
 _WRAPPERS: Final = frozenset(
     f"google.protobuf.{kind}Value"
@@ -206,7 +207,7 @@ def _single(field: FieldDescriptor, depth: int) -> _Write:
         return _boolean
     if kind in _LONG:
         return lambda value: f'"{value}"'
-    return _real if kind in _REAL else str
+    return _REAL.get(kind, str)
 
 
 def _wrapped(descriptor: Descriptor) -> _Write:
@@ -228,9 +229,21 @@ def _bytes(value: bytes) -> str:
     return f'"{b64encode(value).decode()}"'
 
 
-def _real(value: float) -> str:
+def _double(value: float) -> str:
     text = repr(value)
     return _REAL_WORDS.get(text) or text.removesuffix(".0")
+
+
+def _float(value: float) -> str:
+    """The fewest digits that are this number among those of 32 bits; 9 always suffice."""
+    for digits in range(1, 9):
+        short = float(f"{value:.{digits}g}")
+        if _FLOAT.unpack(_FLOAT.pack(short))[0] == value:
+            return _double(short)
+    return _double(value)
+
+
+_REAL: Final = {FieldDescriptor.CPPTYPE_DOUBLE: _double, FieldDescriptor.CPPTYPE_FLOAT: _float}
 
 
 def _duration(_depth: int) -> _Write:

@@ -31,12 +31,8 @@ def __getattr__(name: str) -> Any:
 
 def _values() -> dict[str, int]:
     """Values of the enums that stand at the top of a file: protobuf scopes their names by package."""
-    files = (MESSAGES.pool.FindFileByName(f"polaris/{name}.proto") for name in _FILES)
-    return {v.name: v.number for file in files for enum in file.enum_types_by_name.values() for v in enum.values}
+    enums = (enum for file in MESSAGES.files.values() for enum in file.enum_types_by_name.values())
+    return {value.name: value.number for enum in enums for value in enum.values if enum.full_name.startswith("v1.")}
 
 
-_FILES: Final = (
-    "auth", "circuitbreaker", "client", "code", "config_file", "contract", "fault_detector", "lane", "lossless", "model",
-    "namespace", "ratelimit", "response", "routing", "service",
-)  # fmt: skip
 _VALUES: Final = _values()
