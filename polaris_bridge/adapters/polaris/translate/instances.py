@@ -48,7 +48,13 @@ _NO_METADATA: Final[dict[str, str]] = {}
 
 
 def check(instance: v1.Instance, settings: PolarisSettings) -> int:
-    """The code that a registration is answered with before anything is looked up: 200000, or the first thing wrong with it.
+    """The code that a registration is answered with before anything is looked up: 200000, or the first thing wrong with it."""
+    code = check_limits(instance, settings)
+    return check_place(instance) if code == OK else code
+
+
+def check_limits(instance: v1.Instance, settings: PolarisSettings) -> int:
+    """Whether what is given is not too long, too large or too much: 200000, or the code of the first that is.
 
     Order and limits are those of polaris-server 1.19; lengths are counted in characters. The bounds of an id and a vpc
     are the columns of its database, for which it has no check.
@@ -68,7 +74,7 @@ def check(instance: v1.Instance, settings: PolarisSettings) -> int:
         return v1.InvalidParameter
     if len(instance.id.value) > _MAX_ID:
         return v1.InvalidInstanceID
-    return check_place(instance)
+    return OK
 
 
 _LENGTHS: Final = (

@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 from msgspec import Struct, structs
 
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import NamespaceRecord
 
-from ..wire import v1
 from .keys import SOURCE
 from .services import Counts
 from .times import local_time

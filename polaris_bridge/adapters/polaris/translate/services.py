@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import ServiceKey, ServiceRecord
 
-from ..wire import v1
 from .keys import SOURCE
 from .times import local_time
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from polaris_bridge.adapters.polaris.translate.services import Counts
+from polaris_bridge.adapters.polaris.translate.shown import healthy, isolated, seen
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import UP, Address, Checks, ServiceKey
 from polaris_bridge.core.registry import Registry
-
-from ...translate.services import Counts
-from ...translate.shown import healthy, isolated, seen
 
 NONE = Counts()
 

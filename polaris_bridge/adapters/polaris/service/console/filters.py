@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
-from ...wire import v1
-from ..batch import Refused
-from ..routes import Query
+from polaris_bridge.adapters.polaris.service.queries import MAX_PAGE, Page, list_answer
+from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.polaris.wire.codes import info
 
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 100
 _JOINED: Final = ("keys", "values")
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+class Refused(Exception):
+    """A query that is not answered: with which code, and what follows the code's text."""
+
+    def __init__(self, code: int, why: str = "") -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+def answering(query: Callable[[], v1.BatchQueryResponse]) -> v1.BatchQueryResponse:
+    """What a query finds, or the answer to one that is refused."""
+    try:
+        return query()
+    except Refused as refused:
+        answer = list_answer(refused.code, 0, 0)
+        if refused.why:
+            answer.info.value = f"{info(refused.code)}: {refused.why}"
+        return answer
 
 
 def single(query: Query) -> dict[str, str]:
@@ -30,13 +49,13 @@ def only(filters: Mapping[str, str], allowed: Container[str], may_be_empty: Cont
             raise Refused(v1.InvalidParameter, f"the value for {key} is empty")
 
 
-def page(filters: Mapping[str, str]) -> tuple[int, int]:
+def page(filters: Mapping[str, str]) -> Page:
     """Offset and limit; a limit above 100 is 100. Raises ``Refused`` for what is no number."""
     offset = number(filters.get("offset") or "0")
-    limit = number(filters.get("limit") or str(DEFAULT_LIMIT))
+    limit = number(filters.get("limit") or str(MAX_PAGE))
     if offset is None or limit is None:
         raise Refused(v1.InvalidParameter)
-    return offset, min(limit, MAX_LIMIT)
+    return Page(offset, min(limit, MAX_PAGE))
 
 
 def number(text: str) -> int | None:
@@ -58,19 +77,3 @@ def pairs(keys: str, values: str) -> dict[str, str] | None:
     if len(names) == 1:
         return {keys: values}
     return dict(zip(names, texts, strict=True)) if len(names) == len(texts) else None
-
-
-def is_pattern(text: str) -> bool:
-    """Whether it says ``*`` at one of its ends."""
-    return text[:1] == "*" or text[-1:] == "*"
-
-
-def matches(text: str, pattern: str) -> bool:
-    """Whether a text is the pattern, begins with ``p*``, ends with ``*p`` or has ``*p*`` in it."""
-    starts, ends = pattern[:1] == "*", pattern[-1:] == "*"
-    if not (starts or ends):
-        return text == pattern
-    inner = pattern.strip("*")
-    if starts and ends:
-        return inner in text
-    return text.endswith(inner) if starts else text.startswith(inner)

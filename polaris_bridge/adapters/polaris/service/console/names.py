@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from ...wire import v1
-from ..batch import OK
+from polaris_bridge.adapters.polaris.wire import v1
+
+from .work import OK
 
 _NAME: Final = re.compile(r"[0-9A-Za-z\-./:_]+", re.ASCII)
 _MAX_PAIRS: Final = 64

@@ -7,19 +7,26 @@ from typing import Any
 
 from msgspec import structs
 
+from polaris_bridge.adapters.polaris.answers import Outcome, respond
+from polaris_bridge.adapters.polaris.service.queries import MAX_PAGE, list_answer, wild
+from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.translate.namespaces import (
+    exported,
+    lift_namespace,
+    namespace_token,
+    render_namespace,
+    with_token,
+)
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.batches import SETTLED
 from polaris_bridge.core.errors import Conflict
 from polaris_bridge.core.model import Caller, NamespaceRecord, ServiceKey
 from polaris_bridge.core.registry import Registry
 
-from ...answers import Outcome, respond
-from ...translate.namespaces import exported, lift_namespace, namespace_token, render_namespace, with_token
-from ...wire import v1
-from ..batch import OK, Refused, answering, attempt, collected, outcome, queried, sized
-from ..routes import Query
 from .counting import Counting
-from .filters import MAX_LIMIT, matches, single
+from .filters import Refused, answering, single
 from .names import check_namespace
+from .work import OK, one_by_one
 
 
 class Namespaces:
@@ -101,17 +108,17 @@ class Namespaces:
 
     def _find(self, query: Query) -> v1.BatchQueryResponse:
         offset = _whole(query.get("offset"), 0)
-        limit = min(_whole(query.get("limit"), MAX_LIMIT), MAX_LIMIT)
+        limit = min(_whole(query.get("limit"), MAX_PAGE), MAX_PAGE)
         names, owners = query.get("name"), query.get("owner")
         found = [
             record
             for record in self._registry.namespaces()
-            if (not names or any(matches(record.name, name) for name in names))
-            and (not owners or any(matches(record.owners, owner) for owner in owners))
+            if (not names or any(wild(name, record.name) for name in names))
+            and (not owners or any(wild(owner, record.owners) for owner in owners))
         ]
         found.sort(key=lambda record: (-record.updated_ms, record.name))
         shown = found[offset : offset + limit] if limit else found
-        answer = queried(len(found), len(shown))
+        answer = list_answer(OK, len(found), len(shown))
         answer.summary.SetInParent()
         services_of = self._services()
         for record in shown:
@@ -144,17 +151,13 @@ class Namespaces:
 
 
 def _each(namespaces: Sequence[v1.Namespace], do: Callable[[v1.Namespace], Outcome]) -> Outcome:
-    """Judged and done one by one: in the original namespaces have no round of checks before the work."""
-    refused = sized(namespaces)
-    if refused is not None:
-        return Outcome(refused)
+    """In the original namespaces have no round of checks before the work."""
 
     def judged(m: v1.Namespace) -> Outcome:
         code = check_namespace(m)
         return do(m) if code == OK else _answer(code, m)
 
-    done = [attempt(judged, m, "namespace") for m in namespaces]
-    return outcome(collected([d.response for d in done]), done)
+    return one_by_one(namespaces, judged, "namespace")
 
 
 def _answer(code: int, m: v1.Namespace) -> Outcome:

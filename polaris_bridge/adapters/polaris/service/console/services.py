@@ -1,0 +1,378 @@
+"""What console calls do with services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from polaris_bridge.adapters.polaris.answers import Outcome, respond
+from polaris_bridge.adapters.polaris.service.batches import not_a_batch
+from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
+from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.translate.keys import Document
+from polaris_bridge.adapters.polaris.translate.services import (
+    EDITED,
+    attributes,
+    counted,
+    exported,
+    lift_service,
+    render_service,
+    service_id,
+    service_text,
+    service_token,
+    with_attributes,
+    with_texts,
+)
+from polaris_bridge.adapters.polaris.translate.shown import seen
+from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.core.batches import SETTLED
+from polaris_bridge.core.errors import Conflict, NotFound
+from polaris_bridge.core.model import Caller, NamespaceRecord, ServiceKey, ServiceRecord
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.snapshot import ServiceSnapshot
+
+from .counting import Counting
+from .filters import Refused, answering, number, only, page, pairs, single
+from .names import check_service
+from .work import OK, each
+
+FILTERS = (
+    "name", "namespace", "business", "department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "owner", "platform_id",
+    "only_exist_health_instance", "only_exist_instance", "host", "port", "keys", "values", "instance_keys",
+    "instance_values", "offset", "limit",
+)  # fmt: skip
+"""What ``GET services`` can be asked for."""
+_EXACT = ("department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "platform_id")
+
+
+class Services:
+    """Create, delete, update, list, count; tokens and owners. Aliases are services that ``Aliases`` makes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        counting: Counting,
+        unique: Callable[[], str],
+        routed: Callable[[ServiceKey], bool] = lambda _service: False,
+    ) -> None:
+        """``routed`` says whether a route rule names a service, which is then not deleted."""
+        self._registry = registry
+        self._counting = counting
+        self._unique = unique
+        self._routed = routed
+
+    # ------------------------------------------------------------------ commands
+
+    def create(self, services: Sequence[v1.Service], caller: Caller) -> Outcome:
+        """Answers carry id and token; 400201, with the id, for one that exists. The namespace is made on the way."""
+
+        def do(m: v1.Service) -> Outcome:
+            known = self._newest(m)
+            if known is not None:
+                answer = respond(v1.ExistedResource, service=m)
+                answer.service.id.value = service_id(known)
+                return Outcome(answer)
+            record = lift_service(m, self._unique(), self._unique())
+            try:
+                with self._registry.transaction() as commit:
+                    self._ensure_namespace(m, caller)
+                    self._registry.put_service(record, caller)
+            except NotFound:
+                return Outcome(respond(v1.NotFoundNamespace))
+            answer = _named(m)
+            answer.service.id.value = service_id(record)
+            answer.service.token.value = service_token(record)
+            return Outcome(answer, commit)
+
+        return each(services, check_service, do, "service")
+
+    def delete(self, services: Sequence[v1.Service], caller: Caller) -> Outcome:
+        """Deleting what is not there succeeds; 400204, 400210, 400205 while there are instances, aliases, route rules."""
+
+        def do(m: v1.Service) -> Outcome:
+            record = self._newest(m)
+            if record is None:
+                return Outcome(respond(OK, service=m))
+            code = self._needed(record)
+            if code == OK:
+                try:
+                    commit = self._registry.delete_service(record.key, caller)
+                    return Outcome(respond(OK, service=m), commit or SETTLED)
+                except Conflict:
+                    code = v1.ServiceExistedInstances
+            answer = respond(code)
+            answer.service.name.value = record.name
+            answer.service.namespace.value = record.namespace
+            return Outcome(answer)
+
+        return each(services, check_service, do, "service")
+
+    def update(self, services: Sequence[v1.Service], caller: Caller, cleared: Collection[int] = frozenset()) -> Outcome:
+        """What is given changes; 200002 when nothing does. Visibility becomes what is given, or nothing.
+
+        ``cleared``: positions of services whose metadata was given as empty, which the messages cannot say.
+        """
+        empty = {id(services[at]) for at in cleared if at < len(services)}
+
+        def do(m: v1.Service) -> Outcome:
+            record = self._newest(m)
+            if record is None:
+                return _answer(v1.NotFoundResource, m)
+            if record.reference is not None:
+                return _answer(v1.NotAllowAliasUpdate, m)
+            changed = _changed(record, m, id(m) in empty)
+            if changed == record:
+                return _answer(v1.NoNeedUpdate, m)
+            return Outcome(respond(OK, service=m), self._registry.put_service(changed, caller))
+
+        return each(services, check_service, do, "service")
+
+    def renew_token(self, m: v1.Service, caller: Caller) -> Outcome:
+        """A new token; of an alias, that of the service it stands for."""
+        refused, record = self._named(m)
+        if record is None:
+            return refused
+        token = self._unique()
+        kept = structs.replace(attributes(record), token=token)
+        commit = self._registry.put_service(with_attributes(record, kept), caller)
+        answer = _named(m)
+        answer.service.token.value = token
+        return Outcome(answer, commit)
+
+    # ------------------------------------------------------------------ queries
+
+    def token(self, query: Query, _caller: Caller) -> Outcome:
+        """The token of the service called ``name`` in ``namespace``."""
+        asked = single(query)
+        m = v1.Service(name={"value": asked.get("name", "")}, namespace={"value": asked.get("namespace", "")})
+        refused, record = self._named(m)
+        if record is None:
+            return refused
+        answer = _named(m)
+        answer.service.token.value = service_token(record)
+        return Outcome(answer)
+
+    def owners(self, services: Sequence[v1.Service], _caller: Caller) -> Outcome:
+        """Who owns the services named; those that exist are answered."""
+        wrong = not_a_batch(services)
+        if wrong is not None:
+            return Outcome(list_answer(wrong.code.value, 0, 0))
+        keys = dict.fromkeys(ServiceKey(m.namespace.value, m.name.value) for m in services)
+        records = [record for key in keys if (record := self._registry.snapshot(key).record) is not None]
+        answer = list_answer(OK, len(records), len(records))
+        for record in records:
+            m = answer.services.add()
+            m.name.value = record.name
+            m.namespace.value = record.namespace
+            m.owners.value = record.owners
+        return Outcome(answer)
+
+    def count(self, _query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+        """How many services there are, aliases among them."""
+        return list_answer(OK, sum(s.record is not None for s in self._registry), 0)
+
+    def every(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+        """All services of ``namespace``, or of all, aliases among them: names, metadata, counts. No pages."""
+        found = [s for s in self._registry.services(single(query).get("namespace") or None) if s.record is not None]
+        answer = list_answer(OK, len(found), len(found))
+        for snapshot in found:
+            m = answer.services.add()
+            m.namespace.value = snapshot.key.namespace
+            m.name.value = snapshot.key.name
+            if snapshot.record is not None:
+                m.metadata.update(snapshot.record.metadata)
+            counted(m, self._counting.of(snapshot.key))
+        return answer
+
+    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+        """Services by the filters of ``FILTERS``, latest change first, without aliases."""
+        return answering(lambda: self._find(single(query)))
+
+    def _find(self, filters: dict[str, str]) -> v1.BatchQueryResponse:
+        only(filters, FILTERS, may_be_empty=("values",))
+        part = page(filters)
+        wanted = _wanted(filters)
+        found = [s.record for s in self._candidates(filters) if s.record is not None and self._fits(s, wanted)]
+        found.sort(key=lambda record: (-record.updated_ms, service_id(record)))
+        shown = found[part.offset : part.offset + part.limit]
+        answer = list_answer(OK, len(found), len(shown))
+        answer.services.extend(counted(render_service(r), self._counting.of(r.key)) for r in shown)
+        return answer
+
+    def _candidates(self, filters: Mapping[str, str]) -> Iterable[ServiceSnapshot]:
+        """Where to look: one service when it is named, a namespace when that is, else everything."""
+        name, namespace = filters.get("name", "*"), filters.get("namespace", "*")
+        if "*" in namespace:
+            return self._registry
+        if "*" in name:
+            return self._registry.services(namespace)
+        return (self._registry.snapshot(ServiceKey(namespace, name)),)
+
+    def _fits(self, snapshot: ServiceSnapshot, wanted: Wanted) -> bool:
+        record = snapshot.record
+        if record is None or record.reference is not None or not _matches(record, wanted):
+            return False
+        if wanted.healthy and not self._counting.of(record.key).healthy:
+            return False
+        if wanted.filled and not self._counting.of(record.key).total:
+            return False
+        return not wanted.about_instances or _has_instances(snapshot, wanted)
+
+    # ------------------------------------------------------------------ pieces
+
+    def _newest(self, m: v1.Service) -> ServiceRecord | None:
+        return self._registry.ledger.service(ServiceKey(m.namespace.value, m.name.value)).record
+
+    def _named(self, m: v1.Service) -> tuple[Outcome, ServiceRecord | None]:
+        """The service that a request is about, behind an alias the real one; or else what to answer."""
+        code = check_service(m)
+        record = self._newest(m) if code == OK else None
+        if record is not None and record.reference is not None:
+            record = self._registry.ledger.service(record.reference).record
+        return _answer(v1.NotFoundResource if code == OK else code, m), record
+
+    def _ensure_namespace(self, m: v1.Service, caller: Caller) -> None:
+        """A namespace made on the way has the owners of the service that needed it."""
+        name = m.namespace.value
+        if self._registry.ledger.namespace(name) is None and self._registry.terms.auto_create_namespace:
+            record = NamespaceRecord(name, owners=m.owners.value, auto_created=True)
+            self._registry.put_namespace(record, caller)
+
+    def _needed(self, record: ServiceRecord) -> int:
+        """200000, or why a service cannot go. An alias always can."""
+        if record.reference is not None:
+            return OK
+        newest = self._registry.ledger.service(record.key)
+        if any(address.registrations for address in newest.addresses.values()):
+            return v1.ServiceExistedInstances
+        if any(other.reference == record.key for other in self._records()):
+            return v1.ServiceExistedAlias
+        return v1.ServiceExistedRoutings if self._routed(record.key) else OK
+
+    def _records(self) -> Iterator[ServiceRecord]:
+        """Every service in the newest state."""
+        ledger = self._registry.ledger
+        for namespace in dict.fromkeys(key.namespace for key in tuple(ledger.services)):
+            for key in ledger.service_keys(namespace):
+                record = ledger.service(key).record
+                if record is not None:
+                    yield record
+
+
+class Wanted(Struct, frozen=True):
+    """What ``GET services`` asks for, read once. Empty = anything."""
+
+    name: str = ""
+    namespace: str = ""
+    business: str = ""
+    owner: str = ""
+    exact: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    healthy: bool = False
+    filled: bool = False
+    hosts: frozenset[str] = frozenset()
+    ports: frozenset[int] = frozenset()
+    instance_metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def about_instances(self) -> bool:
+        """Whether single instances have to be looked at."""
+        return bool(self.hosts or self.ports or self.instance_metadata)
+
+
+def _wanted(filters: Mapping[str, str]) -> Wanted:
+    metadata = pairs(filters["keys"], filters.get("values", "")) if "keys" in filters else {}
+    on_instances: dict[str, str] | None = {}
+    if "instance_keys" in filters:
+        on_instances = pairs(filters["instance_keys"], filters.get("instance_values", ""))
+    if metadata is None or on_instances is None:
+        raise Refused(v1.InvalidParameter, " length of instance_keys and instance_values are not equal")
+    hosts, ports = filters.get("host"), filters.get("port")
+    if ports is not None and hosts is None:
+        raise Refused(v1.InvalidParameter, "port parameter can not be used alone without host")
+    numbers = [number(text) for text in ports.split(",")] if ports is not None else []
+    if None in numbers:
+        raise Refused(v1.InvalidParameter, f"{ports} can not parse as uint")
+    return Wanted(
+        filters.get("name", ""),
+        filters.get("namespace", ""),
+        filters.get("business", "").lower(),
+        filters.get("owner", ""),
+        tuple((name, filters[name]) for name in _EXACT if name in filters),
+        tuple(metadata.items()),
+        filters.get("only_exist_health_instance") == "true",
+        filters.get("only_exist_instance") == "true",
+        frozenset(hosts.split(",")) if hosts is not None else frozenset(),
+        frozenset(port for port in numbers if port is not None),
+        tuple(on_instances.items()),
+    )
+
+
+def _matches(record: ServiceRecord, wanted: Wanted) -> bool:
+    """Whether the service itself is one of those. Patterns do not mind case, names without one do."""
+    return (
+        _named_so(record.name, wanted.name)
+        and _named_so(record.namespace, wanted.namespace)
+        and wanted.business in record.business.lower()
+        and wanted.owner in record.owners
+        and all(service_text(record, name) == value for name, value in wanted.exact)
+        and all(record.metadata.get(key) == value for key, value in wanted.metadata)
+    )
+
+
+def _named_so(name: str, asked: str) -> bool:
+    if not asked:
+        return True
+    return wild(asked.lower(), name.lower()) if asked[0] == "*" or asked[-1] == "*" else asked == name
+
+
+def _has_instances(snapshot: ServiceSnapshot, wanted: Wanted) -> bool:
+    """Whether there are instances at one of the hosts, at one of the ports, and with the metadata: each for itself."""
+    host = not wanted.hosts
+    port = not wanted.ports
+    metadata = not wanted.instance_metadata
+    for place, address in snapshot.addresses.items():
+        if not address.registrations:
+            continue
+        host = host or place.host in wanted.hosts
+        port = port or place.port in wanted.ports
+        metadata = metadata or any(
+            _has_metadata(s.registration.metadata, s.registration.ext, wanted) for s in seen(address)
+        )
+        if host and port and metadata:
+            return True
+    return False
+
+
+def _has_metadata(metadata: Mapping[str, str], ext: object, wanted: Wanted) -> bool:
+    internal = ext.internal if isinstance(ext, Document) else {}
+    return all(
+        (value := metadata.get(key, internal.get(key))) is not None and wild(pattern, value)
+        for key, pattern in wanted.instance_metadata
+    )
+
+
+def _changed(record: ServiceRecord, m: v1.Service, cleared: bool) -> ServiceRecord:
+    """The service as an update makes it; the record itself when that is the same."""
+    texts = {name: getattr(m, name).value for name in EDITED if m.HasField(name)}
+    texts = {name: value for name, value in texts.items() if service_text(record, name) != value}
+    changed = with_texts(record, texts) if texts else record
+    if (m.metadata or cleared) and dict(m.metadata) != record.metadata:
+        changed = structs.replace(changed, metadata=dict(m.metadata))
+    visible = exported(m)
+    if set(visible) != set(record.export_to):
+        changed = structs.replace(changed, export_to=visible)
+    return changed if changed is record else structs.replace(changed, auto_created=False)
+
+
+def _answer(code: int, m: v1.Service) -> Outcome:
+    return Outcome(respond(code, service=m))
+
+
+def _named(m: v1.Service) -> v1.Response:
+    """A successful answer with the service's names."""
+    answer = respond(OK)
+    answer.service.name.CopyFrom(m.name)
+    answer.service.namespace.CopyFrom(m.namespace)
+    return answer
