@@ -32,8 +32,8 @@ CONTRACTS: Final = "/v1.PolarisServiceContractGRPC/"
 class Discovering(Protocol):
     """Answers what a client wants to know."""
 
-    def discover(self, request: v1.DiscoverRequest, caller: Caller, /) -> bytes:
-        """An encoded ``DiscoverResponse``."""
+    def discover(self, request: v1.DiscoverRequest, caller: Caller, /) -> bytes | Later:
+        """An encoded ``DiscoverResponse``; later when it takes a while to put together."""
         ...
 
 
@@ -285,7 +285,7 @@ class _Discover(_Stream):
         super().__init__(desk, call)
         self._discovering = discovering
 
-    def on_message(self, data: bytes, /) -> bytes:
+    def on_message(self, data: bytes, /) -> bytes | Later:
         """See ``StreamHandler``."""
         start = perf_counter()
         desk = self._desk
@@ -299,8 +299,9 @@ class _Discover(_Stream):
             desk.observe("Discover", 401, perf_counter() - start)
             return _denied(request)
         answer = self._discovering.discover(request, caller)
-        desk.observe("Discover", code_in(answer) // 1000, perf_counter() - start)
         desk.discovered(request.service.namespace.value, request.service.name.value)
+        status = code_in(answer) // 1000 if isinstance(answer, bytes) else 200
+        desk.observe("Discover", status, perf_counter() - start)
         return answer
 
 
