@@ -12,10 +12,10 @@ from typing import Final
 
 from msgspec import structs
 
+from polaris_bridge.adapters.polaris.wire.v1 import HealthCheck, Instance
 from polaris_bridge.core.model import DOWN, NOWHERE, OUT_OF_SERVICE, UP, Address, Checks, Lease, Registration
 from polaris_bridge.core.views import Shown, shown, withdrawn
 
-from ..wire.v1 import HealthCheck, Instance
 from .keys import SOURCE, Document, instance_id
 from .times import local_time
 
@@ -108,7 +108,7 @@ def render(s: Shown, address: Address, id: str, pairs: Pairs, *, discovered: boo
         metadata[LAST_HEARTBEAT] = str(max(r.created_ms, r.lost_ms - r.liveness.unhealthy_ms) // 1000)
     m.ctime.value = local_time(r.created_ms)
     m.revision.value = hashlib.blake2b(m.SerializeToString(deterministic=True), digest_size=16).hexdigest()
-    m.mtime.value = local_time(_changed_ms(r, address))
+    m.mtime.value = local_time(changed_ms(r, address))
     if discovered:
         _enrich(metadata, r)
     return m
@@ -183,7 +183,7 @@ def _enrich(metadata: MutableMapping[str, str], r: Registration) -> None:
         metadata["campus"] = r.location.campus
 
 
-def _changed_ms(r: Registration, address: Address) -> int:
+def changed_ms(r: Registration, address: Address) -> int:
     """When what is shown last changed: registered, fallen silent, isolated."""
     changed = max(r.updated_ms, r.lost_ms)
     return max(changed, *(switch.changed_ms for switch in address.switches)) if address.switches else changed
