@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.runtime.config import load
 from polaris_bridge.runtime.server import Server
 
@@ -34,7 +33,7 @@ class Running:
         return f"http://127.0.0.1:{self.server.front_port}"
 
     def _port(self, name: str) -> int:
-        return next(d.port for d in map(HttpListener.describe, self.server.listeners) if d.name == name)
+        return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 
 
 @asynccontextmanager

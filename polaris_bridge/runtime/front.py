@@ -1,19 +1,26 @@
-"""The main HTTP port: health and metrics now; other owners hand it their routes."""
+"""The main HTTP port: health and metrics of its own; adapters hand it what they answer there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler
+from polaris_bridge.adapters._shared.exchange import Request as WireRequest
+from polaris_bridge.adapters._shared.exchange import Response as WireResponse
+from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters._shared.settings import HttpSettings
 
 from .metrics.exposition import CONTENT_TYPE, Metrics
 
 _ALWAYS: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_OURS: Final = frozenset({b"/livez", b"/readyz", b"/metrics", b"/"})
 
 
 class Readiness:
@@ -37,8 +44,42 @@ class Readiness:
             self._missing.append(what)
 
 
-def application(readiness: Readiness, metrics: Metrics, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """The port's routes. ``routes`` answer 503 until the server is ready; ``/livez``, ``/readyz``, ``/metrics`` always do."""
+class Front:
+    """One main HTTP port. Until the server is ready, everything but health and metrics answers 503."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        readiness: Readiness,
+        metrics: Metrics,
+        *,
+        allow: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._readiness = readiness
+        self._owners: list[Handler] = []
+        app = application(readiness, metrics)
+        self.listener = HttpListener(settings, self._answer, hot=self._hot, app=app, allow=allow)
+
+    def serve(self, owner: Handler) -> None:
+        """Let somebody answer the paths that are not ours. Of several owners each is asked until one does not say 404."""
+        self._owners.append(owner)
+
+    def _hot(self, _method: bytes, target: bytes) -> Handler | None:
+        if self._readiness.missing or not self._owners or target.partition(b"?")[0] in _OURS:
+            return None
+        return self._owners[0] if len(self._owners) == 1 else self._answer
+
+    def _answer(self, request: WireRequest) -> WireResponse | Deferred:
+        answer: WireResponse | Deferred = WireResponse(404)
+        for owner in self._owners:
+            answer = owner(request)
+            if not (isinstance(answer, WireResponse) and answer.status == 404):
+                break
+        return answer
+
+
+def application(readiness: Readiness, metrics: Metrics) -> ASGIApp:
+    """The port's own routes; ``/livez``, ``/readyz``, ``/metrics`` always answer, all other paths 503 until it is ready."""
 
     async def livez(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -59,7 +100,6 @@ def application(readiness: Readiness, metrics: Metrics, routes: Sequence[BaseRou
             Route("/readyz", readyz),
             Route("/metrics", scrape),
             Route("/", home),
-            *routes,
         ]
     )
 

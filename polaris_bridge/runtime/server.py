@@ -12,9 +12,7 @@ from typing import Final
 
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
-from polaris_bridge.adapters._shared.adapter import Face, Surroundings
-from polaris_bridge.adapters._shared.exchange import Request, Response
-from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
@@ -23,10 +21,10 @@ from polaris_bridge.storage import open_store
 
 from . import translate
 from .census import census
-from .config.listeners import HttpListener as FrontListener
+from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
-from .front import Readiness, application
+from .front import Front, Readiness
 from .metrics.census import Census
 from .metrics.exposition import Metrics
 from .metrics.windows import Reader, Windows
@@ -77,8 +75,8 @@ class Server:
         self._authority = authority or OpenDoor()
         self._jobs: list[Job] = list(translate.jobs(config))
         self._allow = self._whitelist()
-        self._fronts: list[HttpListener] = []
-        self.listeners: list[HttpListener] = []
+        self._fronts: list[tuple[FrontEntry, Front]] = []
+        self.listeners: list[Listener] = []
         self.faces: list[Face] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._discoverstat: DiscoverStat | None = None
@@ -95,14 +93,12 @@ class Server:
         """
         self.metrics.lag.start()
         self.metrics.census = self._census
-        app = application(self.readiness, self.metrics)
-        for listener in self.config.apiservers:
-            if isinstance(listener, FrontListener):
-                front = HttpListener(
-                    translate.http(listener.name, listener.option), _nothing_here, app=app, allow=self._allow
-                )
-                self._fronts.append(front)
-                await front.start()
+        for entry in self.config.apiservers:
+            if isinstance(entry, FrontEntry):
+                settings = translate.http(entry.name, entry.option)
+                front = Front(settings, self.readiness, self.metrics, allow=self._allow)
+                self._fronts.append((entry, front))
+                await front.listener.start()
         await asyncio.to_thread(self.registry.load)
         self._ensure_default_namespace()
         self.readiness.done("store")
@@ -122,13 +118,19 @@ class Server:
             heartbeat=self.metrics.heartbeats.add,
             registered=self.metrics.registration.observe,
             discovered=None if stat is None else stat.observe,
+            pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
+        for entry, front in self._fronts:
+            for adapter in ADAPTERS:
+                if adapter.routes is not None:
+                    settings = translate.ROUTES_SETTINGS[adapter.name](self.config, entry)
+                    front.serve(adapter.routes(around, settings))
         adapters = {adapter.name: adapter for adapter in ADAPTERS}
         for listener in self.config.apiservers:
-            adapter = adapters.get(listener.name)
-            if adapter is not None:
-                settings = translate.ADAPTER_SETTINGS[listener.name](listener.option)
-                face = adapter.build(around, translate.http(listener.name, listener.option), settings)
+            found = adapters.get(listener.name)
+            if found is not None:
+                endpoint, settings = translate.listener(self.config, listener)
+                face = found.build(around, endpoint, settings)
                 await face.listener.start()
                 self.faces.append(face)
                 self.listeners.append(face.listener)
@@ -152,7 +154,7 @@ class Server:
             timer.cancel()
         self._windows.stop()
         grace = max(0.1, min(2.0, deadline - time.monotonic() - 1))
-        await asyncio.gather(*(listener.stop(grace) for listener in (*self.listeners, *self._fronts)))
+        await asyncio.gather(*(listener.stop(grace) for listener in self.all_listeners))
         for drain in drains:
             drain.cancel()
         if not self.registry.idle:
@@ -171,7 +173,7 @@ class Server:
 
     def reload(self) -> None:
         """Read certificates again."""
-        for listener in (*self.listeners, *self._fronts):
+        for listener in self.all_listeners:
             listener.reload_tls()
 
     # ------------------------------------------------------------------ time
@@ -210,7 +212,7 @@ class Server:
         for source, count in self.registry.counters.expired.items():
             self._grow(self.metrics.leases_expired.add, count, source)
         refused: Counter[tuple[str, str]] = Counter()  # one name may stand for several listeners
-        for listener in (*self.listeners, *self._fronts):
+        for listener in self.all_listeners:
             for reason, count in listener.counters().connections_refused.items():
                 refused[(listener.settings.name, reason)] += count
         for labels, count in refused.items():
@@ -252,14 +254,19 @@ class Server:
         return Windows(self.metrics.calls, max(1.0, interval_s), readers)
 
     @property
+    def all_listeners(self) -> list[Listener]:
+        """Those of the protocols, then the main HTTP ports."""
+        return [*self.listeners, *(front.listener for _, front in self._fronts)]
+
+    @property
     def front_port(self) -> int:
         """Port of the main HTTP listener."""
-        return self._fronts[0].port
+        return self._fronts[0][1].listener.port
 
     def describe(self) -> list[str]:
         """One line a listener, for the table at start-up."""
         lines = []
-        for listener in (*self.listeners, *self._fronts):
+        for listener in self.all_listeners:
             d = listener.describe()
             host = f"[{d.host}]" if ":" in d.host else d.host
             lines.append(f"{d.name:<16} {d.scheme}://{host}:{d.port}")
@@ -268,7 +275,3 @@ class Server:
 
 def _ignore(_result: object) -> None:
     """For callables that must return nothing."""
-
-
-def _nothing_here(_request: Request) -> Response:
-    return Response(404)

@@ -5,19 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from polaris_bridge.adapters._shared.settings import ConnLimitSettings, HttpSettings, TlsSettings
+from polaris_bridge.adapters._shared.settings import ConnLimitSettings, GrpcSettings, HttpSettings, TlsSettings
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
+from polaris_bridge.adapters.polaris.settings import (
+    CLIENT_PARTS,
+    CONSOLE_PARTS,
+    GroupSettings,
+    NativeSettings,
+    PolarisSettings,
+)
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
+from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
 
 from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
 from .config.listener_options import ListenerOptions
-from .config.maintain import CleanDeletedInstances, DeleteEmptyAutoCreatedService, DeleteUnHealthyInstance
+from .config.listeners import EurekaListener, GrpcOptions, Listener, ServedGroup, ServiceGrpcListener
+from .config.listeners import HttpListener as FrontEntry
+from .config.maintain import (
+    CleanDeletedClients,
+    CleanDeletedInstances,
+    CleanDeletedResources,
+    DeleteEmptyAutoCreatedService,
+    DeleteUnHealthyInstance,
+)
 from .config.naming import RegistrationBatch
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
@@ -91,8 +107,62 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
     )
 
 
-ADAPTER_SETTINGS: Final[dict[str, Callable[[Any], object]]] = {"service-eureka": eureka}
-"""By name of an ``apiservers`` entry: from its options to its adapter's own settings."""
+def polaris(config: Config) -> PolarisSettings:
+    """How the native protocol behaves, on every listener."""
+    return PolarisSettings(
+        max_metadata=config.naming.max_metadata,
+        health_check=config.healthcheck.open,
+        client_report_s=config.healthcheck.client_report_interval.total_seconds(),
+    )
+
+
+def grpc(name: str, option: GrpcOptions) -> GrpcSettings:
+    """What every gRPC listener can be told."""
+    common = http(name, option)
+    return GrpcSettings(
+        name=name,
+        port=common.port,
+        host=common.host,
+        max_receive=common.max_body_size,
+        handshake_timeout_s=common.header_timeout_s,
+        keep_alive_s=common.keep_alive_s,
+        tls=common.tls,
+        conn_limit=common.conn_limit,
+    )
+
+
+def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettings, object]:
+    """What a listener is told, and what its adapter is told besides."""
+    match entry:
+        case EurekaListener(option=option):
+            return http(entry.name, option), eureka(option)
+        case ServiceGrpcListener(option=option, api=api):
+            groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
+            return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
+    raise ValueError(f"{entry.name} has no adapter")
+
+
+def native_routes(config: Config, entry: FrontEntry) -> NativeSettings:
+    """What of the native HTTP API one main port serves."""
+    api, option = entry.api, entry.option
+    groups = GroupSettings(
+        client=_parts(api.client, CLIENT_PARTS),
+        console=_parts(api.console, CONSOLE_PARTS),
+        admin=api.admin.enable,
+        swagger=option.enable_swagger,
+        pprof=option.enable_pprof,
+    )
+    return NativeSettings(shared=polaris(config), groups=groups)
+
+
+def _parts(group: ServedGroup, default: frozenset[str]) -> frozenset[str]:
+    if not group.enable:
+        return frozenset()
+    return frozenset(group.include) or default
+
+
+ROUTES_SETTINGS: Final[dict[str, Callable[[Config, FrontEntry], object]]] = {"service-grpc": native_routes}
+"""By name of an adapter that answers on the main HTTP port: what it is told about one such port."""
 
 
 def store(config: Config) -> tuple[str, Path | None, str]:
@@ -116,6 +186,11 @@ def jobs(config: Config) -> Iterator[maintain.Job]:
                 yield maintain.DeleteEmptyAutoCreatedService(_ms(option.service_delete_timeout))
             case CleanDeletedInstances(option=option):
                 yield maintain.CleanDeletedInstances(_ms(option.instance_clean_timeout))
+            case CleanDeletedClients(option=option):
+                yield maintain.CleanDeleted(job.name, _ms(option.client_clean_timeout), (DOCUMENT,))
+            case CleanDeletedResources(option=option):
+                timeout_ms = max(120_000, _ms(option.timeout))
+                yield maintain.CleanDeleted(job.name, timeout_ms, (NAMESPACE, SERVICE, DOCUMENT))
             case _:
                 pass
 

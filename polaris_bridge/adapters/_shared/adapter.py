@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority
 from polaris_bridge.core.registry import Registry
 
-from .listener import HttpListener
-from .settings import HttpSettings
+from .exchange import Handler
+from .listener import ListenerCounters, ListenerDescription
+
+T = TypeVar("T")
+
+Pairs = Callable[[Registration], dict[str, str]]
+"""How an adapter's own attributes of a registration read as metadata, for protocols that have nothing but metadata."""
 
 
 class Surroundings(Struct, frozen=True):
@@ -29,13 +35,73 @@ class Surroundings(Struct, frozen=True):
     """Every finished registration: seconds."""
     discovered: Callable[[str, str, str], None] | None
     """Every read, when somebody wants to know: protocol, namespace, service ("*" = all)."""
+    pairs: Mapping[str, Pairs] = {}
+    """By source: what its registrations say besides metadata."""
+    locate: Callable[[str], Location | None] = lambda _address: None
+    """Where a client address is, as far as somebody knows."""
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What the listeners of one protocol have in common, by source."""
+
+    def share(self, source: str, make: Callable[[], T]) -> T:
+        """The one object of a protocol for all its listeners; made when the first of them is built."""
+        if source not in self.shared:
+            self.shared[source] = make()
+        found: T = self.shared[source]
+        return found
+
+
+class ListenerSettings(Protocol):
+    """What the settings of every listener say."""
+
+    @property
+    def name(self) -> str:
+        """Name of the ``apiservers`` entry."""
+        ...
+
+
+class Listener(Protocol):
+    """Something that listens, whatever it speaks."""
+
+    @property
+    def settings(self) -> ListenerSettings:
+        """As it was built."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        ...
+
+    def describe(self) -> ListenerDescription:
+        """For the table of listeners at start-up."""
+        ...
+
+    def counters(self) -> ListenerCounters:
+        """For metrics."""
+        ...
+
+    async def start(self) -> None:
+        """Bind and accept. OSError when that is not possible."""
+        ...
+
+    async def drain(self) -> None:
+        """Stop accepting and answer what is in flight."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """``drain`` for at most ``grace`` seconds, then cut what is left."""
+        ...
+
+    def reload_tls(self) -> bool:
+        """Read the certificate files now."""
+        ...
 
 
 class Face(Protocol):
     """One listener of one protocol."""
 
     @property
-    def listener(self) -> HttpListener:
+    def listener(self) -> Listener:
         """Where it listens; not started yet when it is built."""
         ...
 
@@ -55,5 +121,9 @@ class Adapter(Struct, frozen=True):
     ext: type[Struct]
     marks: type[Struct]
     """The structs it keeps with a registration, for the store."""
-    build: Callable[[Surroundings, HttpSettings, Any], Face]
-    """From the surroundings, the listener's settings and its own settings."""
+    build: Callable[[Surroundings, Any, Any], Face]
+    """From the surroundings, the listener's settings (``HttpSettings``, ``GrpcSettings``) and its own settings."""
+    pairs: Pairs | None = None
+    """How its own attributes of a registration read as metadata; None: it has none that others should see."""
+    routes: Callable[[Surroundings, Any], Handler] | None = None
+    """What it answers on the main HTTP port, from its settings there; a path that is not its own is answered 404."""

@@ -7,6 +7,9 @@ from msgspec import Struct
 DISCOVER = "discover"
 REGISTER = "register"
 HEALTHCHECK = "healthcheck"
+CONFIG = "config"
+CLIENT_PARTS = frozenset({DISCOVER, REGISTER, HEALTHCHECK, CONFIG})
+CONSOLE_PARTS = frozenset({"default", "service", "config"})
 
 
 class PolarisSettings(Struct, frozen=True, kw_only=True):
@@ -21,8 +24,19 @@ class PolarisSettings(Struct, frozen=True, kw_only=True):
 
 
 class GroupSettings(Struct, frozen=True, kw_only=True):
-    """Which groups of calls one listener answers; the others get 400401."""
+    """Which groups of calls one listener answers: on gRPC the others get 400401, on HTTP 404."""
 
-    client: frozenset[str] = frozenset({DISCOVER, REGISTER, HEALTHCHECK})
-    console: frozenset[str] = frozenset({"default", "service", "config"})
+    client: frozenset[str] = CLIENT_PARTS
+    console: frozenset[str] = CONSOLE_PARTS
     admin: bool = True
+    swagger: bool = False
+    """Whether the description of the HTTP API is served."""
+    pprof: bool = False
+    """Whether profiles can be asked for."""
+
+
+class NativeSettings(Struct, frozen=True, kw_only=True):
+    """What one listener is told."""
+
+    shared: PolarisSettings = PolarisSettings()
+    groups: GroupSettings = GroupSettings()

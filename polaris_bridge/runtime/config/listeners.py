@@ -1,5 +1,6 @@
 """The section ``apiservers``: one element for each listener. A name may stand several times, on different ports."""
 
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from .eureka import EurekaOptions
 from .fields import ByName, Section, key, unused
 from .listener_options import ListenerOptions, Transport
+from .values import Duration, Networks
 
 
 class ApiGroup(Section):
@@ -30,18 +32,60 @@ class Api(Section):
     config_client: ApiGroup = unused(ApiGroup.model_construct(), "Older name of the configuration part of `client`.")
 
 
+class ServedGroup(ApiGroup):
+    """One group of routes of a listener that has such groups."""
+
+    enable: bool = key(False, "Whether the group is served.")
+    include: list[str] = key([], "Parts of the group that are served; empty = its default parts.")
+
+
+class GrpcApi(Api):
+    """Groups of the native gRPC port."""
+
+    client: ServedGroup = key(
+        ServedGroup.model_construct(enable=True),
+        "Calls of SDKs: `discover`, `register`, `healthcheck`; one that is not served answers 400401.",
+    )
+
+
+class HttpApi(Api):
+    """Groups of the main HTTP port. A route that is not served is answered 404."""
+
+    admin: ServedGroup = key(ServedGroup.model_construct(enable=True), "Maintain routes, `/maintain/v1`.")
+    console: ServedGroup = key(
+        ServedGroup.model_construct(enable=True), "Routes for consoles and scripts: `default`, `service`, `config`."
+    )
+    client: ServedGroup = key(
+        ServedGroup.model_construct(enable=True), "Routes for SDKs: `discover`, `register`, `healthcheck`, `config`."
+    )
+
+
 class HttpOptions(ListenerOptions):
     """Options of the main HTTP port."""
 
     listen_port: int = key(8090, "Port; 0 = any free one, for tests.", ge=0, le=65535)
-    enable_pprof: bool = unused(False, "Serve Go's profiling routes, which have no counterpart here.")
-    enable_swagger: bool = unused(False, "Serve the API description.")
+    enable_pprof: bool = key(
+        False,
+        "Serve `/debug/pprof`: stacks and a sampling profile as text, since Go's formats have no counterpart here.",
+    )
+    enable_swagger: bool = key(False, "Serve the API description, `/apidocs.json`.")
     enable_cache_proto: bool = unused(False, "Keep encoded answers; ours are always kept, by revision.")
     size_cache_proto: int = unused(128, "How many encoded answers are kept.", ge=0)
 
 
 class GrpcOptions(ListenerOptions):
     """Options that the native gRPC ports share."""
+
+    max_body_size: int = key(
+        4_194_304,
+        "Largest message from a client in bytes; above, the call ends. 4 MiB as in servers written in Go.",
+        ge=1,
+    )
+    header_timeout: Duration = key(timedelta(seconds=20), "How long a connection's first bytes may take.")
+    keep_alive: Duration = key(
+        timedelta(seconds=120), "How long a connection is silent before it is asked whether its client lives."
+    )
+    trusted_proxies: Networks = unused((), "Proxies; over gRPC the peer is the client.")
 
     enable_cache_proto: bool = unused(True, "Keep encoded answers; ours are always kept, by revision.")
     size_cache_proto: int = unused(128, "How many encoded answers are kept.", ge=0)
@@ -112,7 +156,7 @@ class Listener(ByName):
     option: ListenerOptions = key(
         ListenerOptions.model_construct(), "Options of the listener; each kind has its own besides."
     )
-    api: Api = unused(Api.model_construct(), "Groups of routes that are served; they arrive with the native protocol.")
+    api: Api = unused(Api.model_construct(), "Groups of routes; only the native ports have some.")
 
 
 class EurekaListener(Listener):
@@ -123,18 +167,19 @@ class EurekaListener(Listener):
 
 
 class HttpListener(Listener):
-    """The main HTTP port: health, metrics, and later the native APIs and the console."""
+    """The main HTTP port: health, metrics, the native APIs, and later the console."""
 
-    name: Literal["api-http"] = key("api-http", "Main HTTP port: `/livez`, `/readyz`, `/metrics`.")
+    name: Literal["api-http"] = key("api-http", "Main HTTP port: `/livez`, `/readyz`, `/metrics`, native APIs.")
     option: HttpOptions = key(HttpOptions.model_construct(), "Options of the listener.")
+    api: HttpApi = key(HttpApi.model_construct(), "Groups of routes that are served.")
 
 
 class ServiceGrpcListener(Listener):
     """Native discovery and registration."""
 
-    effective: ClassVar[bool] = False
     name: Literal["service-grpc"] = key("service-grpc", "Native discovery and registration over gRPC.")
     option: ServiceGrpcOptions = key(ServiceGrpcOptions.model_construct(), "Options of the listener.")
+    api: GrpcApi = key(GrpcApi.model_construct(), "Groups of calls that are served.")
 
 
 class ConfigGrpcListener(Listener):

@@ -71,15 +71,14 @@ class CleanDeletedInstances(Job):
 class DeletedClientsOption(Section):
     """Options of CleanDeletedClients."""
 
-    client_clean_timeout: Duration = unused(timedelta(minutes=10), "How long a deleted SDK record is kept.")
+    client_clean_timeout: Duration = key(timedelta(minutes=10), "How long the tombstone of an SDK's record is kept.")
 
 
 class CleanDeletedClients(Job):
     """Removes SDK records."""
 
-    effective: ClassVar[bool] = False
-    name: Literal["CleanDeletedClients"] = unused("CleanDeletedClients", "Remove records of SDKs that went away.")
-    option: DeletedClientsOption = unused(DeletedClientsOption.model_construct(), "Its options.")
+    name: Literal["CleanDeletedClients"] = key("CleanDeletedClients", "Remove tombstones of SDKs that went away.")
+    option: DeletedClientsOption = key(DeletedClientsOption.model_construct(), "Its options.")
 
 
 class HistoryOption(Section):
@@ -100,7 +99,7 @@ class CleanConfigReleaseHistory(Job):
 class DeletedResourcesOption(Section):
     """Options of CleanDeletedResources."""
 
-    timeout: Duration = unused(timedelta(minutes=20), "How long a deleted resource is kept, at least 2 minutes.")
+    timeout: Duration = key(timedelta(minutes=20), "How long a tombstone is kept; never less than 2 minutes.")
     resources: list[Any] = unused([], "The same for single kinds of resource: {resource, timeout, enable}.")
     resource_timeout: list[Any] = unused([], "Another name of `resources`.")
 
@@ -108,9 +107,10 @@ class DeletedResourcesOption(Section):
 class CleanDeletedResources(Job):
     """Removes tombstones of other kinds."""
 
-    effective: ClassVar[bool] = False
-    name: Literal["CleanDeletedResources"] = unused("CleanDeletedResources", "Remove tombstones of rules and releases.")
-    option: DeletedResourcesOption = unused(DeletedResourcesOption.model_construct(), "Its options.")
+    name: Literal["CleanDeletedResources"] = key(
+        "CleanDeletedResources", "Remove tombstones of namespaces, services, rules and SDKs."
+    )
+    option: DeletedResourcesOption = key(DeletedResourcesOption.model_construct(), "Its options.")
 
 
 AnyJob = Annotated[

@@ -73,6 +73,9 @@ class Naming(Section):
     auto_create: bool = key(
         True, "Create a service when its first instance registers; off: such registrations are refused."
     )
+    max_metadata: int = key(
+        64, "Pairs of metadata that a native registration may have; the original's limit. Dubbo may need more.", ge=1
+    )
     l5_open: bool = unused(False, "Allow aliases of type L5.")
     batch: Batches = key(Batches.model_construct(), "Batching of writes.")
     self_protection: SelfProtection = key(SelfProtection.model_construct(), "Protection against mass expiry.")

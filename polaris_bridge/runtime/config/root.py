@@ -3,14 +3,18 @@
 from .bootstrap import Bootstrap
 from .fields import Section, key, unused
 from .healthcheck import HealthCheck
-from .listeners import AnyListener, EurekaListener, HttpListener
+from .listeners import AnyListener, EurekaListener, HttpListener, ServiceGrpcListener
 from .maintain import Maintain
 from .naming import AutoClean, Naming
 from .plugin import Plugins
 from .sections import Auth, Cache, ConfigCentre, Namespace
 from .store import AnyStore
 
-_DEFAULT_LISTENERS = [EurekaListener.model_construct(), HttpListener.model_construct()]
+_DEFAULT_LISTENERS = [
+    EurekaListener.model_construct(),
+    HttpListener.model_construct(),
+    ServiceGrpcListener.model_construct(),
+]
 
 
 class Config(Section):

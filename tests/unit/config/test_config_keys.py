@@ -48,7 +48,7 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
         "option: {clientStrict: false}", "option: {compatible: true}", "option: {credibleHeaders: {a: b}}",
     ),
     ("namespace", HONOURED): ("autoCreate: true",),
-    ("naming", HONOURED): ("autoCreate: true",),
+    ("naming", HONOURED): ("autoCreate: true", "maxMetadata: 200"),
     ("naming", NAMED): ("l5Open: true",),
     ("naming.batch.register", HONOURED): BATCH,
     ("naming.batch.deregister", HONOURED): BATCH,
@@ -105,10 +105,17 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
         "generateUniqueInstId: true", "refreshInterval: 10", "peersToReplicate: ['10.0.0.1:8761', {prod: ['10.0.0.2:8761']}]",
         "replicatePeers: ['10.0.0.1:8761']", "connLimit: {readTimeout: 5s}",
     ),
-    ("api-http", HONOURED): ("listenIP: '::'", "listenPort: 8090", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT)),
-    ("api-http", NAMED): ("enablePprof: true", "enableSwagger: true", "enableCacheProto: false", "sizeCacheProto: 128"),
+    ("api-http", HONOURED): (
+        "listenIP: '::'", "listenPort: 8090", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT), "enablePprof: true",
+        "enableSwagger: true",
+    ),
+    ("api-http", NAMED): ("enableCacheProto: false", "sizeCacheProto: 128"),
+    ("service-grpc", HONOURED): (
+        "listenPort: 8091", "tls: {certFile: ''}", "maxBodySize: 1000", "headerTimeout: 5s", "keepAlive: 60s",
+        *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
+    ),
     ("service-grpc", NAMED): (
-        "listenPort: 8091", "enableCacheProto: true", "sizeCacheProto: 128", "transport: grpcio", "tls: {certFile: ''}",
+        "enableCacheProto: true", "sizeCacheProto: 128", "transport: grpcio", "trustedProxies: 10.0.0.0/8",
     ),
     ("config-grpc", NAMED): ("listenPort: 8093", "connLimit: {openConnLimit: false}"),
     ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
@@ -122,7 +129,7 @@ JOBS: dict[tuple[str, bool], str] = {
     ("DeleteUnHealthyInstance", HONOURED): "instanceDeleteTimeout: 60m",
     ("DeleteEmptyAutoCreatedService", HONOURED): "serviceDeleteTimeout: 30m",
     ("CleanDeletedInstances", HONOURED): "instanceCleanTimeout: 10m",
-    ("CleanDeletedClients", NAMED): "clientCleanTimeout: 10m",
+    ("CleanDeletedClients", HONOURED): "clientCleanTimeout: 10m",
     ("CleanConfigReleaseHistory", NAMED): "retentionDays: 168h, batchSize: 100",
     ("CleanDeletedResources", NAMED): "timeout: 20m, resources: [{resource: lane_rule, timeout: 5m, enable: true}]",
 }
@@ -162,9 +169,10 @@ def test_every_key_is_accepted_and_works_or_is_named(read, text, works):
 
 
 @pytest.mark.parametrize("group", ["admin", "console", "client"])
-def test_groups_of_routes_are_named_until_there_are_routes(read, group):
-    loaded = read(f"apiservers: [{{name: api-http, api: {{{group}: {{enable: true, include: [default]}}}}}}]")
-    assert loaded.without_effect == ("apiservers.api-http.api",)
+def test_groups_of_routes_work_where_there_are_routes(read, group):
+    text = f"apiservers: [{{name: NAME, api: {{{group}: {{enable: true, include: [default]}}}}}}]"
+    assert read(text.replace("NAME", "api-http")).without_effect == ()
+    assert read(text.replace("NAME", "service-eureka")).without_effect == ("apiservers.service-eureka.api",)
 
 
 DEFAULTS: list[tuple[str, Any]] = [
@@ -203,7 +211,8 @@ def test_defaults(read, path, value):
 
 
 def test_listener_defaults(read):
-    eureka, front = read("").config.apiservers
+    eureka, front, grpc = read("").config.apiservers
+    assert (grpc.option.listen_port, grpc.option.max_body_size) == (8091, 4 * 1024 * 1024)
     assert (eureka.option.listen_ip, eureka.option.listen_port, eureka.option.lease_factor) == ("0.0.0.0", 8761, 1)
     assert (eureka.option.conn_limit.max_conn_per_host, eureka.option.conn_limit.max_conn_limit) == (1024, 10240)
     assert (front.option.listen_port, front.option.max_body_size) == (8090, 10 * 1024 * 1024)

@@ -100,7 +100,10 @@ GONE = [
         {"maintain.jobs.CleanDeletedInstances.cronSpec"},
     ),
     ("apiservers: [{name: service-eureka, option: {owner: polaris}}]", {"apiservers.service-eureka.option.owner"}),
-    ("apiservers: [{name: api-http, api: {config: {enable: true, include: [default]}}}]", {"apiservers.api-http.api"}),
+    (
+        "apiservers: [{name: api-http, api: {config: {enable: true, include: [default]}}}]",
+        {"apiservers.api-http.api.config"},
+    ),
 ]
 
 

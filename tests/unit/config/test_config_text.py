@@ -87,7 +87,8 @@ def test_without_references_places_are_those_of_a_plain_count(text, index):
 
 def test_a_key_that_stands_twice_is_an_error_and_the_rest_is_still_checked(read):
     assert read.problems("naming:\n  autoCreate: true\n  foo: 1\n  autoCreate: false\n") == [
-        "f.yaml:3:3: naming.foo: unknown key (known here: autoCreate, l5Open, batch, selfProtection, auth, healthcheck)",
+        "f.yaml:3:3: naming.foo: unknown key "
+        "(known here: autoCreate, maxMetadata, l5Open, batch, selfProtection, auth, healthcheck)",
         "f.yaml:4:3: naming.autoCreate: this key stands here a second time; the first is in line 2",
     ]
 
@@ -123,7 +124,7 @@ def test_syntax_errors_have_a_line(read):
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "null", "~"])
 def test_an_empty_file_means_every_default(read, text):
     loaded = read(text)
-    assert [listener.name for listener in loaded.config.apiservers] == ["service-eureka", "api-http"]
+    assert [listener.name for listener in loaded.config.apiservers] == ["service-eureka", "api-http", "service-grpc"]
     assert loaded.config.store.name == "sqliteStore"
     assert loaded.without_effect == ()
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
-from polaris_bridge.runtime.front import Readiness, application
+from polaris_bridge.adapters._shared.exchange import Request as WireRequest
+from polaris_bridge.adapters._shared.exchange import Response as WireResponse
+from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.runtime.front import Front, Readiness, application
 from polaris_bridge.runtime.metrics.exposition import Metrics
 
 
-async def get(app: Starlette, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+async def get(app: ASGIApp, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """One request through ASGI."""
     sent: list[Any] = []
 
@@ -32,13 +33,13 @@ async def get(app: Starlette, path: str, method: str = "GET") -> tuple[int, dict
         "raw_path": path.encode(), "query_string": b"", "headers": [], "root_path": "", "scheme": "http",
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8090),
     }  # fmt: skip
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
 
 
-def front(readiness: Readiness, routes: Sequence[BaseRoute] = ()) -> Starlette:
-    return application(readiness, Metrics("1.2.3", "here"), routes)
+def front(readiness: Readiness) -> ASGIApp:
+    return application(readiness, Metrics("1.2.3", "here"))
 
 
 async def test_while_it_starts() -> None:
@@ -69,15 +70,44 @@ async def test_when_it_is_ready_and_when_it_stops() -> None:
     assert json.loads((await get(app, "/readyz"))[2])["missing"] == ["listeners"]
 
 
-@pytest.mark.parametrize("ready", [False, True])
-async def test_routes_of_other_owners_wait_for_the_start(ready: bool) -> None:
-    async def theirs(_request: Request) -> PlainTextResponse:
-        return PlainTextResponse("theirs")
+def theirs(request: WireRequest) -> WireResponse:
+    return WireResponse(200, b"theirs") if request.path == "/theirs" else WireResponse(404, b"not theirs")
 
-    readiness = Readiness() if ready else Readiness("store")
-    status, _, body = await get(front(readiness, [Route("/theirs", theirs)]), "/theirs")
-    assert status == (200 if ready else 503)
-    assert (body == b"theirs") == ready
+
+def others(request: WireRequest) -> WireResponse:
+    return WireResponse(200, b"others") if request.path == "/others" else WireResponse(404, b"nobody's")
+
+
+@pytest.fixture
+async def readiness() -> Readiness:
+    return Readiness("store")
+
+
+@pytest.fixture
+async def door(readiness: Readiness) -> AsyncIterator[Front]:
+    door = Front(HttpSettings(name="api-http", port=0, host="127.0.0.1"), readiness, Metrics("1.2.3", "here"))
+    await door.listener.start()
+    yield door
+    await door.listener.stop(1)
+
+
+async def test_owners_answer_once_it_is_ready(door: Front, readiness: Readiness) -> None:
+    door.serve(theirs)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.listener.port}") as client:
+        assert (await client.get("/theirs")).status_code == 503
+        readiness.done("store")
+        assert (await client.get("/theirs?a=b")).text == "theirs"
+        assert (await client.get("/nothing")).text == "not theirs"
+        assert (await client.get("/")).text == "Polaris Server"
+        assert (await client.get("/readyz")).json()["ready"]
+        door.serve(others)
+        assert [(await client.get(path)).text for path in ("/theirs", "/others", "/x")] == [
+            "theirs",
+            "others",
+            "nobody's",
+        ]
+        readiness.lost("listeners")
+        assert (await client.get("/theirs")).status_code == 503
 
 
 async def test_metrics_are_prometheus_text() -> None:
