@@ -1,0 +1,169 @@
+"""What a rule has to be before it is kept: one function a kind, from a message to the first defect.
+
+Codes and limits are those of polaris-server 1.19 where it checks; where it does not, or answers with the code of another kind
+of rule (fault detection), those that the specification has for the case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from msgspec import Struct
+
+from polaris_bridge.adapters.polaris.translate.routing import NotItsPolicy, config_of
+from polaris_bridge.adapters.polaris.wire import v1
+
+from .fields import text
+
+MAX_NAME: Final = 64
+MAX_NAMESPACE: Final = 64
+MAX_SERVICE: Final = 128
+MAX_TEXT: Final = 1024
+MAX_PRIORITY: Final = 10
+MAX_LANES: Final = 100
+ANY: Final = "*"
+
+LEGAL: Final = re.compile(r"[0-9A-Za-z\-./:_]+\Z")
+"""What names of namespaces, services and lanes are made of."""
+
+
+class Defect(Struct, frozen=True):
+    """Why a rule is refused: a code, and what to say besides the code's own text."""
+
+    code: int
+    why: str = ""
+
+
+Check = Callable[[Any], Defect | None]
+
+
+def _first(*defects: Defect | None) -> Defect | None:
+    return next((defect for defect in defects if defect is not None), None)
+
+
+def _longer(value: str, limit: int, code: int) -> Defect | None:
+    return Defect(code) if len(value) > limit else None
+
+
+def _named(value: str, limit: int, code: int, *, or_any: bool = False) -> Defect | None:
+    """A name that has to be there and legal; ``*`` where a rule may be for all."""
+    if or_any and value == ANY:
+        return None
+    return Defect(code) if not value or len(value) > limit or LEGAL.match(value) is None else None
+
+
+def _place(namespace: str, service: str, *, or_any: bool = False) -> Defect | None:
+    return _first(
+        _named(namespace, MAX_NAMESPACE, v1.InvalidNamespaceName, or_any=or_any),
+        _named(service, MAX_SERVICE, v1.InvalidServiceName, or_any=or_any),
+    )
+
+
+def _own_text(rule: Any) -> Defect | None:
+    return _first(
+        _longer(text(rule, "namespace"), MAX_NAMESPACE, v1.InvalidNamespaceName),
+        _longer(text(rule, "description"), MAX_TEXT, v1.InvalidServiceComment),
+    )
+
+
+def routing(rule: v1.RouteRule) -> Defect | None:
+    """All three policies: the original takes only rules, but its clients ask for nearby ones too."""
+    return _first(
+        _longer(rule.name, MAX_NAME, v1.InvalidRoutingName),
+        _longer(rule.namespace, MAX_NAMESPACE, v1.InvalidNamespaceName),
+        Defect(v1.InvalidRoutingPriority) if rule.priority > MAX_PRIORITY else None,
+        _routing_config(rule),
+    )
+
+
+def _routing_config(rule: v1.RouteRule) -> Defect | None:
+    try:
+        config_of(rule)
+    except NotItsPolicy as error:
+        return Defect(v1.InvalidRoutingPolicy, str(error))
+    except DecodeError:
+        return Defect(v1.ParseException, "routing_config cannot be decoded")
+    return None
+
+
+def rate_limit(rule: v1.Rule) -> Defect | None:
+    """Names a service; no two amounts over the same time."""
+    return _first(
+        _place(rule.namespace.value, rule.service.value),
+        _longer(rule.name.value, MAX_NAME, v1.InvalidRateLimitName),
+        _known(rule, "resource", "type", "amount_mode", "failover"),
+        _amounts(rule),
+    )
+
+
+def _amounts(rule: v1.Rule) -> Defect | None:
+    spans = set()
+    for amount in rule.amounts:
+        span = amount.validDuration
+        if not amount.HasField("validDuration") or span.seconds < 0 or not 0 <= span.nanos < 10**9:
+            return Defect(v1.InvalidRateLimitAmounts)
+        spans.add((span.seconds, span.nanos))
+    return Defect(v1.InvalidRateLimitAmounts) if len(spans) != len(rule.amounts) else None
+
+
+def circuit_breaker(rule: v1.CircuitBreakerRule) -> Defect | None:
+    """Has a name and a callee, which may be any."""
+    matcher = rule.rule_matcher
+    return _first(
+        _longer(matcher.source.service, MAX_SERVICE, v1.InvalidServiceName),
+        _longer(matcher.source.namespace, MAX_NAMESPACE, v1.InvalidNamespaceName),
+        Defect(v1.InvalidCircuitBreakerName) if not rule.name else None,
+        _longer(rule.name, MAX_NAME, v1.InvalidCircuitBreakerName),
+        _own_text(rule),
+        _place(matcher.destination.namespace, matcher.destination.service, or_any=True),
+        _known(rule, "level"),
+    )
+
+
+def fault_detect(rule: v1.FaultDetectRule) -> Defect | None:
+    """Has a name and a service to probe, which may be any."""
+    target = rule.target_service
+    return _first(
+        Defect(v1.InvalidFaultDetectName) if not rule.name else None,
+        _longer(rule.name, MAX_NAME, v1.InvalidFaultDetectName),
+        _longer(rule.namespace, MAX_NAMESPACE, v1.InvalidFaultDetectNamespace),
+        _longer(rule.description, MAX_TEXT, v1.InvalidServiceComment),
+        _place(target.namespace, target.service, or_any=True),
+        _known(rule, "protocol"),
+    )
+
+
+def lane(group: v1.LaneGroup) -> Defect | None:
+    """Legal names of the group and its lanes."""
+    if len(group.rules) > MAX_LANES:
+        return Defect(v1.InvalidParameter, "lane_rule size must be <= 100")
+    return _first(_lane_name("lane_group", group.name), *(_lane_name("lane_rule", rule.name) for rule in group.rules))
+
+
+def _lane_name(what: str, name: str) -> Defect | None:
+    if len(name) > MAX_NAME:
+        return Defect(v1.InvalidParameter, f"{what} name size must be <= 64")
+    if LEGAL.match(name) is None:
+        return Defect(v1.InvalidParameter, f"{what} name has to consist of letters, digits and -./:_")
+    return None
+
+
+def of_service(rule: Any) -> Defect | None:
+    """What belongs to exactly one service: lossless rules, lists of who may call, mirroring, fault injection."""
+    return _first(
+        _place(text(rule, "namespace"), text(rule, "service")),
+        Defect(v1.InvalidParameter, "name size must be <= 64") if len(text(rule, "name")) > MAX_NAME else None,
+        _longer(text(rule, "description"), MAX_TEXT, v1.InvalidServiceComment),
+    )
+
+
+def _known(rule: Any, *fields: str) -> Defect | None:
+    """Enums that decide what a rule is: a value of a later specification would be kept but mean nothing to anybody."""
+    for field in fields:
+        values = rule.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+        if getattr(rule, field) not in values:
+            return Defect(v1.InvalidParameter, f"{field} has no value {getattr(rule, field)}")
+    return None
