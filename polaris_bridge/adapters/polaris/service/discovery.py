@@ -1,0 +1,443 @@
+"""Discover: what stands behind a name, at a revision. One request, one answer, for every type there is.
+
+Behaviour of polaris-server 1.19 as recorded, with these differences on purpose: a request without a service is told so for every
+type that is served (SDKs take "invalid discover resource" for "never ask again"), the types 100 to 106 are served, and a
+service that exists in another namespace only is found when it is exported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from polaris_bridge.adapters._shared.slices import Slices, Work
+from polaris_bridge.adapters.polaris.answers import bare
+from polaris_bridge.adapters.polaris.service.catalog import Catalog, Sight
+from polaris_bridge.adapters.polaris.service.routes import Encoded
+from polaris_bridge.adapters.polaris.translate.namespaces import render_namespace
+from polaris_bridge.adapters.polaris.translate.services import Counts, render_service, service_revision
+from polaris_bridge.adapters.polaris.translate.shown import Pairs
+from polaris_bridge.adapters.polaris.view import LONG, NOTHING, Item, ServiceView, Views, field
+from polaris_bridge.adapters.polaris.view_services import NamespaceList, ServiceLists, refresh_in_slices, revision
+from polaris_bridge.adapters.polaris.wire import json, v1
+from polaris_bridge.core.events import Published
+from polaris_bridge.core.model import Caller, ServiceKey
+from polaris_bridge.core.registry import Registry
+
+T = TypeVar("T")
+
+DEFAULT_NAMESPACE: Final = "default"
+"""Where instances are looked for when a request names no namespace."""
+
+INSTANCE: Final[int] = v1.DiscoverRequest.INSTANCE
+SERVICES: Final[int] = v1.DiscoverRequest.SERVICES
+NAMESPACES: Final[int] = v1.DiscoverRequest.NAMESPACES
+ROUTING: Final[int] = v1.DiscoverRequest.ROUTING
+RULES: Final = frozenset(
+    {
+        ROUTING,
+        v1.DiscoverRequest.RATE_LIMIT,
+        v1.DiscoverRequest.CIRCUIT_BREAKER,
+        v1.DiscoverRequest.FAULT_DETECTOR,
+        v1.DiscoverRequest.LANE,
+        v1.DiscoverRequest.CUSTOM_ROUTE_RULE,
+        v1.DiscoverRequest.NEARBY_ROUTE_RULE,
+        v1.DiscoverRequest.LOSSLESS,
+        v1.DiscoverRequest.BLOCK_ALLOW_RULE,
+        v1.DiscoverRequest.TRAFFIC_MIRRORING,
+        v1.DiscoverRequest.FAULT_INJECTION,
+    }
+)
+"""Types that ask for governance rules."""
+SERVED: Final = frozenset({INSTANCE, SERVICES, NAMESPACES}) | RULES
+"""All types but UNKNOWN and CLUSTER, for which there is nothing."""
+ALWAYS_REVISED: Final[int] = v1.DiscoverRequest.LANE
+"""Types from this number on have a revision also when there is no rule: their readers wait for one."""
+
+KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Encoded answers that are kept, all together."""
+KEPT_RULES: Final = 16_384
+"""Answers about rules that are kept: small ones, one for each type and service that somebody asks for."""
+LONG_LIST: Final = 4 * LONG
+"""More services than this to encode for one answer are encoded in slices."""
+
+_ALIAS_FOR: Final[int] = v1.DiscoverResponse.DESCRIPTOR.fields_by_name["aliasFor"].number
+_SERVICE: Final[int] = v1.DiscoverResponse.DESCRIPTOR.fields_by_name["service"].number
+
+
+class Delivered(Struct, frozen=True):
+    """The rules of one type for one service."""
+
+    revision: str
+    """Empty when there is nothing."""
+    message: v1.DiscoverResponse
+    """The fields that hold them, and no other."""
+
+
+Deliver = Callable[[int, ServiceKey, ServiceKey], Delivered]
+"""The rules of a type (a number of ``DiscoverRequest.type``) for a service; first the name that was asked for, then the service
+that it means."""
+
+
+def no_rules(type: int, asked: ServiceKey, _target: ServiceKey) -> Delivered:
+    """What there is to deliver where there are no rules at all."""
+    message = v1.DiscoverResponse()
+    if type != ROUTING:
+        return Delivered("", message)
+    message.routing.service.value = asked.name
+    message.routing.namespace.value = asked.namespace
+    message.routing.revision.value = NOTHING
+    return Delivered(NOTHING, message)
+
+
+class Later(Generic[T]):
+    """An answer that takes long to make: it comes when it is made, and others run meanwhile."""
+
+    __slots__ = ("_begin",)
+
+    def __init__(self, begin: Callable[[Callable[[T], None]], None]) -> None:
+        self._begin = begin
+
+    def then(self, reply: Callable[[T], None]) -> None:
+        """Begin, and call back once."""
+        self._begin(reply)
+
+
+class _Answer:
+    """What INSTANCE answers under one name."""
+
+    __slots__ = ("body", "changes", "generation", "revision", "sight", "views")
+
+    def __init__(self, generation: int, sight: Sight, views: list[ServiceView]) -> None:
+        self.generation = generation
+        self.sight = sight
+        self.views = views
+        self.changes = -1
+        """Of the views, when the revision was made."""
+        self.revision = ""
+        self.body: bytes | None = None
+
+
+class Discovering:
+    """Everything that can be discovered. ``cache_size``: encoded answers of instances that are kept (``sizeCacheProto``)."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        pairs: Pairs,
+        deliver: Deliver = no_rules,
+        *,
+        cache_size: int = 128,
+    ) -> None:
+        """``pairs``: see ``translate.shown``."""
+        self.catalog = Catalog(registry)
+        self._registry = registry
+        self._deliver = deliver
+        self._cache_size = cache_size
+        self._views = Views(registry, pairs)
+        self._lists = ServiceLists(self.catalog)
+        self._slices = Slices(registry.scheduler)
+        self._answers: dict[ServiceKey, _Answer] = {}
+        self._kept: dict[ServiceKey, int] = {}
+        """Names whose encoded answer is kept, the one that was used last at the end, with its size."""
+        self._kept_bytes = 0
+        self._rules: dict[tuple[int, ServiceKey], tuple[tuple[int, int], str, bytes]] = {}
+        self._rules_changed = 0
+        self._namespaces: tuple[int, str, bytes] = (-1, "", b"")
+        registry.observe(self._published)
+
+    # ------------------------------------------------------------------ doors
+
+    def discover(self, request: v1.DiscoverRequest, caller: Caller) -> bytes | Later[bytes]:
+        """An encoded ``DiscoverResponse``. ``Filter`` is not looked at, as on the real server's gRPC port."""
+        type, service = request.type, request.service
+        if type == INSTANCE and request.HasField("service") and service.name.value:
+            return self._instances(request, caller)
+        if type in RULES and service.name.value and service.namespace.value:
+            return self._rule(request)
+        if type == SERVICES and request.HasField("service"):
+            return self._services(request, caller)
+        if type == NAMESPACES and request.HasField("service"):
+            return self._all_namespaces(request)
+        return _refusal(request, _fault(request))
+
+    def discover_json(self, request: v1.DiscoverRequest, caller: Caller) -> Encoded | Later[Encoded]:
+        """The same as JSON; here ``Filter`` counts."""
+        if request.type == INSTANCE and request.HasField("service") and request.service.name.value:
+            return self._instances_json(request, caller)
+        found = self.discover(request, caller)
+        if isinstance(found, Later):
+            return Later(lambda reply: found.then(lambda body: reply(_as_json(body))))
+        return _as_json(found)
+
+    def sweep(self) -> None:
+        """Once a second: forget what nobody reads."""
+        self._views.sweep(self._registry.clock.monotonic())
+        for asked in [asked for asked, answer in self._answers.items() if any(v.dropped for v in answer.views)]:
+            self._forget(asked)
+            del self._answers[asked]
+
+    # ------------------------------------------------------------------ instances
+
+    def _instances(self, request: v1.DiscoverRequest, caller: Caller) -> bytes | Later[bytes]:
+        service = request.service
+        asked = ServiceKey(service.namespace.value or DEFAULT_NAMESPACE, service.name.value)
+        answer = self._answer(asked)
+        if answer is None:
+            return _refusal(request, v1.NotFoundResource)
+        if sum(view.outdated for view in answer.views) > LONG:
+            return self._in_slices(answer, lambda: self._instances(request, caller), as_json=False)
+        self._bring_up(answer)
+        if answer.revision == service.revision.value:
+            return _unchanged(request)
+        return self._body(asked, answer)
+
+    def _instances_json(self, request: v1.DiscoverRequest, caller: Caller) -> Encoded | Later[Encoded]:
+        service = request.service
+        asked = ServiceKey(service.namespace.value or DEFAULT_NAMESPACE, service.name.value)
+        answer = self._answer(asked)
+        if answer is None:
+            return _as_json(_refusal(request, v1.NotFoundResource))
+        if sum(view.outdated + view.json_missing() for view in answer.views) > LONG:
+            return self._in_slices(answer, lambda: self._instances_json(request, caller), as_json=True)
+        self._bring_up(answer)
+        if answer.revision == service.revision.value:
+            return _as_json(_unchanged(request))
+        healthy_only = request.Filter.OnlyHealthyInstance
+        items = [i.json for view in answer.views for i in view if i.healthy or not healthy_only]
+        message = v1.DiscoverResponse.FromString(self._head(asked, answer) + self._tail(answer))
+        return Encoded(v1.ExecuteSuccess, json.encode(message, {"instances": items}))
+
+    def _answer(self, asked: ServiceKey) -> _Answer | None:
+        """What is known of a name, its views read now; None when there is no such service."""
+        generation = self.catalog.generation
+        answer = self._answers.get(asked)
+        if answer is None or answer.generation != generation:
+            sight = self.catalog.sight(asked)
+            if sight is None:
+                if answer is not None:
+                    self._forget(asked)
+                    del self._answers[asked]
+                return None
+            if answer is not None and answer.sight.of is sight.of and answer.sight.sources == sight.sources:
+                answer.generation = generation
+            else:
+                self._forget(asked)
+                answer = _Answer(generation, sight, [self._views.of(key) for key in sight.sources])
+                self._answers[asked] = answer
+        now = self._registry.clock.monotonic()
+        for view in answer.views:
+            view.read_at = now
+        return answer
+
+    def _bring_up(self, answer: _Answer) -> None:
+        """Its revision, as of now."""
+        changes = 0
+        for view in answer.views:
+            if view.outdated:
+                view.refresh()
+            changes += view.changes
+        if changes == answer.changes:
+            return
+        answer.changes = changes
+        answer.body = None
+        filled = [view for view in answer.views if len(view)]
+        if not filled:
+            answer.revision = NOTHING
+            return
+        digest = hashlib.blake2b(service_revision(answer.sight.of).encode(), digest_size=20)
+        for view in filled:
+            digest.update(f"{view.key.namespace}##{view.key.name}##".encode() + view.digest)
+        answer.revision = digest.hexdigest()
+
+    def _body(self, asked: ServiceKey, answer: _Answer) -> bytes:
+        body = answer.body
+        if body is None:
+            self._forget(asked)
+            content = [view.content for view in answer.views]
+            body = b"".join((self._head(asked, answer), *content, self._tail(answer)))
+            if len(body) > KEPT_BYTES or not self._cache_size:
+                return body
+            answer.body = body
+            self._kept_bytes += len(body)
+        else:
+            del self._kept[asked]
+        self._kept[asked] = len(body)
+        while len(self._kept) > self._cache_size or self._kept_bytes > KEPT_BYTES:
+            self._forget(next(iter(self._kept)))
+        return body
+
+    def _head(self, asked: ServiceKey, answer: _Answer) -> bytes:
+        """Everything before the instances: the service has the attributes of the target and the name that was asked for."""
+        m = render_service(answer.sight.of)
+        m.name.value, m.namespace.value = asked.name, asked.namespace
+        m.revision.value = answer.revision
+        self._fill_ports(m, answer)
+        return bare(v1.ExecuteSuccess) + _type(INSTANCE) + field(_SERVICE, m.SerializeToString(deterministic=True))
+
+    def _tail(self, answer: _Answer) -> bytes:
+        """What comes after them: the service itself."""
+        m = render_service(answer.sight.of)
+        self._fill_ports(m, answer)
+        return field(_ALIAS_FOR, m.SerializeToString(deterministic=True))
+
+    def _fill_ports(self, m: v1.Service, answer: _Answer) -> None:
+        for view in answer.views:
+            if view.key == answer.sight.of.key and view.ports:
+                m.ports.value = view.ports
+
+    def _forget(self, asked: ServiceKey) -> None:
+        size = self._kept.pop(asked, None)
+        if size is not None:
+            self._kept_bytes -= size
+            answer = self._answers.get(asked)
+            if answer is not None:
+                answer.body = None
+
+    def _in_slices(self, answer: _Answer, again: Callable[[], T | Later[T]], *, as_json: bool) -> Later[T]:
+        views = list(answer.views)
+
+        def work() -> Work:
+            for view in views:
+                yield from view.refresh_in_slices(as_json=as_json)
+
+        key = (tuple(view.key for view in views), as_json)
+        return self._after(key, work, again)
+
+    def _after(self, key: object, work: Callable[[], Work], again: Callable[[], T | Later[T]]) -> Later[T]:
+        """The answer that can be made once the work is done. More may have come up meanwhile: then it is done again."""
+
+        def begin(reply: Callable[[T], None]) -> None:
+            def done(_: Any) -> None:
+                found = again()
+                if isinstance(found, Later):
+                    found.then(reply)
+                else:
+                    reply(found)
+
+            self._slices.run(key, work, done)
+
+        return Later(begin)
+
+    # ------------------------------------------------------------------ services and namespaces
+
+    def _services(self, request: v1.DiscoverRequest, caller: Caller) -> bytes | Later[bytes]:
+        service = request.service
+        lists = self._lists.of(service.namespace.value)
+        if sum(each.outdated for each in lists) > LONG_LIST:
+            work = lambda: refresh_in_slices(lists)  # noqa: E731
+            return self._after((SERVICES, service.namespace.value), work, lambda: self._services(request, caller))
+        for each in lists:
+            each.refresh()
+        now = revision(lists)
+        if not now:
+            return bare(v1.ExecuteSuccess) + _type(SERVICES) + field(_SERVICE, service.SerializeToString())
+        if now == service.revision.value:
+            return _unchanged(request)
+        return b"".join((_headed(SERVICES, service, now), *(each.content for each in lists)))
+
+    def _all_namespaces(self, request: v1.DiscoverRequest) -> bytes:
+        generation, now, content = self._namespaces
+        if generation != self.catalog.namespace_generation:
+            m = v1.DiscoverResponse()
+            for record in sorted(self._registry.namespaces(), key=lambda record: record.name):
+                namespace = m.namespaces.add()
+                namespace.CopyFrom(render_namespace(record, 0, Counts()))
+                for count in ("total_service_count", "total_instance_count", "total_health_instance_count"):
+                    namespace.ClearField(count)
+            content = m.SerializeToString(deterministic=True)
+            now = hashlib.blake2b(content, digest_size=20).hexdigest() if content else NOTHING
+            self._namespaces = (self.catalog.namespace_generation, now, content)
+        if now == request.service.revision.value:
+            return _unchanged(request)
+        return _headed(NAMESPACES, request.service, now) + content
+
+    # ------------------------------------------------------------------ rules
+
+    def _rule(self, request: v1.DiscoverRequest) -> bytes:
+        service = request.service
+        asked = ServiceKey(service.namespace.value, service.name.value)
+        stamp = (self.catalog.generation, self._rules_changed)
+        known = self._rules.get((request.type, asked))
+        if known is None or known[0] != stamp:
+            now, body = self._ruled(request.type, asked)
+            self._rules.pop((request.type, asked), None)
+            self._rules[(request.type, asked)] = known = (stamp, now, body)
+            if len(self._rules) > KEPT_RULES:
+                del self._rules[next(iter(self._rules))]
+        if known[1] and known[1] == service.revision.value:
+            return _unchanged(request)
+        return known[2]
+
+    def _ruled(self, type: int, asked: ServiceKey) -> tuple[str, bytes]:
+        """Revision and answer for a type of rules."""
+        target = self.catalog.target(asked)
+        delivered = self._deliver(type, asked, target)
+        now = delivered.revision or (NOTHING if type >= ALWAYS_REVISED else "")
+        m = v1.DiscoverResponse()
+        m.service.name.value, m.service.namespace.value = asked.name, asked.namespace
+        if now:
+            m.service.revision.value = now
+            m.aliasFor.name.value, m.aliasFor.namespace.value = target.name, target.namespace
+        head = bare(v1.ExecuteSuccess) + _type(type)
+        return now, b"".join((head, m.SerializeToString(), delivered.message.SerializeToString(deterministic=True)))
+
+    def _published(self, published: Published) -> None:
+        for change in published.documents:
+            document = change.after or change.before
+            if document is not None and not document.lease_ms:  # what has a lease is no rule
+                self._rules_changed += 1
+
+
+# ---------------------------------------------------------------------- answers
+
+
+def _type(type: int) -> bytes:
+    return v1.DiscoverResponse(type=type).SerializeToString()
+
+
+def _headed(type: int, service: v1.Service, now: str) -> bytes:
+    """An answer before its content: the service has the names that were asked for, and the revision."""
+    m = v1.Service()
+    m.name.value, m.namespace.value, m.revision.value = service.name.value, service.namespace.value, now
+    return bare(v1.ExecuteSuccess) + _type(type) + field(_SERVICE, m.SerializeToString())
+
+
+def _unchanged(request: v1.DiscoverRequest) -> bytes:
+    """ "You have it": the service is the request's, as it came."""
+    return bare(v1.DataNoChange) + _type(request.type) + field(_SERVICE, request.service.SerializeToString())
+
+
+def _fault(request: v1.DiscoverRequest) -> int:
+    """What is wrong with a request that cannot be answered. Names are looked at in the order of the real server."""
+    if request.type not in SERVED:
+        return v1.InvalidDiscoverResource
+    if not request.HasField("service"):
+        return v1.EmptyRequest
+    return v1.InvalidNamespaceName if request.service.name.value else v1.InvalidServiceName
+
+
+def _refusal(request: v1.DiscoverRequest, code: int) -> bytes:
+    """An error. The service is the request's; a type that is not served is answered with another one, as on the real server."""
+    type = request.type if code != v1.InvalidDiscoverResource else ROUTING
+    head = bare(code) + _type(type)
+    if not request.HasField("service"):
+        return head
+    service = request.service
+    if type == INSTANCE and not service.namespace.value:
+        echoed = v1.Service()
+        echoed.CopyFrom(service)
+        echoed.namespace.value = DEFAULT_NAMESPACE
+        service = echoed
+    return head + field(_SERVICE, service.SerializeToString())
+
+
+def _as_json(body: bytes) -> Encoded:
+    message = v1.DiscoverResponse.FromString(body)
+    return Encoded(message.code.value, json.encode(message))
+
+
+__all__ = ["Deliver", "Delivered", "Discovering", "Item", "Later", "NamespaceList", "no_rules"]
