@@ -10,6 +10,7 @@ from typing import Final
 
 from ._shared.adapter import Adapter
 from .eureka.build import ADAPTER as EUREKA
+from .polaris.build import ADAPTER as POLARIS
 
-ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA,)
+ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, POLARIS)
 """Every protocol that can be switched on, in the order in which they are shown."""

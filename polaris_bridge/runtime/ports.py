@@ -36,6 +36,14 @@ class LoopScheduler:
         return self._loop.call_later(delay_s, run)
 
 
+class RandomIds:
+    """``core.ports.Ids``."""
+
+    def unique(self) -> str:
+        """32 hexadecimal digits that nobody else has."""
+        return unique()
+
+
 def unique() -> str:
     """32 hexadecimal digits that nobody else has."""
     return uuid.uuid4().hex

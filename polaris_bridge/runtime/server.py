@@ -33,7 +33,7 @@ from .plugins.history import HistoryLog
 from .plugins.statis import DiscoverStat
 from .plugins.statis import LocalStatis as LocalStatisLog
 from .plugins.whitelist import Whitelist
-from .ports import LoopScheduler, SystemClock, unique
+from .ports import LoopScheduler, RandomIds, SystemClock, unique
 
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
@@ -113,6 +113,7 @@ class Server:
         around = Surroundings(
             registry=self.registry,
             authority=self._authority,
+            ids=RandomIds(),
             allow=self._allow,
             observe=self.metrics.calls.observe,
             heartbeat=self.metrics.heartbeats.add,

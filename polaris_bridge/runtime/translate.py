@@ -112,8 +112,17 @@ def polaris(config: Config) -> PolarisSettings:
     return PolarisSettings(
         max_metadata=config.naming.max_metadata,
         health_check=config.healthcheck.open,
+        kept_answers=_kept_answers(config),
         client_report_s=config.healthcheck.client_report_interval.total_seconds(),
     )
+
+
+def _kept_answers(config: Config) -> int:
+    """All native ports share what is kept; the first gRPC port says how much."""
+    for entry in config.apiservers:
+        if isinstance(entry, ServiceGrpcListener):
+            return entry.option.size_cache_proto if entry.option.enable_cache_proto else 0
+    return PolarisSettings().kept_answers
 
 
 def grpc(name: str, option: GrpcOptions) -> GrpcSettings:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct, field
 
 from polaris_bridge.core.model import Location, Registration
-from polaris_bridge.core.ports import Authority
+from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .exchange import Handler
@@ -25,6 +25,7 @@ class Surroundings(Struct, frozen=True):
 
     registry: Registry
     authority: Authority
+    ids: Ids
     allow: Callable[[str], bool] | None
     """Whether a client address may speak to us; None = all may."""
     observe: Callable[[str, str, int, float], None]

@@ -12,7 +12,7 @@ from polaris_bridge.adapters._shared.settings import HttpSettings
 from .server import EurekaServer
 from .service import EurekaService
 from .settings import EurekaSettings
-from .translate import SOURCE, Document, Marks
+from .translate import SOURCE, Document, Marks, native_pairs
 
 _HEARTBEATS: Final = {200: "ok", 404: "unknown"}
 
@@ -41,4 +41,4 @@ class EurekaFace:
 
 CLAIM: Final = "Eureka 2.0.5"
 
-ADAPTER: Final = Adapter("service-eureka", SOURCE, CLAIM, Document, Marks, EurekaFace)
+ADAPTER: Final = Adapter("service-eureka", SOURCE, CLAIM, Document, Marks, EurekaFace, pairs=native_pairs)

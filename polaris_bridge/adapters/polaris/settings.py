@@ -19,6 +19,8 @@ class PolarisSettings(Struct, frozen=True, kw_only=True):
     """Pairs of metadata that a native registration may have; the original's limit. Dubbo may need more."""
     health_check: bool = True
     """``healthcheck.open``: whether heartbeats are heard; off, they are answered 400140."""
+    kept_answers: int = 128
+    """Services whose encoded answer is kept (``sizeCacheProto``); 0 = none (``enableCacheProto: false``)."""
     client_report_s: float = 120.0
     """``healthcheck.clientReportInterval``: how often SDKs report; a client silent for three times that is forgotten."""
 

@@ -1,0 +1,75 @@
+"""Puts the adapter together: settings in, something that listens out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
+from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
+from polaris_bridge.adapters._shared.settings import GrpcSettings
+
+from .server.grpc import methods
+from .service.polaris import PolarisService
+from .settings import NativeSettings, PolarisSettings
+from .translate.keys import SOURCE, Document, Marks
+from .wire.v1 import MESSAGES
+
+_HEARTBEATS: Final = {200: "ok", 400: "unknown"}
+
+
+class Observers:
+    """Where calls of one listener are counted."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        discovered = around.discovered
+        self._discovered = None if discovered is None else partial(discovered, SOURCE)
+
+    def observe(self, operation: str, status: int, seconds: float, /) -> None:
+        """Every finished call; the status is the code's first three digits."""
+        around = self._around
+        around.observe(SOURCE, operation, status, seconds)
+        if operation == "Heartbeat":
+            around.heartbeat(SOURCE, _HEARTBEATS.get(status, "stale"))
+        elif operation == "RegisterInstance":
+            around.registered(seconds)
+
+    def discovered(self, namespace: str, service: str, /) -> None:
+        """Every read."""
+        if self._discovered is not None:
+            self._discovered(namespace, service or "*")
+
+
+def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisService:
+    """The one native service of a server."""
+
+    def make() -> PolarisService:
+        return PolarisService(
+            around.registry,
+            around.authority,
+            settings,
+            ids=around.ids,
+            pairs=around.pairs,
+            locate=around.locate,
+        )
+
+    return around.share(SOURCE, make)
+
+
+class GrpcFace:
+    """One native gRPC port."""
+
+    def __init__(self, around: Surroundings, grpc: GrpcSettings, settings: NativeSettings) -> None:
+        self.service = service_of(around, settings.shared)
+        table = methods(self.service, settings.groups, Observers(around))
+        self.listener = GrpcListener(grpc, table, allow=around.allow, pool=MESSAGES.pool)
+
+    def sweep(self) -> None:
+        """See ``Face``."""
+        self.service.sweep()
+
+
+CLAIM: Final = "polaris-server 1.19.0"
+
+ADAPTER: Final = Adapter("service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace)
