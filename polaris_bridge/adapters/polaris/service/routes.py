@@ -40,17 +40,20 @@ class Encoded(Struct, frozen=True):
 
 
 class Later(Protocol):
-    """A text that takes a while. ``then`` calls back exactly once, on the core's thread."""
+    """An answer that takes a while (``Text`` or ``Encoded``). ``then`` calls back exactly once, on the core's thread."""
 
-    def then(self, reply: Callable[[Text], None]) -> None:
+    def then(self, reply: Callable[[Any], None]) -> None:
         """Register the one receiver."""
         ...
 
 
 Result = Outcome | Message | Encoded | Text | Later
 
-Handle = Callable[[Any, Any], Result]
-"""Takes the decoded messages (``list``), the message (``one``), the ``Query`` or the ``bytes``, and the ``Caller``."""
+Handle = Callable[..., Result]
+"""Takes the decoded messages (``list``), the message (``one``), the ``Query`` or the ``bytes``, and the ``Caller``.
+
+With ``Route.clears`` also the positions of the messages whose map was given as empty.
+"""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -73,3 +76,5 @@ class Route(Struct, frozen=True, kw_only=True):
     """One sentence for the API document."""
     query: tuple[str, ...] = ()
     """The parameters of the URL that it knows."""
+    clears: str = ""
+    """With ``list``: a map that a request may empty, by giving it as ``{}``; messages cannot tell that from leaving it out."""
