@@ -7,14 +7,15 @@ Their types are in ``v1.pyi``; both it and ``v1.binpb`` are made from ``protos/p
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any as Anything
+from typing import Final
 
 from polaris_bridge.adapters._shared.messages import Messages
 
 MESSAGES: Final = Messages(Path(__file__).with_suffix(".binpb"))
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Anything:
     """A class of the package, or of the well-known types that it uses; an enum's value by its name. Kept once asked for."""
     for package in ("v1", "google.protobuf"):
         try:

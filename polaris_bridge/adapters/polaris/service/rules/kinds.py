@@ -6,6 +6,7 @@ Messages with an HTTP API of the original's have its paths; the others have the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -30,6 +31,7 @@ NOTHING: Final = "nothing"
 ID: Final = "id"
 WHOLE: Final = "whole"
 """What an answer shows of a request that was carried out."""
+_ECHO_ALL: Final = MappingProxyType({CREATE: WHOLE, DELETE: WHOLE, UPDATE: WHOLE, ENABLE: WHOLE})
 
 
 class Switch(Struct, frozen=True):
@@ -79,7 +81,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     namespace: str = ""
     """The namespace of a rule that names none."""
     switch: Switch | None = None
-    echo: Mapping[str, str] = {CREATE: WHOLE, DELETE: WHOLE, UPDATE: WHOLE, ENABLE: WHOLE}
+    echo: Mapping[str, str] = _ECHO_ALL
     echo_refused: bool = False
     """Whether an answer to a refused request shows the request."""
     shows_revision: bool = False
