@@ -127,7 +127,7 @@ class Clients:
                 operation="DescribeClients",
                 handle=self.listed,
                 response="BatchQueryResponse",
-                include=frozenset({"default", "service"}),
+                include=frozenset({"default", "default-read"}),
                 about="SDKs that report themselves, by host, type, version and id.",
                 query=(*_FILTERS, "offset", "limit"),
             ),
