@@ -295,9 +295,9 @@ class _Reply:
         if code == v1.ExecuteSuccess:
             return (b"Request-Id", self._id), _PLAIN
         return (
+            (b"Request-Id", self._id),
             (b"X-Polaris-Code", str(code).encode()),
             (b"X-Polaris-Message", codes.info(code).encode()),
-            (b"Request-Id", self._id),
             _PLAIN,
         )
 
