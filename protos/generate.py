@@ -37,6 +37,11 @@ def compile_folder(folder: str) -> FileDescriptorSet:
         out.unlink(missing_ok=True)
 
 
+def descriptor_set(files: FileDescriptorSet) -> bytes:
+    """What the program loads."""
+    return files.SerializeToString(deterministic=True)
+
+
 class Stubs:
     """The text of a .pyi file."""
 
@@ -122,7 +127,7 @@ def main() -> None:
     """Compile every target and write its two files."""
     for folder, (package, module) in TARGETS.items():
         files = compile_folder(folder)
-        module.with_suffix(".binpb").write_bytes(files.SerializeToString(deterministic=True))
+        module.with_suffix(".binpb").write_bytes(descriptor_set(files))
         module.with_suffix(".pyi").write_text(Stubs(package, files).text())
         print(f"{folder}: {len(files.file)} files -> {module.with_suffix('.binpb').relative_to(HERE.parent)}")
 
