@@ -134,7 +134,7 @@ def limit(name: str = "l", **fields: Any) -> Any:
 
 def breaker(name: str = "b", callee: str = "default/shop", *, enable: bool = True, **fields: Any) -> Any:
     namespace, service = callee.split("/")
-    rule = v1.CircuitBreakerRule(name=name, enable=enable, level=v1.SERVICE, **fields)
+    rule = v1.CircuitBreakerRule(**{"name": name, "enable": enable, "level": v1.SERVICE, **fields})
     rule.rule_matcher.destination.namespace, rule.rule_matcher.destination.service = namespace, service
     return rule
 

@@ -56,6 +56,7 @@ _ORDERS: Final[dict[str, Callable[[Document], Any]]] = {
 
 def _order(filters: dict[str, str]) -> tuple[Callable[[Document], Any], bool]:
     """What to sort by, and whether the greatest comes first: the latest change, when nothing else is said."""
-    field = filters.get("order_field", "mtime")
+    field = filters.get("order_field", "")
+    field = field if field in _ORDERS else "mtime"
     direction = filters.get("order_type", "desc" if field in ("mtime", "ctime") else "asc").lower()
-    return _ORDERS.get(field, _ORDERS["mtime"]), direction != "asc"
+    return _ORDERS[field], direction != "asc"

@@ -64,12 +64,13 @@ def message_of(kind: Kind, document: Document) -> Any:
 
 
 def same_rule(kind: Kind, a: Document, b: Document) -> bool:
-    """Whether two documents say the same, their revisions apart."""
-    return a.targets == b.targets and _without_revision(kind, a) == _without_revision(kind, b)
+    """Whether two documents say the same to their readers, revisions apart."""
+    return _said(kind, a) == _said(kind, b)
 
 
-def _without_revision(kind: Kind, document: Document) -> bytes:
+def _said(kind: Kind, document: Document) -> bytes:
     rule = message_of(kind, document)
+    kind.dress(rule)
     clear(rule, "revision")
     return bytes(rule.SerializeToString(deterministic=True))
 

@@ -48,7 +48,7 @@ class Rules:
         taken = _Names(self, kind)
 
         def check(rule: Any) -> Defect | None:
-            return self._identified(kind, rule) or kind.check(rule)
+            return (None if kind.by_service else self._identified(kind, rule)) or kind.check(rule)
 
         return self._batch(kind, rules, check, lambda rule: self._update(kind, rule, taken, caller))
 
