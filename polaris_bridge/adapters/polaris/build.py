@@ -6,10 +6,12 @@ from functools import partial
 from typing import Final
 
 from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
+from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
 from .server.grpc import methods
+from .server.http import NativeHttp
 from .service.polaris import PolarisService
 from .settings import NativeSettings, PolarisSettings
 from .translate.keys import SOURCE, Document, Marks
@@ -70,6 +72,12 @@ class GrpcFace:
         self.service.sweep()
 
 
+def routes(around: Surroundings, settings: NativeSettings) -> Handler:
+    """What one main HTTP port answers natively."""
+    service = service_of(around, settings.shared)
+    return NativeHttp(service.routes(), service.admission, settings.groups, Observers(around).observe).handle
+
+
 CLAIM: Final = "polaris-server 1.19.0"
 
-ADAPTER: Final = Adapter("service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace)
+ADAPTER: Final = Adapter("service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace, routes=routes)

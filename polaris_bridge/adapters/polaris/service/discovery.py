@@ -173,6 +173,14 @@ class Discovering:
             return Later(lambda reply: found.then(lambda body: reply(_as_json(body))))
         return _as_json(found)
 
+    def revision(self, service: ServiceKey) -> str:
+        """What an answer about a service's instances says its revision is; empty when there is no such service."""
+        answer = self._answer(service)
+        if answer is None:
+            return ""
+        self._bring_up(answer)
+        return answer.revision
+
     def sweep(self) -> None:
         """Once a second: forget what nobody reads."""
         self._views.sweep(self._registry.clock.monotonic())

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
-from polaris_bridge.core.model import Location, Registration
+from polaris_bridge.core.model import Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
+from .client_api import client_routes
 from .clients import Clients
+from .console.calls import Console
 from .contracts import Contracts
 from .discovery import Discovering
 from .heartbeats import Heartbeats
 from .index import InstanceIndex
 from .registration import Registering
+from .routes import Route
+from .rules import console as rules_console
 from .rules.delivery import Deliveries
+from .rules.kinds import ROUTING
 from .rules.writing import Rules
 
 
@@ -47,6 +52,30 @@ class PolarisService:
         self.clients = Clients(registry, settings, locate)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target)
         self.rules = Rules(registry, ids)
+        self.console = Console(
+            registry,
+            settings,
+            self.index,
+            self.registering,
+            pairs,
+            routed=self._routed,
+            revision=self.discovering.revision,
+            unique=ids.unique,
+        )
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that is called over HTTP."""
+        return (
+            *client_routes(self.registering, self.discovering, self.clients),
+            *self.console.routes(),
+            *rules_console.routes(self.rules),
+            *self.contracts.routes(),
+            *self.clients.routes(),
+        )
+
+    def _routed(self, service: ServiceKey) -> bool:
+        """Whether a route rule names a service."""
+        return any(service in rule.targets for rule in self.registry.documents.about(ROUTING.name, service))
 
     def sweep(self) -> None:
         """Once a second."""
