@@ -19,6 +19,7 @@ from polaris_bridge.core.registry import Registry
 
 from .filters import Refused, answering, page, single
 from .names import check_alias, check_changed_alias, check_new_alias
+from .references import References
 from .work import OK, each
 
 FILTERS = ("alias", "alias_namespace", "service", "namespace", "owner", "offset", "limit")
@@ -36,8 +37,9 @@ _INTERFACES: Final = 4096
 class Aliases:
     """Create, delete, update, list."""
 
-    def __init__(self, registry: Registry, unique: Callable[[], str]) -> None:
+    def __init__(self, registry: Registry, references: References, unique: Callable[[], str]) -> None:
         self._registry = registry
+        self._references = references
         self._unique = unique
 
     # ------------------------------------------------------------------ commands
@@ -62,6 +64,7 @@ class Aliases:
             return _answer(v1.NotFoundNamespace, m)
         except CoreError as error:
             return _answer(code_of(error), m)
+        self._references.expect(record.key, ServiceKey(m.namespace.value, m.service.value))
         answer = respond(OK)
         alias = answer.alias
         alias.service.CopyFrom(m.service)
@@ -94,18 +97,21 @@ class Aliases:
         code = self._target_code(m)
         if code != OK:
             return _answer(code, m)
+        target = ServiceKey(m.namespace.value, m.service.value)
         changed = structs.replace(
             record,
-            reference=ServiceKey(m.namespace.value, m.service.value),
+            reference=target,
             owners=m.owners.value or record.owners,
             comment=m.comment.value if m.HasField("comment") else record.comment,
         )
         if changed == record:
             return _answer(v1.NoNeedUpdate, m)
         try:
-            return Outcome(respond(OK, alias=m), self._registry.put_service(changed, caller))
+            commit = self._registry.put_service(changed, caller)
         except CoreError as error:
             return _answer(code_of(error), m)
+        self._references.expect(record.key, target)
+        return Outcome(respond(OK, alias=m), commit)
 
     # ------------------------------------------------------------------ queries
 

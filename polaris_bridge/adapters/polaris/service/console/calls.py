@@ -19,6 +19,7 @@ from .counting import Counting
 from .instances import Instances
 from .listing import Listing
 from .namespaces import Namespaces
+from .references import References
 from .services import Services
 
 _WRITES = frozenset({"default", "service"})
@@ -46,8 +47,9 @@ class Console:
         says of a service's instances. ``unique``: ids and tokens, 32 hexadecimal digits."""
         self.counting = Counting(registry)
         self.namespaces = Namespaces(registry, self.counting, unique)
-        self.services = Services(registry, self.counting, unique, routed)
-        self.aliases = Aliases(registry, unique)
+        references = References(registry)
+        self.services = Services(registry, self.counting, references, unique, routed)
+        self.aliases = Aliases(registry, references, unique)
         self.instances = Instances(registry, settings, index, registering)
         self.listing = Listing(registry, self.counting, pairs, revision)
 

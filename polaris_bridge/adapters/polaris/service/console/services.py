@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -35,6 +35,7 @@ from polaris_bridge.core.snapshot import ServiceSnapshot
 from .counting import Counting
 from .filters import Refused, answering, number, only, page, pairs, single
 from .names import check_service
+from .references import References
 from .work import OK, each
 
 FILTERS = (
@@ -53,12 +54,14 @@ class Services:
         self,
         registry: Registry,
         counting: Counting,
+        references: References,
         unique: Callable[[], str],
         routed: Callable[[ServiceKey], bool] = lambda _service: False,
     ) -> None:
         """``routed`` says whether a route rule names a service, which is then not deleted."""
         self._registry = registry
         self._counting = counting
+        self._references = references
         self._unique = unique
         self._routed = routed
 
@@ -246,18 +249,9 @@ class Services:
         newest = self._registry.ledger.service(record.key)
         if any(address.registrations for address in newest.addresses.values()):
             return v1.ServiceExistedInstances
-        if any(other.reference == record.key for other in self._records()):
+        if self._references.any(record.key):
             return v1.ServiceExistedAlias
         return v1.ServiceExistedRoutings if self._routed(record.key) else OK
-
-    def _records(self) -> Iterator[ServiceRecord]:
-        """Every service in the newest state."""
-        ledger = self._registry.ledger
-        for namespace in dict.fromkeys(key.namespace for key in tuple(ledger.services)):
-            for key in ledger.service_keys(namespace):
-                record = ledger.service(key).record
-                if record is not None:
-                    yield record
 
 
 class Wanted(Struct, frozen=True):
