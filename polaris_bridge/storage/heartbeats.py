@@ -2,8 +2,8 @@
 
 A beat is ``SET hb_<id> "<seconds>:<server>|<count>"``, with ``compatible`` the older ``<id>`` and
 ``1:<seconds>:<server>|<count>``; the set ``servers`` holds the addresses of the servers that write. Nothing waits for
-Redis: beats of an id are written at most once per round of the writer, the last one counts. While Redis does not answer, and in the time after that in which
-clients may not have been heard, nobody is taken for lost.
+Redis: the last beat of an id counts, and is written once a round. While Redis does not answer, and for a lease's length
+after that, because clients may not have been heard, nobody is taken for lost.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Pool(BlockingConnectionPool):
         try:
             for _ in range(connections):
                 connection = await self.get_connection()  # type: ignore[no-untyped-call]
-                taken.append(connection)  # noqa: PERF401 - what was taken is given back when one fails
+                taken.append(connection)
         finally:
             for connection in taken:
                 await self.release(connection)
