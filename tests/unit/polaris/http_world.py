@@ -45,6 +45,12 @@ class World(Bottle):
         more: Sequence[Route] = (),
     ) -> None:
         super().__init__(terms)
+        self._options = authority, groups, more
+        self.open()
+
+    def open(self) -> None:
+        """Put the parts together over the registry as it is now."""
+        authority, groups, more = self._options
         self.service = PolarisService(
             self.registry,
             authority or OpenDoor(),
@@ -84,6 +90,7 @@ class World(Bottle):
         lines = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
         reply = self.http.handle(Request(method, path, query, lines, content, "10.9.9.9"))
         if isinstance(reply, Response):
+            self.queue.settle()
             return reply
         found: list[Response] = []
         reply.then(found.append)
