@@ -63,25 +63,46 @@ class StartInOrder(Section):
 class OwnService(Section):
     """One service under which the server registers itself."""
 
-    name: str = unused("", "Service name.")
-    namespace: str = unused("Polaris", "Namespace of that service.")
-    protocols: list[str] = unused([], "Names of the listeners whose ports are registered.")
-    metadata: dict[str, str] = unused({}, "Metadata of the registered instances.")
+    name: str = key("", "Service name; empty = `polaris.checker`.")
+    namespace: str = key("Polaris", "Namespace of that service.")
+    protocols: list[str] = key([], "Names of the listeners whose addresses are registered; empty = all.")
+    metadata: dict[str, str] = key({}, "Metadata of the registered instances, besides what the server adds.")
+
+
+_CHECKER = OwnService.model_construct(name="polaris.checker", protocols=["service-grpc"])
 
 
 class PolarisService(Section):
-    """The server's registration in itself."""
+    """The server's registration in itself, with the ports that its listeners really have."""
 
-    enable_register: bool = unused(True, "Register the listeners as instances.", alias="enable_register")
-    isolated: bool = unused(False, "Register them isolated, so that no client is sent there.", alias="isolated")
-    self_address: str = unused("", "Address to announce; empty = found out.", alias="self_address")
-    network_inter: str = unused("", "Network interface whose address is announced.", alias="network_inter")
-    probe_address: str = unused("", "host:port towards which the own address is found out.", alias="probe_address")
-    disable_heartbeat: bool = unused(False, "Register without heartbeats.", alias="disable_heartbeat")
-    heartbeat_interval: Seconds = unused(
-        timedelta(seconds=5), "Interval of the server's own heartbeats.", alias="heartbeat_interval"
+    enable_register: bool = key(True, "Register the listeners as instances.", alias="enable_register")
+    isolated: bool = key(False, "Register them isolated, so that no client is sent there.", alias="isolated")
+    self_address: str = key(
+        "",
+        "Address to announce. Empty = the next rule's; so is one that others cannot reach (0.0.0.0, or loopback unless the"
+        " server listens on nothing else).",
+        alias="self_address",
     )
-    services: list[OwnService] = unused([], "Services to register under, and which listeners belong to each.")
+    network_inter: str = key("", "Network interface whose address is announced.", alias="network_inter")
+    probe_address: str = key(
+        "",
+        "host:port; the own end of a TCP connection to it is announced. Empty = the address a listener is bound to, or that"
+        " by which the machine reaches others.",
+        alias="probe_address",
+    )
+    disable_heartbeat: bool = key(
+        False,
+        "Register without heartbeats: the instances stay healthy until the server stops.",
+        alias="disable_heartbeat",
+    )
+    heartbeat_interval: Seconds = key(
+        timedelta(seconds=5), "Interval of the server's own heartbeats, and their ttl.", alias="heartbeat_interval"
+    )
+    services: list[OwnService] = key(
+        [_CHECKER],
+        "Services to register under, and which listeners belong to each: exactly these. SDKs call what they find under"
+        " `polaris.discover`, `polaris.healthcheck` and `polaris.config` when they are told to.",
+    )
 
 
 class Bootstrap(Section):
@@ -92,6 +113,6 @@ class Bootstrap(Section):
         "Log scopes by name. A scope that is absent writes where `default` writes, `default` itself to standard error.",
     )
     start_in_order: StartInOrder = key(StartInOrder.model_construct(), "Start lock in the store.")
-    polaris_service: PolarisService = unused(
+    polaris_service: PolarisService = key(
         PolarisService.model_construct(), "Self registration.", alias="polaris_service"
     )

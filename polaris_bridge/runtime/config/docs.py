@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from .fields import Section
 from .listeners import Listener
 from .root import Config
 from .shape import Model, dotted, element, honoured, keys, names, sections
@@ -158,7 +157,7 @@ def _default(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"`{format_duration(value)}`"
     if isinstance(value, list):
-        return ", ".join(f"`{names(type(item))[0]}`" for item in value if isinstance(item, Section))
+        return ", ".join(f"`{(*names(type(item)), item.name)[0]}`" for item in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -117,16 +117,18 @@ class CryptoChain(Section):
 class CmdbOption(Section):
     """Options of the location lookup."""
 
-    url: str = unused("", "Where locations by address are read.")
-    token: SecretStr = unused(SecretStr(""), "Credential for it.")
-    interval: Seconds = unused(timedelta(seconds=60), "How often they are read again.")
+    url: str = key("", "http(s) address that pages of locations are asked of; empty = nothing is known.")
+    token: SecretStr = key(SecretStr(""), "Sent to it as header `Authorization`.")
+    interval: Seconds = key(
+        timedelta(seconds=60), "How often all pages are read again; at least 1 s. A failed load keeps the last one."
+    )
 
 
 class Cmdb(Section):
     """Location lookup."""
 
-    name: Literal["memory", ""] = unused("", "`memory` switches it on.")
-    option: CmdbOption = unused(CmdbOption.model_construct(), "Its options.")
+    name: Literal["memory", ""] = key("", "`memory` switches it on.")
+    option: CmdbOption = key(CmdbOption.model_construct(), "Its options.")
 
 
 class Bucket(Section):
@@ -207,7 +209,10 @@ class Plugins(Section):
     statis: StatisChain = key(StatisChain.model_construct(), "Call statistics.")
     whitelist: Whitelist = key(Whitelist.model_construct(), "Client addresses that may use HTTP.")
     crypto: CryptoChain = unused(CryptoChain.model_construct(), "Encrypted configuration files.")
-    cmdb: Cmdb = unused(Cmdb.model_construct(), "Location of an instance by its address.")
+    cmdb: Cmdb = key(
+        Cmdb.model_construct(),
+        "Location of instances and SDKs that do not say theirs, by address, from another system.",
+    )
     ratelimit: RateLimit = unused(RateLimit.model_construct(), "Limits on calls of this server.")
     discover_statis: PlainPlugin = unused(
         PlainPlugin.model_construct(), "Older place of the counts that `statis` writes now."

@@ -34,7 +34,7 @@ SCOPE_KEYS = (
 KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     **{(f"bootstrap.logger.{scope}", HONOURED): SCOPE_KEYS for scope in SCOPES},
     ("bootstrap.startInOrder", HONOURED): ("open: true", "key: sz"),
-    ("bootstrap.polaris_service", NAMED): (
+    ("bootstrap.polaris_service", HONOURED): (
         "self_address: 10.0.0.1", "network_inter: eth0", "probe_address: 'a:1'", "enable_register: true", "isolated: false",
         "disable_heartbeat: true", "heartbeat_interval: 5",
         "services: [{name: polaris.checker, namespace: Polaris, protocols: [service-grpc], metadata: {a: b}}]",
@@ -81,7 +81,7 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("plugin.statis", HONOURED): ("entries: [{name: local, option: {interval: 60}}, {name: prometheus}]",),
     ("plugin.whitelist", HONOURED): ("{name: whitelist, option: {ip: [127.0.0.1]}}",),
     ("plugin.crypto", NAMED): ("entries: [{name: AES}]",),
-    ("plugin.cmdb", NAMED): ("name: memory", "option: {url: 'http://a', token: t, interval: 60s}"),
+    ("plugin.cmdb", HONOURED): ("name: memory", "option: {url: 'http://a', token: t, interval: 60s}"),
     ("plugin.ratelimit", NAMED): (
         "name: token-bucket", "option: {enable: false, rule-file: a.yaml}", "option: {remote-conf: false}",
         "option: {ip-limit: {open: true, global: {open: true, bucket: 3, rate: 2}, resource-cache-amount: 9, "
