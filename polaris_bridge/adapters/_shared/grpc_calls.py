@@ -207,7 +207,9 @@ class StreamCall:
             self._overflowed = True
             self._queue.clear()
             self.backlog = 0
-            self.finish(error.code, error.message)
+            self._end = (int(error.code), error.message)
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._task.cancel()  # it may be waiting for the client to read
             return
         self._queue.append(message)
         self.backlog += len(message)
@@ -277,6 +279,9 @@ class StreamCall:
                 await self._flushed()
         except RpcError as error:
             self._end = (int(error.code), error.message)
+        except asyncio.CancelledError:
+            if not self._overflowed or self._task is None or self._task.uncancel() > 0:
+                raise
         except aio.BaseError:
             raise asyncio.CancelledError from None  # the client is gone: the end that grpcio expects then
         finally:
@@ -323,7 +328,7 @@ class StreamCall:
                 return
             began = perf_counter()
             reply = handler.on_message(message)
-            if reply is None:
+            if reply is None or self._overflowed:
                 continue
             if not isinstance(reply, bytes):
                 reply = await arrival(reply)

@@ -120,8 +120,7 @@ class Reflection:
         if kind == "file_by_filename":
             return self._where(request.file_by_filename)._file_by_filename(request, request.file_by_filename)
         if kind == "file_containing_symbol":
-            name = request.file_containing_symbol
-            return self._where(name)._file_containing_symbol(request, name)
+            return self._file_of(request)
         if kind == "file_containing_extension":
             wanted = request.file_containing_extension
             return ours._file_containing_extension(request, wanted.containing_type, wanted.extension_number)
@@ -129,6 +128,14 @@ class Reflection:
             return ours._all_extension_numbers_of_type(request, request.all_extension_numbers_of_type)
         refusal = reflection_pb2.ErrorResponse(error_code=Status.INVALID_ARGUMENT, error_message="nothing was asked")
         return reflection_pb2.ServerReflectionResponse(error_response=refusal, original_request=request)
+
+    def _file_of(self, request: reflection_pb2.ServerReflectionRequest) -> Any:
+        """The pool does not find methods and fields by their names: then what they belong to is asked for."""
+        name = request.file_containing_symbol
+        found = self._where(name)._file_containing_symbol(request, name)
+        if not found.HasField("error_response") or "." not in name:
+            return found
+        return self._where(name)._file_containing_symbol(request, name.rpartition(".")[0])
 
     def _where(self, name: str) -> Any:
         """The standard services' own messages are not in the adapter's pool."""

@@ -91,7 +91,8 @@ class StreamHandler(Protocol):
         ...
 
     def on_end(self) -> bool | None:
-        """The client sends no more. The stream then ends with OK; True keeps it open for pushes, until ``Call.finish``."""
+        """The client sends no more (or is gone: ``on_close`` follows). The stream then ends with OK; True keeps it open for
+        pushes, until ``Call.finish``."""
         ...
 
     def on_close(self) -> None:
