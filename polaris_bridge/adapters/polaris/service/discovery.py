@@ -181,6 +181,11 @@ class Discovering:
         self._bring_up(answer)
         return answer.revision
 
+    @property
+    def kept(self) -> int:
+        """Services whose instances are kept encoded."""
+        return len(self._views)
+
     def sweep(self) -> None:
         """Once a second: forget what nobody reads."""
         self._views.sweep(self._registry.clock.monotonic())
