@@ -87,8 +87,17 @@ class Store(Protocol):
         """Store the high-water mark at once and wait for it. Raises when the store does not take it."""
         ...
 
-    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
-        """Forget tombstones of some tables older than a time. In the background; failures are logged, not raised."""
+    def purge(
+        self,
+        before_ms: int,
+        tables: Sequence[str] = TABLES,
+        limit: int = 0,
+        done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Forget tombstones of some tables older than a time, at most ``limit`` of them (0: all).
+
+        In the background; failures are logged, not raised. ``done`` is told how many, once, on the core's thread.
+        """
         ...
 
     def flush(self) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct, structs
 
+from .addresses import oldest_first
 from .batches import DEREGISTER, REGISTER, SETTLED, Commit
 from .documents import Documents
 from .errors import Conflict, NotFound
@@ -118,9 +119,9 @@ class Registry:
     ) -> None:
         found = {}
         for place in dict.fromkeys((*registrations, *switches)):
-            here = sorted(registrations.get(place, ()), key=lambda r: r.created_ms)
+            here = oldest_first(registrations.get(place, ()))
             off = tuple(switches.get(place, ()))
-            found[place] = Address(*place, tuple(here), off)
+            found[place] = Address(*place, here, off)
             if not here:
                 self.liveness.load_emptied(key, place)
             for r in here:
@@ -521,9 +522,12 @@ class Registry:
 
         self.ledger.afterwards(lambda: commit.then(tell))
 
-    def purge(self, before_ms: int, tables: Sequence[str]) -> None:
-        """Let the store forget tombstones of some tables older than a time."""
-        self._store.purge(before_ms, tables)
+    def purge(
+        self, before_ms: int, tables: Sequence[str], limit: int = 0, done: Callable[[int], None] | None = None
+    ) -> None:
+        """Let the store forget tombstones of some tables older than a time, at most ``limit`` (0: all); ``done`` hears of
+        how many."""
+        self._store.purge(before_ms, tables, limit, done)
 
     def forget_absent(self) -> int:
         """Drop the empty snapshots of services that do not exist and that nobody watches; how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from msgspec import structs
 
@@ -75,11 +76,26 @@ class MemoryStore:
             raise StoreClosed
         self._reserved = max(self._reserved, revision)
 
-    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
+    def purge(
+        self,
+        before_ms: int,
+        tables: Sequence[str] = TABLES,
+        limit: int = 0,
+        done: Callable[[int], None] | None = None,
+    ) -> None:
         """Forget tombstones older than a time, at once."""
-        for table in tables:
-            rows = self._rows[table]
-            self._rows[table] = {k: r for k, r in rows.items() if r.value is not None or r.changed_ms >= before_ms}
+        old = (
+            (table, key)
+            for table in tables
+            for key, row in self._rows[table].items()
+            if row.value is None and row.changed_ms < before_ms
+        )
+        gone = list(islice(old, limit or None))
+        for table, key in gone:
+            del self._rows[table][key]
+        if done is not None:
+            purged = len(gone)
+            self._deliveries.add([(lambda _: done(purged), None)])
 
     def tombstones(self) -> int:
         """How many deleted rows are still remembered."""

@@ -10,7 +10,7 @@ from .database import Connection, Cursor, Database
 from .delivery import Deliveries, Done, Post
 from .documents import Reader, Unreadable
 from .memory import ENDED, StoreClosed
-from .writer import Group, Writer
+from .writer import Group, Purge, Writer
 
 
 class SqlStore:
@@ -90,10 +90,18 @@ class SqlStore:
         if outcomes[0] is not None:
             raise outcomes[0]
 
-    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
+    def purge(
+        self,
+        before_ms: int,
+        tables: Sequence[str] = TABLES,
+        limit: int = 0,
+        done: Callable[[int], None] | None = None,
+    ) -> None:
         """Let the writer delete old tombstones, in slices between appended groups."""
         if self._writer is not None:
-            self._writer.purge(before_ms, tables)
+            self._writer.purge(Purge(before_ms, tables, limit, done))
+        elif done is not None:
+            self._deliveries.add([(lambda _: done(0), None)])
 
     def flush(self) -> None:
         """Wait for the writer. The outcomes are then on their way to the core's thread."""

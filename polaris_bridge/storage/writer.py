@@ -35,6 +35,16 @@ class Group(Struct, eq=False):
     now: bool = False
 
 
+class Purge(Struct, eq=False):
+    """Tombstones to delete: those older than a time, at most ``limit`` (0: all). ``done`` is told how many there were."""
+
+    before_ms: int
+    tables: Sequence[str]
+    limit: int = 0
+    done: Callable[[int], None] | None = None
+    purged: int = 0
+
+
 Packed = dict[str, list[Columns]]
 
 
@@ -64,9 +74,9 @@ class Writer:
         """Queue a group behind all that is queued."""
         self._tasks.put(group)
 
-    def purge(self, before_ms: int, tables: Sequence[str]) -> None:
-        """Queue the deletion of tombstones older than a time, slice by slice."""
-        self._tasks.put(lambda: self._purge(before_ms, tables))
+    def purge(self, purge: Purge) -> None:
+        """Queue the deletion of old tombstones, slice by slice."""
+        self._tasks.put(lambda: self._purge(purge))
 
     def flush(self) -> None:
         """Wait until everything queued so far was tried."""
@@ -196,24 +206,32 @@ class Writer:
             _log.warning("the store takes writes again; %d groups failed meanwhile", self._failing)
         self._failing = self._failing + len(errors) if errors else 0
 
-    def _purge(self, before_ms: int, tables: Sequence[str]) -> None:
+    def _purge(self, purge: Purge) -> None:
         """Delete one slice and queue the next one behind what came meanwhile."""
-        if self._closing:
-            return
-        left = PURGED_ROWS
+        more = not self._closing and self._purge_slice(purge)
+        if more:
+            self.purge(purge)
+        elif purge.done is not None:
+            done, purged = purge.done, purge.purged
+            self._deliveries.add([(lambda _: done(purged), None)])
+
+    def _purge_slice(self, purge: Purge) -> bool:
+        """Whether there may be more to delete."""
+        size = min(PURGED_ROWS, purge.limit - purge.purged) if purge.limit else PURGED_ROWS
+        left = size
         try:
             cursor = self._begin()
-            for table in tables:
+            for table in purge.tables:
                 if left > 0:
-                    cursor.execute(self._database.texts.purge[table], (before_ms, left))
+                    cursor.execute(self._database.texts.purge[table], (purge.before_ms, left))
                     left -= cursor.rowcount
             self._commit()
         except Exception as error:  # noqa: BLE001 - as above: nobody waits, the next maintain job tries again
             self._abandon()
             _log.warning("old deleted rows stay until the next run: %s", error)
-            return
-        if left <= 0:
-            self.purge(before_ms, tables)
+            return False
+        purge.purged += size - left
+        return left <= 0 and purge.purged != purge.limit
 
 
 def _nothing() -> None:

@@ -162,7 +162,13 @@ class Bench:
             raise DiskFull("no space left")
         self.reserved = max(self.reserved, revision)
 
-    def purge(self, before_ms: int, tables: Sequence[str] = TABLES) -> None:
+    def purge(
+        self,
+        before_ms: int,
+        tables: Sequence[str] = TABLES,
+        limit: int = 0,
+        done: Callable[[int], None] | None = None,
+    ) -> None:
         self.rows = {
             k: r
             for k, r in self.rows.items()

@@ -26,7 +26,7 @@ from polaris_bridge.core.model import (
     Switch,
     SwitchRow,
 )
-from polaris_bridge.core.ports import NAMESPACE, SERVICE, SWITCH, Row, Store, Value
+from polaris_bridge.core.ports import NAMESPACE, REGISTRATION, SERVICE, SWITCH, Row, Store, Value
 from polaris_bridge.storage import open_store
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -147,6 +147,24 @@ def test_purge_leaves_the_living_alone(store: Store, core: Core) -> None:
     store.purge(NOW_MS)
     store.flush()
     assert [value.key for value in alive(store)] == ["old"]  # type: ignore[union-attr]
+
+
+def test_purge_tells_how_many_and_stops_at_its_limit(store: Store, core: Core) -> None:
+    store.load()
+    keys = [f"k{number:04}" for number in range(1200)]
+    core.append(store, [tombstone(registration(key), 6) for key in keys])
+    told: list[int] = []
+    for limit, expected in ((3, 3), (600, 600), (0, 597), (5, 0)):
+        store.purge(NOW_MS, (REGISTRATION,), limit, told.append)
+        while not told:  # slices come one after another
+            store.flush()
+            core.run()
+        assert told == [expected]
+        told.clear()
+    store.close()
+    store.purge(NOW_MS, done=told.append)
+    core.run()
+    assert told == [0]
 
 
 def test_the_high_water_mark_only_rises(store: Store, core: Core) -> None:
