@@ -8,13 +8,15 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
+from polaris_bridge.adapters.polaris.service.polaris import PolarisService
+from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.core.maintain import Job
-from polaris_bridge.core.model import SYSTEM, NamespaceRecord
+from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.storage import open_store
@@ -28,12 +30,18 @@ from .front import Front, Readiness
 from .metrics.census import Census
 from .metrics.exposition import Metrics
 from .metrics.windows import Reader, Windows
+from .own_address import outward
+from .plugins.cmdb import Locations
 from .plugins.discover_event import DiscoverEventLog
 from .plugins.history import HistoryLog
 from .plugins.statis import DiscoverStat
 from .plugins.statis import LocalStatis as LocalStatisLog
 from .plugins.whitelist import Whitelist
 from .ports import LoopScheduler, RandomIds, SystemClock, unique
+from .selfregistration import Listening, SelfRegistration, ensure_namespace
+
+if TYPE_CHECKING:
+    from polaris_bridge.storage.heartbeats import RedisHeartbeats
 
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
@@ -75,6 +83,9 @@ class Server:
         self._authority = authority or OpenDoor()
         self._jobs: list[Job] = list(translate.jobs(config))
         self._allow = self._whitelist()
+        self._locations = self._cmdb()
+        self._heartbeats: RedisHeartbeats | None = None
+        self._own: SelfRegistration | None = None
         self._fronts: list[tuple[FrontEntry, Front]] = []
         self.listeners: list[Listener] = []
         self.faces: list[Face] = []
@@ -100,11 +111,14 @@ class Server:
                 self._fronts.append((entry, front))
                 await front.listener.start()
         await asyncio.to_thread(self.registry.load)
-        self._ensure_default_namespace()
+        self._ensure_namespaces()
+        await self._start_heartbeats()
         self.readiness.done("store")
         self._later(TICK_S, self._tick)
         self._later(JOBS_S, self._maintain)
         self._windows.start()
+        if self._locations is not None:
+            self._locations.start()
         await self._start_adapters()
         self.readiness.done("listeners")
 
@@ -119,6 +133,7 @@ class Server:
             heartbeat=self.metrics.heartbeats.add,
             registered=self.metrics.registration.observe,
             discovered=None if stat is None else stat.observe,
+            locate=_nowhere if self._locations is None else self._locations.locate,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
         for entry, front in self._fronts:
@@ -135,10 +150,33 @@ class Server:
                 await face.listener.start()
                 self.faces.append(face)
                 self.listeners.append(face.listener)
+        service: PolarisService | None = around.shared.get(SOURCE)
+        if service is not None:
+            await self._announce(service)
 
-    def _ensure_default_namespace(self) -> None:
+    async def _announce(self, service: PolarisService) -> None:
+        """Register this server in itself, and say so regularly."""
+        bound = [Listening(d.name, d.host, d.port) for d in (each.describe() for each in self.all_listeners)]
+        section = self.config.bootstrap.polaris_service
+        self._own = SelfRegistration(section, self.registry, service.registering, bound)
+        await self._own.start()
+        self._later(self._own.interval_s, self._own.beat)
+
+    def _ensure_namespaces(self) -> None:
         if not self.registry.namespaces():
-            self.registry.put_namespace(NamespaceRecord("default", comment="Default Environment"), SYSTEM)
+            default = NamespaceRecord("default", comment="Default Environment", owners="polaris")
+            self.registry.put_namespace(default, SYSTEM)
+        ensure_namespace(self.registry)
+
+    async def _start_heartbeats(self) -> None:
+        settings = translate.redis(self.config)
+        if settings is not None:
+            from polaris_bridge.storage.heartbeats import RedisHeartbeats
+
+            server = await asyncio.to_thread(outward) or socket.gethostname()
+            self._heartbeats = RedisHeartbeats(settings, server, self.clock)
+            await self._heartbeats.start()
+            self.registry.liveness.witnesses[SOURCE] = self._heartbeats
 
     # ------------------------------------------------------------------ stop
 
@@ -146,6 +184,10 @@ class Server:
         """Stop accepting, answer what is in flight, make everything durable, let go. Takes at most ``STOP_S``."""
         deadline = time.monotonic() + STOP_S
         self.readiness.lost("listeners")
+        if self._own is not None:
+            self._own.stop()
+        if self._locations is not None:
+            self._locations.stop()
         drains = [asyncio.ensure_future(listener.drain()) for listener in self.listeners]
         if drains:  # who sends or reads too slowly for this is cut later
             await asyncio.wait(drains, timeout=DRAIN_S)
@@ -160,6 +202,8 @@ class Server:
             drain.cancel()
         if not self.registry.idle:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
+        if self._heartbeats is not None:
+            await self._heartbeats.stop()
         await asyncio.to_thread(self.store.close)
         self.metrics.lag.stop()
 
@@ -193,6 +237,8 @@ class Server:
 
     def _tick(self) -> None:
         self.registry.tick()
+        if self._heartbeats is not None:
+            self._heartbeats.sweep()
         for face in self.faces:
             face.sweep()
         self._count()
@@ -237,6 +283,13 @@ class Server:
         plugin = self.config.plugin.whitelist
         return Whitelist(map(str, plugin.option.ip)).allow if plugin.name else None
 
+    def _cmdb(self) -> Locations | None:
+        cmdb = self.config.plugin.cmdb
+        if not cmdb.name or not cmdb.option.url:
+            return None
+        option = cmdb.option
+        return Locations(option.url, option.token.get_secret_value(), option.interval.total_seconds())
+
     def _plugins(self) -> None:
         plugin = self.config.plugin
         if plugin.history.entries:
@@ -272,6 +325,11 @@ class Server:
             host = f"[{d.host}]" if ":" in d.host else d.host
             lines.append(f"{d.name:<16} {d.scheme}://{host}:{d.port}")
         return lines
+
+
+def _nowhere(_address: str) -> Location | None:
+    """Nobody knows where anything is."""
+    return None
 
 
 def _ignore(_result: object) -> None:

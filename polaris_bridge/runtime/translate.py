@@ -21,9 +21,11 @@ from polaris_bridge.core.batches import BatchTerms
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
+from polaris_bridge.storage.redis_settings import RedisSettings
 
 from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
+from .config.healthcheck import RedisChecker
 from .config.listener_options import ListenerOptions
 from .config.listeners import EurekaListener, GrpcOptions, Listener, ServedGroup, ServiceGrpcListener
 from .config.listeners import HttpListener as FrontEntry
@@ -114,6 +116,41 @@ def polaris(config: Config) -> PolarisSettings:
         health_check=config.healthcheck.open,
         kept_answers=_kept_answers(config),
         client_report_s=config.healthcheck.client_report_interval.total_seconds(),
+    )
+
+
+def redis(config: Config) -> RedisSettings | None:
+    """Where heartbeats are kept outside; None = in this process."""
+    checker = next(iter(config.healthcheck.checkers), None)
+    if not isinstance(checker, RedisChecker):
+        return None
+    o = checker.option
+    return RedisSettings(
+        mode=o.deploy_mode,
+        address=o.kv_addr,
+        addresses=tuple(o.addrs),
+        user=o.kv_user,
+        password=o.kv_passwd.get_secret_value(),
+        db=o.db,
+        tls=o.with_tls,
+        pool_size=o.pool_size,
+        min_idle=o.min_idle_conns,
+        idle_s=o.idle_timeout.total_seconds(),
+        max_age_s=o.max_conn_age.total_seconds(),
+        connect_s=o.connect_timeout.total_seconds(),
+        read_s=(o.read_timeout or o.msg_timeout).total_seconds(),
+        write_s=(o.write_timeout or o.msg_timeout).total_seconds(),
+        pool_s=o.pool_timeout.total_seconds(),
+        concurrency=o.concurrency,
+        compatible=o.compatible,
+        retries=o.max_retry,
+        batch=o.min_batch_count,
+        wait_s=o.wait_time.total_seconds(),
+        master_name=o.master_name,
+        sentinel_user=o.sentinel_username,
+        sentinel_password=o.sentinel_password.get_secret_value(),
+        replicas_only=o.slave_only,
+        read_replicas=o.read_only,
     )
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger("polaris_bridge.healthcheck")
 Answer = Callable[[Mapping[RegistrationKey, float] | None], None]
 
 
-class RedisUnreachable(Exception):
+class RedisUnreachable(ConnectionError):
     """Redis did not take the first command; the text says what to do."""
 
 

@@ -1,11 +1,11 @@
-"""The section ``healthcheck``. The core times leases whatever stands here; the checkers come with the native protocol."""
+"""The section ``healthcheck``: heartbeats of native instances and reports of native SDKs."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from .fields import ByName, Empty, Section, unused
+from .fields import ByName, Empty, Section, key, unused
 from .naming import Batch
 from .values import Duration
 
@@ -23,34 +23,34 @@ class LeaderOption(Section):
 class RedisOption(Section):
     """Options of heartbeats kept in Redis, for several nodes."""
 
-    deploy_mode: str = unused("standalone", "`standalone`, `sentinel` or `cluster`.")
-    kv_addr: str = unused("", "host:port.")
-    kv_user: str = unused("", "User.")
-    kv_passwd: SecretStr = unused(SecretStr(""), "Password.")
-    db: int = unused(0, "Number of the database.", alias="DB", ge=0)
-    with_tls: bool = unused(False, "Whether the connection uses TLS.", alias="withTLS")
-    pool_size: int = unused(200, "Connections.", ge=1)
-    min_idle_conns: int = unused(30, "Connections kept open.", ge=0)
-    idle_timeout: Duration = unused(timedelta(seconds=120), "Idle time after which a connection is closed.")
-    connect_timeout: Duration = unused(timedelta(milliseconds=200), "Longest that connecting may take.")
-    msg_timeout: Duration = unused(timedelta(milliseconds=200), "Longest that an answer may take.")
-    read_timeout: Duration = unused(timedelta(0), "Longest that a read may take; 0 = `msgTimeout`.")
-    write_timeout: Duration = unused(timedelta(0), "Longest that a write may take; 0 = `msgTimeout`.")
-    pool_timeout: Duration = unused(timedelta(seconds=3), "Longest wait for a free connection.")
-    max_conn_age: Duration = unused(timedelta(minutes=30), "Age at which a connection is closed.")
-    concurrency: int = unused(200, "Workers.", ge=1)
-    compatible: bool = unused(False, "Read the values of older versions.")
-    max_retry: int = unused(2, "Retries of a batch.", ge=0)
+    deploy_mode: str = key("standalone", "`standalone`, `sentinel` or `cluster`.")
+    kv_addr: str = key("", "host:port.")
+    kv_user: str = key("", "User.")
+    kv_passwd: SecretStr = key(SecretStr(""), "Password.")
+    db: int = key(0, "Number of the database.", alias="DB", ge=0)
+    with_tls: bool = key(False, "Whether the connection uses TLS.", alias="withTLS")
+    pool_size: int = key(200, "Connections.", ge=1)
+    min_idle_conns: int = key(30, "Connections kept open.", ge=0)
+    idle_timeout: Duration = key(timedelta(seconds=120), "Idle time after which a connection is closed.")
+    connect_timeout: Duration = key(timedelta(milliseconds=200), "Longest that connecting may take.")
+    msg_timeout: Duration = key(timedelta(milliseconds=200), "Longest that an answer may take.")
+    read_timeout: Duration = key(timedelta(0), "Longest that a read may take; 0 = `msgTimeout`.")
+    write_timeout: Duration = key(timedelta(0), "Longest that a write may take; 0 = `msgTimeout`.")
+    pool_timeout: Duration = key(timedelta(seconds=3), "Longest wait for a free connection.")
+    max_conn_age: Duration = key(timedelta(minutes=30), "Age at which a connection is closed.")
+    concurrency: int = key(200, "Workers.", ge=1)
+    compatible: bool = key(False, "Read the values of older versions.")
+    max_retry: int = key(2, "Retries of a batch.", ge=0)
     max_retries: int = unused(0, "Retries of a command.")
-    min_batch_count: int = unused(10, "Commands of a batch.", ge=1)
-    wait_time: Duration = unused(timedelta(milliseconds=50), "Longest that a command waits for others.")
-    master_name: str = unused("", "Name of the primary (sentinel).")
-    addrs: list[str] = unused([], "host:port of every sentinel or node.")
-    sentinel_username: str = unused("", "User of the sentinels.")
-    sentinel_password: SecretStr = unused(SecretStr(""), "Password of the sentinels.")
-    slave_only: bool = unused(False, "Read from replicas only (sentinel).")
+    min_batch_count: int = key(10, "Commands of a batch.", ge=1)
+    wait_time: Duration = key(timedelta(milliseconds=50), "Longest that a command waits for others.")
+    master_name: str = key("", "Name of the primary (sentinel).")
+    addrs: list[str] = key([], "host:port of every sentinel or node.")
+    sentinel_username: str = key("", "User of the sentinels.")
+    sentinel_password: SecretStr = key(SecretStr(""), "Password of the sentinels.")
+    slave_only: bool = key(False, "Read from replicas only (sentinel).")
     use_disconnected_slaves: bool = unused(False, "Use replicas that lost their primary (sentinel).")
-    read_only: bool = unused(False, "Read from replicas (cluster).")
+    read_only: bool = key(False, "Read from replicas (cluster).")
     route_by_latency: bool = unused(False, "Read from the nearest node (cluster).")
     route_randomly: bool = unused(False, "Read from any node (cluster).")
 
@@ -58,21 +58,23 @@ class RedisOption(Section):
 class MemoryChecker(ByName):
     """Heartbeats in this process."""
 
-    name: Literal["heartbeatMemory"] = unused("heartbeatMemory", "Heartbeats in this process.")
-    option: Empty = unused(Empty.model_construct(), "It has no options.")
+    name: Literal["heartbeatMemory"] = key("heartbeatMemory", "Heartbeats in this process.")
+    option: Empty = key(Empty.model_construct(), "It has no options.")
 
 
 class RedisChecker(ByName):
     """Heartbeats in Redis."""
 
-    name: Literal["heartbeatRedis"] = unused("heartbeatRedis", "Heartbeats in Redis.")
-    option: RedisOption = unused(RedisOption.model_construct(), "Its options.")
+    name: Literal["heartbeatRedis"] = key("heartbeatRedis", "Heartbeats in Redis.")
+    option: RedisOption = key(RedisOption.model_construct(), "Its options.")
 
 
 class LeaderChecker(ByName):
     """Heartbeats at a leader."""
 
-    name: Literal["heartbeatLeader"] = unused("heartbeatLeader", "Heartbeats at a leader.")
+    name: Literal["heartbeatLeader"] = key(
+        "heartbeatLeader", "Heartbeats at a leader. One node is its own leader: the same as memory."
+    )
     option: LeaderOption = unused(LeaderOption.model_construct(), "Its options.")
 
 
@@ -95,16 +97,23 @@ class HealthCheckBatch(Section):
 class HealthCheck(Section):
     """Checks of instances by heartbeat."""
 
-    open: bool = unused(True, "Whether instances are checked.")
+    open: bool = key(
+        True, "Whether instances are checked; off: heartbeats are answered 400140 and no instance is lost for silence."
+    )
     service: str = unused("polaris.checker", "Service whose instances share the checks.")
     local_host: str = unused("", "Own address among them.")
-    slot_num: int = unused(30, "Slots of the time wheel.", ge=1)
-    min_check_interval: Duration = unused(timedelta(seconds=1), "Shortest interval of checks of one instance.")
-    max_check_interval: Duration = unused(timedelta(seconds=30), "Longest interval of checks of one instance.")
-    client_report_interval: Duration = unused(
-        timedelta(seconds=120), "Interval of SDK reports; the original does not read it either."
+    slot_num: int = unused(30, "Slots of the time wheel; the core's has its own.", ge=1)
+    min_check_interval: Duration = unused(
+        timedelta(seconds=1),
+        "Shortest interval of checks of one instance; here silence is noticed in the second in which it lasts too long.",
+    )
+    max_check_interval: Duration = unused(
+        timedelta(seconds=30), "Longest interval of checks of one instance; see `minCheckInterval`."
+    )
+    client_report_interval: Duration = key(
+        timedelta(seconds=120), "Interval of SDK reports; one that is silent for three of them is forgotten."
     )
     client_check_interval: Duration = unused(timedelta(seconds=120), "Interval of checks of one SDK.")
     client_check_ttl: Duration = unused(timedelta(seconds=120), "Silence after which an SDK is gone.")
     batch: HealthCheckBatch = unused(HealthCheckBatch.model_construct(), "Batching.")
-    checkers: list[Checker] = unused([], "Where heartbeats are kept.")
+    checkers: list[Checker] = key([], "Where heartbeats are kept; the first counts. Without the list: in this process.")

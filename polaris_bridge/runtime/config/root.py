@@ -27,9 +27,7 @@ class Config(Section):
     auth: Auth = unused(Auth.model_construct(), "Users and policies.")
     namespace: Namespace = key(Namespace.model_construct(), "Namespaces.")
     naming: Naming = key(Naming.model_construct(), "Services and instances.")
-    healthcheck: HealthCheck = unused(
-        HealthCheck.model_construct(), "Checks of instances by heartbeat. Leases are timed whatever stands here."
-    )
+    healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")
     config: ConfigCentre = unused(ConfigCentre.model_construct(), "Configuration centre.")
     cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
     maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")

@@ -57,15 +57,22 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("naming.batch.clientRegister", NAMED): (*BATCH, "concurrency: 5"),
     ("naming.batch.clientDeregister", NAMED): (*BATCH, "concurrency: 5"),
     ("naming.selfProtection", HONOURED): ("open: false", "percent: 20", "minimum: 3", "maxHold: 1m"),
-    ("healthcheck", NAMED): (
-        "open: true", "service: polaris.checker", "slotNum: 30", "localHost: 10.0.0.1",
-        "minCheckInterval: 1s", "maxCheckInterval: 30s",
-        "clientReportInterval: 120s", "clientCheckInterval: 120s", "clientCheckTtl: 120s", "checkers: [{name: heartbeatMemory}]",
+    ("healthcheck", HONOURED): (
+        "open: true", "clientReportInterval: 120s", "checkers: [{name: heartbeatMemory}]",
         "checkers: [{name: heartbeatRedis, option: {kvAddr: 'a:1', kvUser: u, kvPasswd: p, poolSize: 200, minIdleConns: 30, "
         "idleTimeout: 120s, connectTimeout: 200ms, msgTimeout: 200ms, concurrency: 200, withTLS: true, deployMode: sentinel, "
         "masterName: m, addrs: ['a:1'], sentinelUsername: u, sentinelPassword: p, DB: 1, readTimeout: 1s, writeTimeout: 1s, "
-        "poolTimeout: 3s, maxConnAge: 30m, maxRetries: 1, maxRetry: 1, minBatchCount: 1, waitTime: 1ms, compatible: true, "
-        "readOnly: true, routeByLatency: true, routeRandomly: true, slaveOnly: true, useDisconnectedSlaves: true}}]",
+        "poolTimeout: 3s, maxConnAge: 30m, maxRetry: 1, minBatchCount: 1, waitTime: 1ms, compatible: true, readOnly: true, "
+        "slaveOnly: true}}]",
+        "checkers: [{name: heartbeatLeader}]",
+    ),
+    ("healthcheck", NAMED): (
+        "service: polaris.checker", "slotNum: 30", "localHost: 10.0.0.1", "minCheckInterval: 1s", "maxCheckInterval: 30s",
+        "clientCheckInterval: 120s", "clientCheckTtl: 120s",
+        "checkers: [{name: heartbeatRedis, option: {maxRetries: 1}}]",
+        "checkers: [{name: heartbeatRedis, option: {routeByLatency: true}}]",
+        "checkers: [{name: heartbeatRedis, option: {routeRandomly: true}}]",
+        "checkers: [{name: heartbeatRedis, option: {useDisconnectedSlaves: true}}]",
         "checkers: [{name: heartbeatLeader, option: {listenIP: 0.0.0.0, listenPort: 8100, soltNum: 128, streamNum: 128}}]",
         "checkers: [{name: heartbeatP2P, option: {listenPort: 8100}}]",
     ),
@@ -255,6 +262,7 @@ def test_an_unknown_key_without_a_value_is_an_error_too(read):
 
 def test_what_has_no_effect_is_named_by_section_key_or_listener(read):
     loaded = read("""\
+    cache: {diffTime: 5s}
     healthcheck: {open: true, slotNum: 30}
     apiservers:
       - {name: service-eureka, option: {refreshInterval: 10, namespace: prod}}
@@ -262,7 +270,8 @@ def test_what_has_no_effect_is_named_by_section_key_or_listener(read):
       - {name: service-nacos, option: {defaultNamespace: default}}
     """)
     assert loaded.without_effect == (
-        "healthcheck",
+        "cache",
+        "healthcheck.slotNum",
         "apiservers.0.option.refreshInterval",
         "apiservers.1.option.refreshInterval",
         "apiservers.service-nacos",
@@ -282,7 +291,7 @@ def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(re
         ("service-consul", 8500),
     ]
     assert loaded.warnings == ()
-    assert {"apiservers.service-nacos", "healthcheck", "auth"} <= set(loaded.without_effect)
+    assert {"apiservers.service-nacos", "healthcheck.slotNum", "auth"} <= set(loaded.without_effect)
     assert "apiservers.service-eureka" not in loaded.without_effect
     assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
 

@@ -111,7 +111,11 @@ async def test_nothing_is_bound_before_the_store_is_loaded(monkeypatch: pytest.M
         await starting
         assert (await ask(front, "GET", "/readyz"))[0] == 200
         assert (await ask(front, "GET", "/"))[0] == 200
-        assert [d.partition(" ")[0] for d in made.describe()] == ["service-eureka", "api-http"]
+        assert [d.partition(" ")[0] for d in made.describe()] == [
+            "service-eureka",
+            "service-grpc",
+            "api-http",
+        ]
 
 
 async def test_a_taken_port_ends_the_start_and_lets_go() -> None:
@@ -142,10 +146,10 @@ async def test_two_in_one_process() -> None:
         assert one.eureka != other.eureka
 
 
-async def test_a_namespace_is_there_from_the_first_start(tmp_path: Path) -> None:
+async def test_namespaces_are_there_from_the_first_start(tmp_path: Path) -> None:
     async with server(data=tmp_path) as running:
         await until(running.server.registry.namespaces)
-        assert [n.name for n in running.server.registry.namespaces()] == ["default"]
+        assert [n.name for n in running.server.registry.namespaces()] == ["default", "Polaris"]
 
 
 # ---------------------------------------------------------------- listeners
