@@ -1,0 +1,158 @@
+"""Who is tested: our server, and the real one at PEER_POLARIS where it can show that the tests are right.
+
+``PEER_POLARIS=http://host:8090?grpc=8091&eureka=8761``
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ..building import BuildFailedError, MissingToolsError
+from ..conftest import lacking
+from ..eureka.registry import Registry
+from ..server import Server
+from .console import Console
+from .members import GRPC, SDKS, SPRING, Client, Fleet, Member
+
+PEER = os.environ.get("PEER_POLARIS", "")
+EXTRAS = {"grpc": GRPC, "spring": SPRING}
+RUN = f"{os.getpid():x}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server with its fleet. ``server`` is None for the peer, which is not ours to restart."""
+
+    console: Console
+    eureka: Registry
+    fleet: Fleet
+    server: Server | None
+
+    @property
+    def ours(self) -> bool:
+        return self.server is not None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "target" in metafunc.fixturenames:
+        restarts = "server" in metafunc.fixturenames
+        names = ["ours"] if restarts or not PEER else ["ours", "peer"]
+        metafunc.parametrize("target", names, indirect=True, scope="session")
+    if "member" in metafunc.fixturenames:
+        metafunc.parametrize("member", list(SDKS), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp(request.param)
+    server = None
+    try:
+        if request.param == "ours":
+            server = Server(folder, "service-grpc")
+            server.start()
+            host, http, grpc, eureka = "127.0.0.1", server.http_port, server.port, server.ports["service-eureka"]
+        else:
+            url = urlsplit(PEER)
+            ports = {name: int(values[0]) for name, values in parse_qs(url.query).items()}
+            host, http, grpc, eureka = url.hostname or "", url.port or 8090, ports["grpc"], ports["eureka"]
+        console = Console(f"http://{host}:{http}")
+        registry = Registry(f"http://{host}:{eureka}/eureka")
+        fleet = Fleet(f"{host}:{grpc}", folder)
+        try:
+            yield Target(console, registry, fleet, server)
+        finally:
+            fleet.close()
+            registry.close()
+            console.close()
+    finally:
+        if server is not None:
+            server.close()
+
+
+@pytest.fixture
+def console(target: Target) -> Console:
+    return target.console
+
+
+@pytest.fixture
+def eureka(target: Target) -> Registry:
+    return target.eureka
+
+
+@pytest.fixture(scope="session")
+def server(target: Target) -> Server:
+    """Asking for it keeps a test away from the peer."""
+    assert target.server is not None
+    return target.server
+
+
+def wanted(session: pytest.Session) -> list[Client]:
+    """Clients that the selected tests name."""
+    found: dict[str, Client] = {}
+    for item in session.items:
+        spec = getattr(item, "callspec", None)
+        if spec is not None and "member" in spec.params:
+            found[spec.params["member"]] = SDKS[spec.params["member"]]
+        for fixture, client in EXTRAS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                found[client.name] = client
+    return list(found.values())
+
+
+@pytest.fixture(scope="session")
+def buildable(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Builds the selected clients; what cannot be built, with the reason."""
+    reasons = {}
+    for client in wanted(request.session):
+        try:
+            client.program.ready()
+        except MissingToolsError as missing:
+            reasons[client.name] = str(missing)
+        except BuildFailedError as failed:
+            pytest.fail(str(failed), pytrace=False)
+    return reasons
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest, target: Target, buildable: dict[str, str]) -> Fleet:
+    """Every selected client that can be built, running."""
+    target.fleet.muster([client for client in wanted(request.session) if client.name not in buildable])
+    return target.fleet
+
+
+def running(client: Client, fleet: Fleet, buildable: dict[str, str]) -> Member:
+    if client.name in buildable:
+        lacking(buildable[client.name])
+    return fleet[client]
+
+
+@pytest.fixture
+def member(request: pytest.FixtureRequest, fleet: Fleet, buildable: dict[str, str]) -> Member:
+    """A running client of one of the SDKs."""
+    return running(SDKS[request.param], fleet, buildable)
+
+
+@pytest.fixture
+def grpc(fleet: Fleet, buildable: dict[str, str]) -> Member:
+    """grpc-go-polaris, server and client."""
+    return running(GRPC, fleet, buildable)
+
+
+@pytest.fixture
+def spring(fleet: Fleet, buildable: dict[str, str]) -> Member:
+    """The Spring Cloud Tencent application."""
+    return running(SPRING, fleet, buildable)
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest) -> str:
+    """A service name of the test's own, also between runs on one peer."""
+    test = request.node.originalname.removeprefix("test_")[:70].replace("_", "-")
+    spec = getattr(request.node, "callspec", None)
+    client = spec.params.get("member", "any") if spec is not None else "any"
+    return f"{test}.{client}.{RUN}"
