@@ -10,7 +10,8 @@ from http_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polaris_bridge.adapters.polaris.translate.keys import instance_id
+from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.polaris.translate.keys import Document, instance_id
 from polaris_bridge.core.model import OUT_OF_SERVICE, AddressKey, Lease, Registration, ServiceKey, Switch
 from polaris_bridge.core.views import shown
 
@@ -458,3 +459,23 @@ def test_counts_are_those_of_the_lists(actions: list[tuple[str, int]]) -> None:
     assert world.call("GET", f"{INSTANCES}/count")["amount"] == len(found)
     for service in world.call("GET", f"{SERVICES}?name=cart")["services"]:
         assert (service["total_instance_count"], service["healthy_instance_count"]) == (len(found), len(serving))
+
+
+# ---------------------------------------------------------------------- many
+
+
+def test_a_search_through_many_instances_is_done_in_slices(world: World) -> None:
+    rows = [
+        Registration("polaris", "shop", f"{n:040x}", "cart", f"10.0.{n // 256}.{n % 256}", 80, ext=Document())
+        for n in range(1500)
+    ]
+    for r in rows:
+        world.registry.register(r, CALLER)
+    world.queue.settle()
+    reply = world.http.handle(Request("GET", INSTANCES, "service=cart&offset=1400&limit=100", (), b"", "10.9.9.9"))
+    assert not isinstance(reply, Response), "nobody waits for it"
+    answer = world.call("GET", f"{INSTANCES}?service=cart&offset=1400&limit=100")
+    assert (answer["amount"], answer["size"]) == (1500, 100)
+    assert [i["id"] for i in answer["instances"]] == [f"{n:040x}" for n in reversed(range(100))]
+    labels = world.call("GET", f"{INSTANCES}/labels?namespace=shop&service=cart")
+    assert labels["instanceLabels"]["labels"] == {}

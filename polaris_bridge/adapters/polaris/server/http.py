@@ -91,7 +91,7 @@ class NativeHttp:
             return reply.of(self._called(request, route))
         except Exception:  # the listener's one net: a fault of ours ends a call, it never ends the server
             log.exception("%s %s failed", request.method, route.path)
-            return reply.of(refusal(route, v1.ExecuteException))
+            return reply.fault()
 
     def _called(self, request: Request, route: Route) -> Result:
         """What the service says, or what is said for it when it refuses."""
@@ -259,9 +259,10 @@ def _safe(value: str) -> bytes:
 class _Reply:
     """Makes responses of what the service says to one request."""
 
-    __slots__ = ("_id", "_lang", "_wishes")
+    __slots__ = ("_id", "_lang", "_route", "_wishes")
 
     def __init__(self, request: Request, route: Route) -> None:
+        self._route = route
         self._id = _safe(request.header(b"request-id") or "")
         self._wishes = request.header(b"accept-language") or ""
         self._lang = parsed_query(request.query).get("lang", [""])[0] if "lang=" in request.query else ""
@@ -272,10 +273,22 @@ class _Reply:
             commit = result.commit
             if commit.done and commit.error is None:
                 return self._message(result.response)
-            return _Durable(commit, result.response, self._message)
+            return _Durable(commit, result.response, self._later)
         if isinstance(result, (Message, Text, Encoded)):
             return self._now(result)
-        return _Made(result.then, self._now)
+        return _Made(result.then, self._later)
+
+    def fault(self) -> Response:
+        """What is answered when we fail."""
+        return self._now(refusal(self._route, v1.ExecuteException))
+
+    def _later(self, result: Message | Text | Encoded | None) -> Response:
+        """What comes later is answered whatever happens. None: making it failed, which was logged there."""
+        try:
+            return self.fault() if result is None else self._now(result)
+        except Exception:  # the same net as for what is answered at once
+            log.exception("%s %s failed", self._route.method, self._route.path)
+            return self.fault()
 
     def _now(self, result: Message | Text | Encoded) -> Response:
         if isinstance(result, Text):

@@ -40,7 +40,8 @@ class Encoded(Struct, frozen=True):
 
 
 class Later(Protocol):
-    """An answer that takes a while (``Text`` or ``Encoded``). ``then`` calls back exactly once, on the core's thread."""
+    """An answer that takes a while. ``then`` calls back exactly once, on the core's thread, with a message, ``Encoded`` or
+    ``Text``; with None when making it failed."""
 
     def then(self, reply: Callable[[Any], None]) -> None:
         """Register the one receiver."""

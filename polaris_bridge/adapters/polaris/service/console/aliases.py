@@ -10,7 +10,7 @@ from msgspec import structs
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, respond
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
 from polaris_bridge.adapters.polaris.service.routes import Query
-from polaris_bridge.adapters.polaris.translate.services import lift_alias, render_alias, service_id, service_token
+from polaris_bridge.adapters.polaris.translate.services import lift_alias, render_alias, service_token
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.batches import SETTLED
 from polaris_bridge.core.errors import CoreError, NotFound
@@ -130,7 +130,7 @@ class Aliases:
                 continue
             if self._registry.snapshot(record.reference).record is not None:
                 found.append((record, record.reference))
-        found.sort(key=lambda one: (-one[0].updated_ms, service_id(one[0])))
+        found.sort(key=lambda one: (-one[0].updated_ms, one[0].key))
         shown = found[part.offset : part.offset + part.limit]
         answer = list_answer(OK, len(found), len(shown))
         answer.aliases.extend(render_alias(record, target) for record, target in shown)

@@ -13,7 +13,7 @@ from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.registry import Registry
 
-from . import aliases, listing, services
+from . import aliases, search, services
 from .aliases import Aliases
 from .counting import Counting
 from .instances import Instances
@@ -241,7 +241,7 @@ class Console:
                 kind,
                 "Isolate whole hosts.",
             ),
-            _read("instances", "DescribeInstances", lists.find, "List instances by filters.", listing.FILTERS),
+            _read("instances", "DescribeInstances", lists.find, "List instances by filters.", search.FILTERS),
             _read("instances/count", "DescribeInstancesCount", lists.count, "How many instances there are."),
             Route(
                 method="GET",

@@ -1,7 +1,6 @@
 """How many instances there are, as native readers see them: in a service, in a namespace, everywhere.
 
-Counted once when somebody first asks, then kept in step with every publication, so that a console's lists of services cost
-nothing by the size of the services.
+Kept in step with every publication, so that a console's lists of services cost nothing by the size of the services.
 """
 
 from __future__ import annotations
@@ -18,34 +17,26 @@ NONE = Counts()
 
 
 class Counting:
-    """The numbers of one registry."""
+    """The numbers of one registry. Made when it is loaded."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._counts: dict[ServiceKey, Counts] | None = None
+        self._counts = {s.key: _sum(map(count, s.addresses.values())) for s in registry if s.addresses}
+        registry.observe(self._published)
 
     def of(self, service: ServiceKey) -> Counts:
         """Instances of one service."""
-        return self._known().get(service, NONE)
+        return self._counts.get(service, NONE)
 
     def sum(self, services: Iterable[ServiceKey]) -> Counts:
         """Instances of several services."""
-        known = self._known()
-        return _sum(known.get(service, NONE) for service in services)
+        return _sum(self._counts.get(service, NONE) for service in services)
 
     def all(self) -> Counts:
         """Instances of all services."""
-        return _sum(self._known().values())
-
-    def _known(self) -> dict[ServiceKey, Counts]:
-        if self._counts is None:
-            self._counts = {s.key: _sum(map(count, s.addresses.values())) for s in self._registry if s.addresses}
-            self._registry.observe(self._published)
-        return self._counts
+        return _sum(self._counts.values())
 
     def _published(self, published: Published) -> None:
         counts = self._counts
-        assert counts is not None
         for change in published.changes:
             before = NONE if change.before is None else count(change.before)
             after = NONE if change.after is None else count(change.after)

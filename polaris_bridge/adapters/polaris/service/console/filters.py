@@ -29,10 +29,15 @@ def answering(query: Callable[[], v1.BatchQueryResponse]) -> v1.BatchQueryRespon
     try:
         return query()
     except Refused as refused:
-        answer = list_answer(refused.code, 0, 0)
-        if refused.why:
-            answer.info.value = f"{info(refused.code)}: {refused.why}"
-        return answer
+        return refusal(refused)
+
+
+def refusal(refused: Refused) -> v1.BatchQueryResponse:
+    """The answer to a query that is refused."""
+    answer = list_answer(refused.code, 0, 0)
+    if refused.why:
+        answer.info.value = f"{info(refused.code)}: {refused.why}"
+    return answer
 
 
 def single(query: Query) -> dict[str, str]:

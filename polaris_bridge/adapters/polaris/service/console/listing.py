@@ -1,83 +1,40 @@
-"""Instances as the console lists, counts and labels them. Filters look at what the core has; only a page becomes messages."""
+"""Instances as the console lists, counts and labels them. Filters look at what the core has; only a page becomes messages.
+
+What many instances have to be looked at for is done in slices: nobody waits for an operator's search.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import nlargest
+from typing import Any, Final
 
-from msgspec import Struct
+from google.protobuf.message import Message
 
+from polaris_bridge.adapters._shared.slices import Slices, Work
 from polaris_bridge.adapters.polaris.answers import respond
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
-from polaris_bridge.adapters.polaris.service.routes import Query
-from polaris_bridge.adapters.polaris.translate.keys import Document
-from polaris_bridge.adapters.polaris.translate.services import (
-    counted,
-    render_service,
-    service_id,
-    service_token,
-)
-from polaris_bridge.adapters.polaris.translate.shown import (
-    Pairs,
-    changed_ms,
-    healthy,
-    isolated,
-    render,
-    seen,
-    shown_id,
-)
+from polaris_bridge.adapters.polaris.service.routes import Later, Query
+from polaris_bridge.adapters.polaris.translate.services import counted, render_service, service_id, service_token
+from polaris_bridge.adapters.polaris.translate.shown import Pairs, render, seen
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
-from polaris_bridge.core.model import Address, AddressKey, Caller, Lease, ServiceKey, ServiceRecord
+from polaris_bridge.core.model import Caller, Lease, ServiceKey, ServiceRecord
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.snapshot import ServiceSnapshot
 from polaris_bridge.core.views import Shown
 
 from .counting import Counting
-from .filters import Refused, answering, number, only, page, pairs, single, truth
+from .filters import Refused, page, refusal, single
+from .search import STEP, Found, Search, Wanted, metadata_of, wanted_of
 from .work import OK
 
-FILTERS = (
-    "id", "service", "namespace", "host", "port", "keys", "values", "protocol", "version", "health_status", "healthy",
-    "isolate", "weight", "logic_set", "cmdb_region", "cmdb_zone", "cmdb_idc", "priority", "offset", "limit",
-    "show_last_heartbeat", "show_service_revision",
-)  # fmt: skip
-"""What ``GET instances`` can be asked for."""
-COPIED = ("version", "protocol", "region", "zone", "campus")
+COPIED: Final = ("version", "protocol", "region", "zone", "campus")
 """Keys that Discover copies from the fields, and that console lists never show."""
-DEFAULT_NAMESPACE = "default"
+DEFAULT_NAMESPACE: Final = "default"
+FEW: Final = 1000
+"""So many instances are looked at without a pause."""
 
 ServiceRevision = Callable[[ServiceKey], str]
-
-
-class Wanted(Struct, frozen=True):
-    """What ``GET instances`` asks for, read once. None, or empty, = anything."""
-
-    id: str = "*"
-    service: str = "*"
-    namespace: str = "*"
-    hosts: frozenset[str] = frozenset()
-    port: int | None = None
-    weight: int | None = None
-    priority: int | None = None
-    healthy: bool | None = None
-    isolated: bool | None = None
-    protocol: str | None = None
-    version: str | None = None
-    logic_set: str | None = None
-    region: str | None = None
-    zone: str | None = None
-    campus: str | None = None
-    metadata: tuple[tuple[str, str], ...] = ()
-
-
-class Found(Struct, frozen=True, gc=False):
-    """One instance that fits."""
-
-    changed_ms: int
-    id: str
-    shown: Shown
-    address: Address
 
 
 class Listing:
@@ -95,6 +52,7 @@ class Listing:
         self._counting = counting
         self._pairs = pairs
         self._revision = revision
+        self._slices = Slices(registry.scheduler)
 
     # ------------------------------------------------------------------ queries
 
@@ -102,39 +60,43 @@ class Listing:
         """How many instances there are."""
         return list_answer(OK, self._counting.all().total, 0)
 
-    def labels(self, query: Query, _caller: Caller) -> v1.Response:
+    def labels(self, query: Query, _caller: Caller) -> Message | Later:
         """The keys of the metadata of a service's instances, with all their values."""
-        asked = single(query)
-        key = self._labelled(asked)
-        answer = respond(OK)
-        answer.instanceLabels.SetInParent()
+        key = self._labelled(single(query))
         if key is None:
+            answer = respond(OK)
+            answer.instanceLabels.SetInParent()
             return answer
-        labels: dict[str, dict[str, None]] = {}
-        for address in self._registry.snapshot(key).addresses.values():
-            for s in seen(address):
-                for name, value in self._discovered(s):
-                    labels.setdefault(name, {})[value] = None
-        for name in sorted(labels):
-            answer.instanceLabels.labels[name].values.extend(labels[name])
-        return answer
+        snapshot = self._registry.snapshot(key)
+        return self._result(self._label(snapshot), len(snapshot.addresses))
 
-    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
-        """Instances by the filters of ``FILTERS``, latest change first. Without any filter: 400104."""
-        return answering(lambda: self._find(single(query)))
+    def find(self, query: Query, _caller: Caller) -> Message | Later:
+        """Instances by the filters of ``search.FILTERS``, latest change first. Without any filter: 400104."""
+        filters = single(query)
+        try:
+            wanted, part = wanted_of(filters), page(filters)
+        except Refused as refused:
+            return refusal(refused)
+        snapshots = list(self._snapshots(wanted))
+        search = Search(snapshots, wanted, part)
+        return self._result(self._found(search, filters), sum(len(s.addresses) for s in snapshots))
 
-    def _find(self, filters: dict[str, str]) -> v1.BatchQueryResponse:
-        wanted = _wanted(filters)
-        part = page(filters)
-        found = list(self._matching(wanted))
-        shown = nlargest(part.offset + part.limit, found, key=lambda one: (one.changed_ms, one.id))[part.offset :]
-        answer = list_answer(OK, len(found), len(shown))
+    # ------------------------------------------------------------------ work
+
+    def _result(self, work: Work, size: int) -> Message | Later:
+        """What a piece of work makes: now, or, when there is much to look at, bit by bit."""
+        return _Sliced(self._slices, work) if size > FEW else _finished(work)
+
+    def _found(self, search: Search, filters: Mapping[str, str]) -> Work:
+        yield from search.work()
+        found = search.page
+        answer = list_answer(OK, search.amount, len(found))
         services: dict[ServiceKey, ServiceRecord] = {}
-        for one in shown:
+        for one in found:
             record = self._registry.snapshot(one.shown.registration.service_key).record
             if record is not None:
                 services[record.key] = record
-            self._add(answer, one, record, filters.get("show_last_heartbeat") == "true")
+            answer.instances.append(self._shown(one, record, filters.get("show_last_heartbeat") == "true"))
         if filters.get("show_service_revision") == "true":
             for record in services.values():
                 m = counted(render_service(record), self._counting.of(record.key))
@@ -142,19 +104,21 @@ class Listing:
                 answer.services.append(m)
         return answer
 
-    # ------------------------------------------------------------------ finding
+    def _label(self, snapshot: ServiceSnapshot) -> Work:
+        labels: dict[str, dict[str, None]] = {}
+        for step, address in enumerate(snapshot.addresses.values(), 1):
+            if step % STEP == 0:
+                yield
+            for s in seen(address):
+                for name, value in self._discovered(s):
+                    labels.setdefault(name, {})[value] = None
+        answer = respond(OK)
+        answer.instanceLabels.SetInParent()
+        for name in sorted(labels):
+            answer.instanceLabels.labels[name].values.extend(labels[name])
+        return answer
 
-    def _matching(self, wanted: Wanted) -> Iterator[Found]:
-        for snapshot in self._snapshots(wanted):
-            for place, address in _places(snapshot, wanted):
-                if not address.registrations or (wanted.port is not None and place.port != wanted.port):
-                    continue
-                for index, s in enumerate(seen(address)):
-                    if not _fits(s, address, wanted):
-                        continue
-                    id = shown_id(s, index == 0)
-                    if wanted.id == "*" or wild(wanted.id, id):
-                        yield Found(changed_ms(s.registration, address), id, s, address)
+    # ------------------------------------------------------------------ finding
 
     def _snapshots(self, wanted: Wanted) -> Iterable[ServiceSnapshot]:
         if "*" not in wanted.service and "*" not in wanted.namespace:
@@ -177,7 +141,7 @@ class Listing:
 
     # ------------------------------------------------------------------ showing
 
-    def _add(self, answer: v1.BatchQueryResponse, one: Found, record: ServiceRecord | None, beats: bool) -> None:
+    def _shown(self, one: Found, record: ServiceRecord | None, beats: bool) -> v1.Instance:
         m = render(one.shown, one.address, one.id, self._pairs, discovered=False)
         for key in COPIED:
             m.metadata.pop(key, None)
@@ -188,12 +152,12 @@ class Listing:
             heard_ms = self._registry.last_renewed_ms(r)
             m.metadata["last-heartbeat-timestamp"] = str(heard_ms // 1000)
             m.metadata["last-heartbeat-time"] = local_time(heard_ms)
-        answer.instances.append(m)
+        return m
 
     def _discovered(self, s: Shown) -> Iterator[tuple[str, str]]:
         """The metadata of an instance as Discover has it, version, protocol and location included."""
         r = s.registration
-        yield from _metadata(s).items()
+        yield from metadata_of(s).items()
         if not s.own and r.source in self._pairs:
             yield from self._pairs[r.source](r).items()
         for name in ("version", "protocol"):
@@ -204,66 +168,24 @@ class Listing:
             yield from (("region", place.region), ("zone", place.zone), ("campus", place.campus))
 
 
-def _places(snapshot: ServiceSnapshot, wanted: Wanted) -> Iterable[tuple[AddressKey, Address]]:
-    places = snapshot.addresses.items()
-    return ((p, a) for p, a in places if p.host in wanted.hosts) if wanted.hosts else places
+class _Sliced:
+    """An answer that is made bit by bit."""
+
+    __slots__ = ("_slices", "_work")
+
+    def __init__(self, slices: Slices, work: Work) -> None:
+        self._slices = slices
+        self._work = work
+
+    def then(self, reply: Callable[[Any], None]) -> None:
+        """See ``Later``. Nobody joins work under way: it may have passed what its asker changed just before."""
+        self._slices.run(object(), lambda: self._work, reply)
 
 
-def _fits(s: Shown, address: Address, wanted: Wanted) -> bool:
-    r = s.registration
-    place = r.location
-    return (
-        (wanted.weight is None or r.weight == wanted.weight)
-        and (wanted.protocol is None or r.protocol == wanted.protocol)
-        and (wanted.version is None or r.version == wanted.version)
-        and (wanted.logic_set is None or r.logic_set == wanted.logic_set)
-        and (wanted.priority is None or r.priority == wanted.priority)
-        and (wanted.region is None or place.region == wanted.region)
-        and (wanted.zone is None or place.zone == wanted.zone)
-        and (wanted.campus is None or place.campus == wanted.campus)
-        and (not wanted.metadata or _has(_metadata(s), wanted.metadata))
-        and (wanted.isolated is None or isolated(s, address) is wanted.isolated)
-        and (wanted.healthy is None or healthy(s) is wanted.healthy)
-    )
-
-
-def _has(metadata: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> bool:
-    return all(metadata.get(key) == value for key, value in wanted)
-
-
-def _metadata(s: Shown) -> Mapping[str, str]:
-    """The pairs that a registration has itself."""
-    r = s.registration
-    internal = r.ext.internal if isinstance(r.ext, Document) else None
-    return {**r.metadata, **internal} if internal else r.metadata
-
-
-def _wanted(filters: Mapping[str, str]) -> Wanted:
-    """Raises ``Refused``. A number or truth value that is none filters nothing, as on the original."""
-    if not filters:
-        raise Refused(v1.EmptyQueryParameter)
-    if ("keys" in filters) != ("values" in filters):
-        raise Refused(v1.InvalidQueryInsParameter, "instance metadata key and value must be both provided")
-    metadata = pairs(filters["keys"], filters["values"]) if "keys" in filters else {}
-    if metadata is None:
-        raise Refused(v1.InvalidQueryInsParameter, "instance metadata key and value length are different")
-    only(filters, FILTERS)
-    hosts = filters.get("host", "").split(",")
-    return Wanted(
-        filters.get("id", "*"),
-        filters.get("service", "*"),
-        filters.get("namespace", "*"),
-        frozenset(host.strip() for host in hosts if host.strip()),
-        number(filters.get("port", "")),
-        number(filters.get("weight", "")),
-        number(filters.get("priority", "")),
-        truth(filters.get("healthy", filters.get("health_status", ""))),
-        truth(filters.get("isolate", "")),
-        filters.get("protocol"),
-        filters.get("version"),
-        filters.get("logic_set"),
-        filters.get("cmdb_region"),
-        filters.get("cmdb_zone"),
-        filters.get("cmdb_idc"),
-        tuple(metadata.items()),
-    )
+def _finished(work: Work) -> Any:
+    """What a piece of work makes, without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value

@@ -8,17 +8,21 @@ from polaris_bridge.core.registry import Registry
 
 
 class References:
-    """Found once when somebody first asks, then kept in step. What is kept may be outdated, so it is looked up again in the
-    newest state before it counts."""
+    """The aliases of one registry. Made when it is loaded. What is kept may be outdated: it is looked up again in the newest
+    state before it counts."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._aliases: dict[ServiceKey, dict[ServiceKey, None]] | None = None
+        self._aliases: dict[ServiceKey, dict[ServiceKey, None]] = {}
+        for snapshot in registry:
+            if snapshot.record is not None and snapshot.record.reference is not None:
+                self.expect(snapshot.key, snapshot.record.reference)
+        registry.observe(self._published)
 
     def any(self, service: ServiceKey) -> bool:
         """Whether a service has an alias in the newest state."""
         ledger = self._registry.ledger
-        for alias in self._known().get(service, ()):
+        for alias in self._aliases.get(service, ()):
             record = ledger.service(alias).record
             if record is not None and record.reference == service:
                 return True
@@ -26,22 +30,12 @@ class References:
 
     def expect(self, alias: ServiceKey, service: ServiceKey) -> None:
         """An alias of a service is on its way to the store."""
-        self._known().setdefault(service, {})[alias] = None
-
-    def _known(self) -> dict[ServiceKey, dict[ServiceKey, None]]:
-        if self._aliases is None:
-            self._aliases = {}
-            for snapshot in self._registry:
-                if snapshot.record is not None and snapshot.record.reference is not None:
-                    self._aliases.setdefault(snapshot.record.reference, {})[snapshot.key] = None
-            self._registry.observe(self._published)
-        return self._aliases
+        self._aliases.setdefault(service, {})[alias] = None
 
     def _published(self, published: Published) -> None:
-        known = self._known()
         for key in published.services:
             record = self._registry.snapshot(key).record
             if record is None:
-                known.pop(key, None)  # a service that is gone had none, or they lead nowhere
+                self._aliases.pop(key, None)  # a service that is gone had none, or they lead nowhere
             elif record.reference is not None:
-                known.setdefault(record.reference, {})[key] = None
+                self.expect(key, record.reference)

@@ -197,7 +197,7 @@ class Services:
         part = page(filters)
         wanted = _wanted(filters)
         found = [s.record for s in self._candidates(filters) if s.record is not None and self._fits(s, wanted)]
-        found.sort(key=lambda record: (-record.updated_ms, service_id(record)))
+        found.sort(key=lambda record: (-record.updated_ms, record.key))
         shown = found[part.offset : part.offset + part.limit]
         answer = list_answer(OK, len(found), len(shown))
         answer.services.extend(counted(render_service(r), self._counting.of(r.key)) for r in shown)
