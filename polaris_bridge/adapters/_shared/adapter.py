@@ -12,7 +12,7 @@ from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .exchange import Handler
-from .listener import ListenerCounters, ListenerDescription
+from .listener import Connected, ListenerCounters, ListenerDescription
 
 T = TypeVar("T")
 
@@ -79,6 +79,14 @@ class Listener(Protocol):
 
     def counters(self) -> ListenerCounters:
         """For metrics."""
+        ...
+
+    def connected(self) -> Connected:
+        """Who is connected."""
+        ...
+
+    def cut(self, host: str, port: int = 0) -> int:
+        """End the connections of a client address, or the one from this port; how many were ended."""
         ...
 
     async def start(self) -> None:

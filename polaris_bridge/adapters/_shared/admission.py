@@ -92,6 +92,16 @@ class Admission:
             del self._hosts[host]
 
     @property
+    def limited(self) -> bool:
+        """Whether ``connLimit`` is on, so that hosts are counted."""
+        return self._settings.open_conn_limit
+
+    def quiet_s(self) -> dict[str, float]:
+        """Seconds since a connection of each counted host last came or went."""
+        now = self._monotonic()
+        return {host: now - entry.last_seen for host, entry in self._hosts.items()}
+
+    @property
     def hosts(self) -> dict[str, int]:
         """Open connections per client address (only counted while ``connLimit`` is on)."""
         return {host: entry.open for host, entry in self._hosts.items()}

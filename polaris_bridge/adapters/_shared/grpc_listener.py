@@ -32,7 +32,7 @@ from polaris_bridge.adapters._shared.grpc_calls import Calls, Observe, StreamCal
 from polaris_bridge.adapters._shared.grpc_peers import Peers
 from polaris_bridge.adapters._shared.grpc_services import Health, Reflection
 from polaris_bridge.adapters._shared.grpc_tls import GrpcCertificates
-from polaris_bridge.adapters._shared.listener import ListenerCounters, ListenerDescription
+from polaris_bridge.adapters._shared.listener import Connected, ListenerCounters, ListenerDescription
 from polaris_bridge.adapters._shared.rpc import Methods, Open, Status, StreamHandler
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
@@ -97,6 +97,14 @@ class GrpcListener:
             dict(calls.refusals),
             calls.errors,
         )
+
+    def connected(self) -> Connected:
+        """For operators who ask: the connections known by their calls."""
+        return self.peers.connected()
+
+    def cut(self, host: str, port: int = 0) -> int:
+        """Nothing: grpcio ends no single connection. Zero."""
+        return 0
 
     async def start(self) -> None:
         """Bind and serve. OSError with host, port and what to do when that is not possible."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from polaris_bridge.adapters._shared.admission import Admission
 from polaris_bridge.adapters._shared.forwarded import plain_address
+from polaris_bridge.adapters._shared.listener import Connected
 from polaris_bridge.adapters._shared.rpc import RpcError, Status
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
@@ -95,6 +96,11 @@ class Peers:
             self._admission.leave(self._known.pop(address).host)
         self._admission.purge()
 
+    def connected(self) -> Connected:
+        """Who calls, or did so a moment ago."""
+        clients = [(peer.host, _port(text)) for text, peer in self._known.items()]
+        return Connected(self._admission.limited, clients, self._admission.quiet_s())
+
     @property
     def open(self) -> int:
         """Connections that call, or did so a moment ago."""
@@ -104,6 +110,12 @@ class Peers:
     def refused(self) -> dict[str, int]:
         """Calls that were not let in, by reason."""
         return dict(self._admission.refused)
+
+
+def _port(text: str) -> int:
+    """The port in grpcio's text for a client; 0 when it has none."""
+    digits = text.rpartition(":")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 def client_address(text: str) -> str:

@@ -58,6 +58,17 @@ class ListenerCounters(Struct, frozen=True):
     """Requests that ended in an unexpected exception."""
 
 
+class Connected(Struct, frozen=True):
+    """Who is connected to a listener."""
+
+    limited: bool
+    """Whether ``connLimit`` is on."""
+    clients: list[tuple[str, int]]
+    """Address and port of every client."""
+    quiet_s: dict[str, float]
+    """Of hosts that ``connLimit`` counts: seconds since a connection came or went."""
+
+
 class HttpListener:
     """See ``start``, ``drain``, ``stop``. All methods belong to the event loop's thread."""
 
@@ -130,6 +141,21 @@ class HttpListener:
             dict(state.refusals),
             state.errors,
         )
+
+    def connected(self) -> Connected:
+        """For operators who ask."""
+        admission = self._state.admission
+        return Connected(admission.limited, [c.endpoint for c in self._connections()], admission.quiet_s())
+
+    def cut(self, host: str, port: int = 0) -> int:
+        """End the connections of a client address, or the one from this port, whatever is in flight; how many there were."""
+        found = [c for c in self._connections() if c.peer == host and port in (0, c.endpoint[1])]
+        for connection in found:
+            connection.cut()
+        return len(found)
+
+    def _connections(self) -> list[HttpProtocol]:
+        return [c for c in self._state.connections if isinstance(c, HttpProtocol)]
 
     async def start(self) -> None:
         """Bind and accept. OSError with host, port and what to do when that is not possible."""

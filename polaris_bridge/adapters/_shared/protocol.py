@@ -494,6 +494,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self.idle and not self.lingering:
             self.transport.close()
 
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """The client's address and port; port 0 when it has none."""
+        return self.peer, self.client[1] if self.client else 0
+
     def cut(self) -> None:
         """End the connection now, whatever is in flight."""
         self._disown()

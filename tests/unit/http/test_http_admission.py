@@ -64,6 +64,24 @@ async def test_a_thousand_connections_from_one_host(bench, echo, until):
     assert await works(good)
 
 
+async def test_connections_are_listed_and_can_be_cut(bench, echo, until):
+    listener = await bench.listen(echo, conn_limit=limited(max_conn_per_host=9))
+    first, second, third = [await bench.connect(listener) for _ in range(3)]
+    await until(lambda: len(listener.connected().clients) == 3)
+    ports = [client.writer.get_extra_info("sockname")[1] for client in (first, second, third)]
+    connected = listener.connected()
+    assert sorted(connected.clients) == sorted(("127.0.0.1", port) for port in ports)
+    assert connected.limited
+    assert list(connected.quiet_s) == ["127.0.0.1"]
+    assert listener.cut("10.0.0.1") == 0
+    assert listener.cut("127.0.0.1", ports[1]) == 1
+    await until(lambda: len(listener.connected().clients) == 2)
+    assert await works(first)
+    assert listener.cut("127.0.0.1") == 2
+    await until(lambda: listener.connected().clients == [])
+    assert listener.counters().connections_open == 0
+
+
 def test_counters_of_hosts_that_left_are_purged():
     now = 0.0
     admission = Admission(limited(purge_counter_interval_s=10, purge_counter_expire_s=5), lambda: now)
