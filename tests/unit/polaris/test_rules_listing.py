@@ -25,7 +25,6 @@ from polaris_bridge.adapters.polaris.service.rules.console import routes
 from polaris_bridge.adapters.polaris.service.rules.fields import text as field_text
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.adapters.polaris.wire.json import encode
-from polaris_bridge.core.model import ServiceKey
 
 # ---------------------------------------------------------------------- lists
 
@@ -146,13 +145,6 @@ def test_detectors_and_the_rules_of_one_service_are_found() -> None:
     ruled.create(kinds.FAULT_INJECTION, injection(enabled=v1.BoolValue(value=True)))
     assert len(ruled.listed(kinds.FAULT_INJECTION, enabled="true")) == 1
     assert len(ruled.listed(kinds.FAULT_INJECTION, enabled="false")) == 0
-
-
-def test_route_rules_that_name_a_service_are_counted() -> None:
-    ruled = Ruled()
-    ruled.create(kinds.ROUTING, route_rule(caller="default/web"), route_rule(callee="default/*"))
-    count = ruled.rules.routings_of
-    assert [count(ServiceKey("default", name)) for name in ("shop", "web", "x")] == [1, 1, 0]
 
 
 # ---------------------------------------------------------------------- the table of calls

@@ -14,14 +14,14 @@ from polaris_bridge.adapters.polaris.translate.routing import TYPE_URL
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.errors import CoreError
-from polaris_bridge.core.model import Caller, Document, ServiceKey
+from polaris_bridge.core.model import Caller, Document
 from polaris_bridge.core.ports import Ids
 from polaris_bridge.core.registry import Registry
 
 from .checks import Defect
 from .fields import put_text
 from .fields import text as field_text
-from .kinds import CREATE, DELETE, ENABLE, ID, NOTHING, ROUTING, UPDATE, Kind, Moment
+from .kinds import CREATE, DELETE, ENABLE, ID, NOTHING, UPDATE, Kind, Moment
 from .listing import listing
 from .records import document_of, enable, is_enabled, lift, message_of, same_rule
 
@@ -69,10 +69,6 @@ class Rules:
     def query(self, kind: Kind, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
         """A page of what the filters leave, the latest change first unless an order is asked for."""
         return listing(kind, self._documents.all(kind.name), query)
-
-    def routings_of(self, service: ServiceKey) -> int:
-        """How many route rules name a service."""
-        return sum(service in document.targets for document in self._documents.newest_all(ROUTING.name))
 
     # ------------------------------------------------------------------ one rule
 
