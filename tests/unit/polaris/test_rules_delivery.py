@@ -34,7 +34,7 @@ from ruled import (
 
 from polaris_bridge.adapters.polaris.service.discovery import RULES
 from polaris_bridge.adapters.polaris.service.rules import kinds
-from polaris_bridge.adapters.polaris.service.rules.delivery import RULE_TYPES
+from polaris_bridge.adapters.polaris.service.rules.delivery import RULE_TYPES, Deliveries
 from polaris_bridge.adapters.polaris.service.rules.fields import text as field_text
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
@@ -420,6 +420,19 @@ def test_names_that_clients_make_up_are_not_kept() -> None:
     told_once = ruled.told(REQUEST.CIRCUIT_BREAKER, ServiceKey("default", "made-up"))
     assert told_once.revision
     assert len(ruled.deliveries._kept) == 1
+
+
+def test_answers_are_kept_up_to_a_bound() -> None:
+    ruled = Ruled()
+    ruled.create(kinds.CIRCUIT_BREAKER, breaker(callee="*/*", description="x" * 1000))
+    deliveries = Deliveries(ruled.bottle.registry, kept_bytes=10_000)
+    asked = [ServiceKey("default", f"made-up-{number}") for number in range(50)]
+    answers = [deliveries.deliver(REQUEST.CIRCUIT_BREAKER, name, name) for name in asked]
+    assert len(deliveries._kept) < 10
+    assert deliveries.deliver(REQUEST.CIRCUIT_BREAKER, asked[-1], asked[-1]) is answers[-1]
+    again = deliveries.deliver(REQUEST.CIRCUIT_BREAKER, asked[0], asked[0])
+    assert again is not answers[0]
+    assert again.revision == answers[0].revision
 
 
 def test_the_blocked_are_told_in_order() -> None:

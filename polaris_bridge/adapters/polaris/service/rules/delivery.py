@@ -24,8 +24,8 @@ from .fields import clear
 from .kinds import Kind
 from .records import message_of, shown
 
-KEPT: Final = 16_384
-"""Answers that are kept; clients may ask for any name."""
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Answers that are kept, all together as they are encoded: a rule for everybody is in the answer to any name."""
 
 Fill = Callable[[Any, list[Any], ServiceKey, ServiceKey], None]
 """Puts rules into an answer: the answer, the rules, the name that was asked for, the service that it means."""
@@ -126,20 +126,27 @@ RULE_TYPES: Final = frozenset({ROUTING, *TYPES})
 # -------------------------------------------------------------------------------------------------- answers
 
 
+_OVERHEAD: Final = 1024
+"""What an answer costs besides its content."""
+
+
 class _Kept(Struct):
     """An answer, the state of its kind when that was looked at last, and the documents that are in it."""
 
     seen: int
     of: tuple[int, ...]
     delivered: Delivered
+    size: int
 
 
 class Deliveries:
     """The rules of every service, made ready for clients."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, kept_bytes: int = KEPT_BYTES) -> None:
         self._documents = registry.documents
         self._kept: dict[tuple[int, ServiceKey, ServiceKey], _Kept] = {}
+        self._size = 0
+        self._limit = kept_bytes
 
     def deliver(self, type: int, asked: ServiceKey, target: ServiceKey) -> Delivered:
         """The rules of a type for ``target``, under the name ``asked`` (an alias, or the same). KeyError for other types.
@@ -159,14 +166,21 @@ class Deliveries:
             return kept.delivered
         delivered = _routing(about, target) if type == ROUTING else _filled(TYPES[type], about, asked, target)
         if kept is not None or about:  # names without rules are not worth keeping: there is no end of them
-            self._keep(key, _Kept(seen, of, delivered))
+            self._keep(key, _Kept(seen, of, delivered, _OVERHEAD + delivered.message.ByteSize()))
         return delivered
 
     def _keep(self, key: tuple[int, ServiceKey, ServiceKey], kept: _Kept) -> None:
-        self._kept.pop(key, None)
+        """The answer that was made first goes when there is no room."""
+        self._drop(key)
         self._kept[key] = kept
-        if len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
+        self._size += kept.size
+        while self._size > self._limit:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: tuple[int, ServiceKey, ServiceKey]) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._size -= kept.size
 
 
 def _routing(about: Sequence[Document], target: ServiceKey) -> Delivered:
