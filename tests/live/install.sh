@@ -19,7 +19,7 @@ java_package() {
 
 install_toolchains() {
   local missing=() packages=() tool
-  for tool in javac mvn node npm go; do
+  for tool in javac mvn node npm go redis-server; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -32,6 +32,7 @@ install_toolchains() {
       node) packages+=(nodejs) ;;
       npm) packages+=(npm) ;;
       go) packages+=(golang-go) ;;
+      redis-server) packages+=(redis-server) ;;
     esac
   done
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
