@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .model import Address, AddressKey, Registration, ServiceKey, Switch, SwitchRow
 from .ports import Row
 
@@ -9,6 +11,11 @@ from .ports import Row
 def with_registrations(address: Address, registrations: tuple[Registration, ...]) -> Address:
     """An address with other registrations and the same switches."""
     return Address(address.host, address.port, address.vpc, registrations, address.switches)
+
+
+def oldest_first(registrations: Iterable[Registration]) -> tuple[Registration, ...]:
+    """The order of registrations at an address: the same whichever way they came there, and after any restart."""
+    return tuple(sorted(registrations, key=lambda r: (r.created_ms, r.source, r.key)))
 
 
 def surviving_switches(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from .addresses import surviving_switches, swapped, switch_row, with_registrations
+from .addresses import oldest_first, surviving_switches, swapped, switch_row, with_registrations
 from .batches import REGISTER, Batch, BatchTerms, Commit, Draft
 from .errors import Busy, Unavailable
 from .events import AddressChange, DocumentChange, Published
@@ -230,7 +230,7 @@ class Ledger:
         elif old is not None and old.service_key == r.service_key and old.address == place:
             address = with_registrations(address, tuple(r if x.id == key else x for x in address.registrations))
         else:
-            address = with_registrations(address, (*address.registrations, r))
+            address = with_registrations(address, oldest_first((*address.registrations, r)))
         self._set(draft.addresses, place, address)
         self._touch(batch, r.service_key, place)
         for switch in along:

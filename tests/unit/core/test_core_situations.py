@@ -302,7 +302,7 @@ CASES: dict[str, Steps] = {
         (put("a", "k2"), {}),
         (off("a", "k1"), {"a": ["a/k1 out_of_service", "a/k2 up"]}),
         (end("a", "k1"), {"a": ["a/k2 up"]}),
-        (put("a", "k1"), {"a": ["a/k2 up", "a/k1 up"]}),
+        (put("a", "k1"), {"a": ["a/k1 up", "a/k2 up"]}),
     ],
     "it goes along when its registration moves, a switch on the address does not": [
         (put("a"), {}),
