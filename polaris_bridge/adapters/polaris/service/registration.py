@@ -97,7 +97,9 @@ class Registering:
         if known is not None and known != key:  # an id is unique over all namespaces: it leaves the one it was in
             elsewhere = registry.newest(known)
             if elsewhere is not None:
-                isolate = self._isolated(elsewhere) if isolate is None else isolate
+                if self._withdrawn(elsewhere):
+                    isolate = True if isolate is None else isolate
+                    self.isolate(elsewhere, False, caller)  # what stays at that address is another one's
                 registry.deregister(known, caller)
         r = lift(instance, registry.newest(key), key.key)
         if r.location is NOWHERE:
@@ -128,11 +130,10 @@ class Registering:
             for switch in released:
                 registry.switch(r.service_key, r.address, switch, caller, on=False)
 
-    def _isolated(self, r: Registration) -> bool | None:
-        """Whether this protocol withdrew a registration; None when it did not."""
+    def _withdrawn(self, r: Registration) -> bool:
+        """Whether this protocol withdrew a registration."""
         address = self._registry.newest_address(r.service_key, r.address)
-        switches = address.switches if address is not None else ()
-        return any(s.source == SOURCE and s.key in (r.key, "") for s in switches) or None
+        return address is not None and any(s.source == SOURCE and s.key == r.key for s in address.switches)
 
     # ------------------------------------------------------------------ deregister
 
