@@ -10,14 +10,10 @@ from bottle import Bottle
 
 from polaris_bridge.adapters._shared.exchange import Request, Response
 from polaris_bridge.adapters.polaris.server.http import NativeHttp
-from polaris_bridge.adapters.polaris.service.client_api import client_routes
-from polaris_bridge.adapters.polaris.service.console.calls import Console
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.routes import Route
-from polaris_bridge.adapters.polaris.service.rules.console import routes as rule_routes
 from polaris_bridge.adapters.polaris.settings import GroupSettings, PolarisSettings
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import Authority, OpenDoor
 from polaris_bridge.core.terms import Terms
 
@@ -59,25 +55,10 @@ class World(Bottle):
             pairs={},
             locate=lambda _host: None,
         )
-        parts = self.service
-        self.routed: set[ServiceKey] = set()
-        self.console = Console(
-            self.registry,
-            parts.settings,
-            parts.index,
-            parts.registering,
-            parts.pairs,
-            routed=lambda key: key in self.routed,
-        )
         self.seen: list[tuple[str, int]] = []
         self.http = NativeHttp(
-            (
-                *self.console.routes(),
-                *client_routes(parts.registering, parts.discovering, parts.clients),
-                *rule_routes(parts.rules),
-                *more,
-            ),
-            parts.admission,
+            (*self.service.routes(), *more),
+            self.service.admission,
             groups,
             lambda operation, status, _seconds: self.seen.append((operation, status)),
         )

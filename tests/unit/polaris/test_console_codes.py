@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from http_world import World
 
-from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.terms import Terms
 
 NS = "/naming/v1/namespaces"
@@ -284,9 +283,15 @@ def test_a_service_with_aliases_or_route_rules_stays(world: World) -> None:
     assert world.code("POST", f"{INSTANCES}/delete", [AT]) == 200000
     assert world.code("POST", f"{SERVICES}/delete", [SHOP]) == 400210
     assert world.code("POST", f"{ALIASES}/delete", [{"alias": "basket", "alias_namespace": "shop"}]) == 200000
-    world.routed.add(ServiceKey("shop", "cart"))
+    source, destination = {"namespace": "*", "service": "*"}, {"namespace": "shop", "service": "cart"}
+    config = {
+        "@type": "type.googleapis.com/v1.RuleRoutingConfig",
+        "rules": [{"name": "r", "sources": [source], "destinations": [destination]}],
+    }
+    rule = {"name": "r", "namespace": "shop", "routing_policy": "RulePolicy", "routing_config": config}
+    made = world.call("POST", "/naming/v2/routings", [rule])["responses"][0]["data"]
     assert world.code("POST", f"{SERVICES}/delete", [SHOP]) == 400205
-    world.routed.clear()
+    assert world.code("POST", "/naming/v2/routings/delete", [{"id": made["id"]}]) == 200000
     assert world.code("POST", f"{SERVICES}/delete", [SHOP]) == 200000
 
 
