@@ -16,6 +16,7 @@ from polaris_bridge.adapters.polaris.service.rules.writing import Rules
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.adapters.polaris.wire.json import decode_list
 from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.terms import Terms
 
 SERVICE = ServiceKey("default", "shop")
 
@@ -37,8 +38,8 @@ class Ids:
 class Ruled:
     """A server that keeps rules."""
 
-    def __init__(self) -> None:
-        self.bottle = Bottle()
+    def __init__(self, terms: Terms | None = None) -> None:
+        self.bottle = Bottle(terms)
         self.ids = Ids()
         self.open()
 

@@ -33,6 +33,8 @@ from polaris_bridge.adapters.polaris.service.rules import kinds
 from polaris_bridge.adapters.polaris.service.rules.fields import text as field_text
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.core.batches import BatchTerms
+from polaris_bridge.core.terms import Terms
 
 OK = v1.ExecuteSuccess
 
@@ -237,6 +239,12 @@ def test_what_the_store_does_not_take_is_not_said_to_be_done(name: str) -> None:
     assert codes(ruled.create(kind, EXAMPLES[name]())) == (v1.StoreLayerException, [v1.StoreLayerException])
     ruled.bottle.store.broken = False
     assert ruled.listed(kind) == []
+
+
+def test_a_server_that_takes_no_more_writes_says_so_for_every_item() -> None:
+    ruled = Ruled(Terms(batch=BatchTerms(queue_size=0)))
+    code = v1.StoreLayerException
+    assert codes(ruled.create(kinds.RATE_LIMIT, limit(), limit())) == (code, [code, code])
 
 
 # ---------------------------------------------------------------------- each kind's own codes
