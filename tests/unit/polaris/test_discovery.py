@@ -431,3 +431,10 @@ def test_what_nobody_reads_is_forgotten(server: Reader) -> None:
     assert len(server.instances()) == 2
     server.discovering.sweep()
     assert server.discovering.kept
+
+
+def test_who_waits_is_answered_also_when_encoding_fails(server: Reader) -> None:
+    for port in range(1, LONG * 2):
+        server.foreign(key=str(port), port=port, version="\ud800")
+    answer = server.ask(INSTANCE, "orders", "default")
+    assert (answer.code.value, answer.type, answer.service.name.value) == (500000, INSTANCE, "orders")

@@ -365,3 +365,9 @@ def test_a_native_instance_is_shown_as_it_was_described(m: v1.Instance) -> None:
     kept = {key: value for key, value in labels.items() if value or key not in ("version", "protocol")}
     assert dict(labelled.metadata) == dict(m.metadata) | kept
     assert labelled.revision == found.revision
+
+
+def test_any_port_and_weight_of_another_protocol_can_be_shown(server: Reader) -> None:
+    server.foreign(key="k1", port=-1, weight=-5)
+    server.foreign(key="k2", port=2**40, weight=2**40)
+    assert {(m.port.value, m.weight.value) for m in server.instances().values()} == {(2**32 - 1, 0), (0, 2**32 - 1)}

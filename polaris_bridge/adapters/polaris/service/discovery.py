@@ -8,6 +8,7 @@ service that exists in another namespace only is found when it is exported.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
@@ -28,6 +29,7 @@ from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.registry import Registry
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 DEFAULT_NAMESPACE: Final = "default"
 """Where instances are looked for when a request names no namespace."""
@@ -202,7 +204,12 @@ class Discovering:
         if answer is None:
             return _refusal(request, v1.NotFoundResource)
         if sum(view.outdated for view in answer.views) > LONG:
-            return self._in_slices(answer, lambda: self._instances(request, caller), as_json=False)
+            return self._in_slices(
+                answer,
+                lambda: self._instances(request, caller),
+                lambda: _refusal(request, v1.ExecuteException),
+                as_json=False,
+            )
         self._bring_up(answer)
         if answer.revision == service.revision.value:
             return _unchanged(request)
@@ -215,7 +222,12 @@ class Discovering:
         if answer is None:
             return _as_json(_refusal(request, v1.NotFoundResource))
         if sum(view.outdated + view.json_missing() for view in answer.views) > LONG:
-            return self._in_slices(answer, lambda: self._instances_json(request, caller), as_json=True)
+            return self._in_slices(
+                answer,
+                lambda: self._instances_json(request, caller),
+                lambda: _as_json(_refusal(request, v1.ExecuteException)),
+                as_json=True,
+            )
         self._bring_up(answer)
         if answer.revision == service.revision.value:
             return _as_json(_unchanged(request))
@@ -310,22 +322,30 @@ class Discovering:
             if answer is not None:
                 answer.body = None
 
-    def _in_slices(self, answer: _Answer, again: Callable[[], T | Later[T]], *, as_json: bool) -> Later[T]:
+    def _in_slices(
+        self, answer: _Answer, again: Callable[[], T | Later[T]], failed: Callable[[], T], *, as_json: bool
+    ) -> Later[T]:
         views = list(answer.views)
 
         def work() -> Work:
             for view in views:
                 yield from view.refresh_in_slices(as_json=as_json)
+            return True
 
-        key = (tuple(view.key for view in views), as_json)
-        return self._after(key, work, again)
+        return self._after((tuple(view.key for view in views), as_json), work, again, failed)
 
-    def _after(self, key: object, work: Callable[[], Work], again: Callable[[], T | Later[T]]) -> Later[T]:
+    def _after(
+        self, key: object, work: Callable[[], Work], again: Callable[[], T | Later[T]], failed: Callable[[], T]
+    ) -> Later[T]:
         """The answer that can be made once the work is done. More may have come up meanwhile: then it is done again."""
 
         def begin(reply: Callable[[T], None]) -> None:
-            def done(_: Any) -> None:
-                found = again()
+            def done(complete: Any) -> None:
+                try:
+                    found = again() if complete else failed()
+                except Exception:  # whoever waits must get an answer
+                    log.exception("an answer to Discover could not be made")
+                    found = failed()
                 if isinstance(found, Later):
                     found.then(reply)
                 else:
@@ -341,8 +361,12 @@ class Discovering:
         service = request.service
         lists = self._lists.of(service.namespace.value)
         if sum(each.outdated for each in lists) > LONG_LIST:
-            work = lambda: refresh_in_slices(lists)  # noqa: E731
-            return self._after((SERVICES, service.namespace.value), work, lambda: self._services(request, caller))
+            return self._after(
+                (SERVICES, service.namespace.value),
+                lambda: refresh_in_slices(lists),
+                lambda: self._services(request, caller),
+                lambda: _refusal(request, v1.ExecuteException),
+            )
         for each in lists:
             each.refresh()
         now = revision(lists)

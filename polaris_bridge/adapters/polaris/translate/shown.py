@@ -26,6 +26,8 @@ MAX_TTL_S: Final = 60
 """SDKs take a ttl above it for a mistake and reset it: a longer one is shown as this."""
 INTERNAL: Final = "internal-"
 """Beginning of the keys that are no user's."""
+_UINT32: Final = 0xFFFFFFFF
+"""Other protocols' clients may name any number as a port; the original takes its lower bits."""
 REGISTERED_FROM: Final = "internal-register-from"
 LAST_HEARTBEAT: Final = "internal-lastheartbeat"
 
@@ -73,12 +75,12 @@ def render(s: Shown, address: Address, id: str, pairs: Pairs, *, discovered: boo
     if r.vpc:
         m.vpc_id.value = r.vpc
     m.host.value = r.host
-    m.port.value = r.port
+    m.port.value = r.port & _UINT32
     if r.protocol:
         m.protocol.value = r.protocol
     if r.version:
         m.version.value = r.version
-    m.weight.value = r.weight
+    m.weight.value = max(0, min(r.weight, _UINT32))
     if r.logic_set:
         m.logic_set.value = r.logic_set
     ttl_s = heartbeat_ttl_s(r)
