@@ -14,8 +14,8 @@ _NOBODY = ""
 """A reader without registrations of its own: sees each address as most protocols do."""
 
 
-def census(registry: Registry, connections: Mapping[str, int]) -> Census:
-    """Everything registered now. ``connections``: listener -> open connections."""
+def census(registry: Registry, connections: Mapping[str, int], redis: tuple[int, int, int] | None = None) -> Census:
+    """Everything registered now. ``connections``: listener -> open connections. ``redis``: see ``Census``."""
     services, sources = [], []
     for snapshot in registry.services():
         online = abnormal = isolated = 0
@@ -31,6 +31,7 @@ def census(registry: Registry, connections: Mapping[str, int]) -> Census:
         namespace, name = snapshot.key
         services.append(ServiceCount(namespace, name, online, abnormal, isolated))
         sources += [SourceCount(namespace, name, source, *counts) for source, counts in by_source.items()]
+    sdk_clients = len(registry.documents.all("client"))
     return Census(
         revision=registry.revision,
         services=services,
@@ -41,6 +42,9 @@ def census(registry: Registry, connections: Mapping[str, int]) -> Census:
         connections=connections,
         writes_waiting=registry.ledger.waiting,
         discovery_connections=sum(connections.values()),
+        clients=sdk_clients,
+        sdk_clients=sdk_clients,
+        redis=redis,
     )
 
 

@@ -275,7 +275,9 @@ class Server:
         connections: Counter[str] = Counter()
         for listener in self.listeners:
             connections[listener.settings.name] += listener.counters().connections_open
-        return census(self.registry, connections)
+        kept = self._heartbeats
+        redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
+        return census(self.registry, connections, redis)
 
     # ------------------------------------------------------------------ plugins
 

@@ -57,6 +57,8 @@ class Census:
     clients: int = 0
     """Clients known through any protocol."""
     sdk_clients: int = 0
+    redis: tuple[int, int, int] | None = None
+    """Whether it answers, failed reads, failed writes; None when heartbeats are kept elsewhere."""
     """Those of them that report themselves through a native SDK."""
     discovery_connections: int = 0
     config_connections: int = 0

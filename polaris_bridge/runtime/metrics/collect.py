@@ -92,6 +92,10 @@ def _polaris(m: Metrics, census: Census) -> Iterator[Metric]:
         (names.REGIS_EXPIRED, sum(n for _, n in m.registrations_expired.read())),
     ):
         yield _gauge(name, [(own, value)])
+    if census.redis is not None:
+        columns = (names.REDIS_ALIVE, names.REDIS_READ, names.REDIS_WRITE)
+        for name, number in zip(columns, census.redis, strict=True):
+            yield _gauge(name, [(own, number)])
     yield _histogram(names.REGIS_COST, _with(own, m.registration.read()), _MS)
     yield _histogram(names.CACHE_COST, _with(own, m.publication.read()), _MS)
     yield from _polaris_services(census.services, own)

@@ -73,6 +73,9 @@ BATCH_UNFINISHED = _polaris("batch_job_unfinish", "gauge", "", "writes that are 
 REGIS_COST = _polaris("instance_regis_cost_time", "histogram", "", "milliseconds from a registration to its durability")
 REGIS_EXPIRED = _polaris("instance_regis_task_expire", "gauge", "", "registrations dropped after waiting too long")
 """Counts up, yet is shown as a gauge: the client library would add ``_total`` to a counter, and the name is given."""
+REDIS_ALIVE = _polaris("redis_alive_status", "gauge", "", "1 while the Redis that keeps heartbeats answers")
+REDIS_READ = _polaris("redis_read_failure", "gauge", "", "questions that Redis did not answer")
+REDIS_WRITE = _polaris("redis_write_failure", "gauge", "", "rounds of heartbeats that Redis did not take")
 CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a publication")
 
 OWN: Final = (
@@ -82,5 +85,6 @@ OWN: Final = (
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,
     INSTANCE_COUNT, INSTANCE_ONLINE, INSTANCE_ABNORMAL, INSTANCE_ISOLATE, RQ_COUNT, RQ_TIME, RQ_MIN, RQ_MAX, RQ_AVG,
-    BATCH_UNFINISHED, REGIS_COST, REGIS_EXPIRED, CACHE_COST,
+    BATCH_UNFINISHED, REGIS_COST, REGIS_EXPIRED, REDIS_ALIVE, REDIS_READ,
+    REDIS_WRITE, CACHE_COST,
 )  # fmt: skip
