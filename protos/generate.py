@@ -1,14 +1,24 @@
 """``make protos``: from the .proto files to what the program loads, a descriptor set and the types of its classes.
 
-Writes, for the package of each target, ``<module>.binpb`` and ``<module>.pyi`` beside ``<module>.py``.
+Writes, for the package of each target, ``<module>.binpb``, ``<module>.pyi`` and ``<module>.comments.json`` beside
+``<module>.py``. The comments are those of the .proto files by full name; the description of the HTTP API shows them.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 from grpc_tools import protoc
 
 HERE = Path(__file__).parent
@@ -24,11 +34,12 @@ _NUMBERS = {
 
 
 def compile_folder(folder: str) -> FileDescriptorSet:
-    """All .proto files of a folder with everything they import."""
+    """All .proto files of a folder with everything they import, comments included."""
     files = sorted(str(path.relative_to(HERE)) for path in (HERE / folder).glob("*.proto"))
     well_known = Path(protoc.__file__).parent / "_proto"
     out = HERE / f".{folder}.binpb"
-    arguments = ["protoc", f"-I{HERE}", f"-I{well_known}", f"--descriptor_set_out={out}", "--include_imports", *files]
+    included = ("--include_imports", "--include_source_info")
+    arguments = ["protoc", f"-I{HERE}", f"-I{well_known}", f"--descriptor_set_out={out}", *included, *files]
     try:
         if protoc.main(arguments) != 0:
             sys.exit("protoc refused the files, see above")
@@ -38,8 +49,53 @@ def compile_folder(folder: str) -> FileDescriptorSet:
 
 
 def descriptor_set(files: FileDescriptorSet) -> bytes:
-    """What the program loads."""
-    return files.SerializeToString(deterministic=True)
+    """What the program loads: everything but comments and places in the text."""
+    bare = FileDescriptorSet()
+    bare.CopyFrom(files)
+    for file in bare.file:
+        file.ClearField("source_code_info")
+    return bare.SerializeToString(deterministic=True)
+
+
+def comments(package: str, files: FileDescriptorSet) -> str:
+    """The comments of a package as JSON: full name of a message, field, enum, value, service or method to its text."""
+    found: dict[str, str] = {}
+    for file in files.file:
+        if file.package == package:
+            names = dict(_names(file))
+            for place in file.source_code_info.location:
+                text = place.leading_comments or place.trailing_comments
+                if text and tuple(place.path) in names:
+                    found[names[tuple(place.path)]] = " ".join(text.split())
+    return json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Full names by path: numbers of fields in descriptors and positions in them, as protoc says where a comment belongs."""
+    messages, enums, services = 4, 5, 6
+    yield from _messages((messages,), file.message_type, file.package)
+    yield from _members((enums,), file.enum_type, "value", 2, file.package)
+    yield from _members((services,), file.service, "method", 2, file.package)
+
+
+def _messages(
+    path: tuple[int, ...], messages: Iterable[DescriptorProto], within: str
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    fields, nested, enums = 2, 3, 4
+    found = list(messages)
+    yield from _members(path, found, "field", fields, within)
+    for at, message in enumerate(found):
+        yield from _messages((*path, at, nested), message.nested_type, f"{within}.{message.name}")
+        yield from _members((*path, at, enums), message.enum_type, "value", 2, f"{within}.{message.name}")
+
+
+def _members(
+    path: tuple[int, ...], owners: Iterable[Any], members: str, number: int, within: str
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    for at, owner in enumerate(owners):
+        yield (*path, at), f"{within}.{owner.name}"
+        for nth, member in enumerate(getattr(owner, members)):
+            yield (*path, at, number, nth), f"{within}.{owner.name}.{member.name}"
 
 
 class Stubs:
@@ -124,11 +180,12 @@ class Stubs:
 
 
 def main() -> None:
-    """Compile every target and write its two files."""
+    """Compile every target and write its three files."""
     for folder, (package, module) in TARGETS.items():
         files = compile_folder(folder)
         module.with_suffix(".binpb").write_bytes(descriptor_set(files))
         module.with_suffix(".pyi").write_text(Stubs(package, files).text())
+        module.with_suffix(".comments.json").write_text(comments(package, files), encoding="utf-8")
         print(f"{folder}: {len(files.file)} files -> {module.with_suffix('.binpb').relative_to(HERE.parent)}")
 
 

@@ -142,6 +142,8 @@ def test_what_is_committed_is_what_make_protos_makes(generate: Any, compiled: An
     module = ROOT / "polaris_bridge/adapters/polaris/wire/v1"
     made = generate.descriptor_set(compiled)
     assert module.with_suffix(".binpb").read_bytes() == made, "run `make protos`"
+    comments = module.with_suffix(".comments.json").read_text(encoding="utf-8")
+    assert comments == generate.comments("v1", compiled), "run `make protos`"
     stub = tmp_path / "v1.pyi"
     stub.write_text(generate.Stubs("v1", compiled).text())
     ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", str(ROOT / "pyproject.toml"), str(stub)]

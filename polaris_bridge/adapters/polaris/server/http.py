@@ -20,6 +20,7 @@ from msgspec import structs
 
 from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, failed
+from polaris_bridge.adapters.polaris.server.openapi import Description
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.routes import ADMIN, CLIENT, CONSOLE, Encoded, Query, Result, Route, Text
 from polaris_bridge.adapters.polaris.settings import GroupSettings
@@ -60,8 +61,11 @@ class NativeHttp:
         elapsed: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Of the routes those are served whose group is open. ``observe`` is told of every finished call."""
-        self.routes = tuple(route for route in routes if is_open(route, groups or GroupSettings()))
+        groups = groups or GroupSettings()
+        self.routes = tuple(route for route in routes if is_open(route, groups))
         """What is served, in the order given."""
+        if groups.swagger:
+            self.routes += (Description(self.routes).route(),)
         self._admission = admission
         self._observe = observe
         self._elapsed = elapsed
