@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,42 @@ def test_messages_nested_without_end_are_refused_and_never_written() -> None:
         outer.data.type_url, outer.data.value = "x/v1.Response", message.SerializeToString()
         message = outer
     assert json.loads(encode(message))["data"]["@type"] == "x/v1.Response"
+
+
+_NAMES = sorted({name for kind in TYPES for field in kind.fields for name in (field.name, field.json_name)})
+_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1s", "EXACT", "-1"])
+)
+_KEYS = st.sampled_from(_NAMES) | st.sampled_from(["@type", "value", "x"])
+_TREES = st.recursive(
+    _LEAVES
+    | st.fixed_dictionaries({"@type": st.sampled_from(["a/v1.Instance", "a/google.protobuf.Any", "v1.Nope", ""])}),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(TYPES), st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_json_is_a_message_or_malformed(descriptor: Descriptor, data: st.DataObject) -> None:
+    kind = v1.MESSAGES.message(descriptor.full_name)
+    own = st.sampled_from([field.json_name for field in descriptor.fields] or ["x"])
+    tree = data.draw(st.dictionaries(own, _TREES, max_size=4))
+    try:
+        message = decode(kind, json.dumps(tree).encode())
+    except Malformed:
+        return
+    assert decode(kind, encode(message)) == message
+
+
+@given(st.binary(max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_are_a_message_or_malformed(body: bytes) -> None:
+    for read in (decode, decode_list):
+        with suppress(Malformed):
+            read(v1.Instance, body)
