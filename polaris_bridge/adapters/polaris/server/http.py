@@ -109,7 +109,7 @@ class NativeHttp:
                 arguments.append(_cleared(request.body, route.clears))
             return route.handle(*arguments)
         except json.Malformed as error:
-            return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}: {error}")
+            return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}:{error}")
         except Denied:
             return refusal(route, v1.NotAllowedAccess)
         except CoreError as error:
