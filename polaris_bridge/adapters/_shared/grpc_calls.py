@@ -19,8 +19,8 @@ from grpc import aio
 from grpc.aio import EOF  # type: ignore[attr-defined]
 
 from polaris_bridge.adapters._shared.grpc_peers import Peers
-from polaris_bridge.adapters._shared.rpc import Later, Open, RpcError, Status, StreamHandler, Unary
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.transport.rpc import Later, Open, RpcError, Status, StreamHandler, Unary
 
 log = logging.getLogger("polaris_bridge.apiserver")
 

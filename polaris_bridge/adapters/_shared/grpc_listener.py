@@ -33,8 +33,8 @@ from polaris_bridge.adapters._shared.grpc_peers import Peers
 from polaris_bridge.adapters._shared.grpc_services import Health, Reflection
 from polaris_bridge.adapters._shared.grpc_tls import GrpcCertificates
 from polaris_bridge.adapters._shared.listener import Connected, ListenerCounters, ListenerDescription
-from polaris_bridge.adapters._shared.rpc import Methods, Open, Status, StreamHandler
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.transport.rpc import Methods, Open, Status, StreamHandler
 
 log = logging.getLogger("polaris_bridge.apiserver")
 

@@ -19,8 +19,8 @@ from msgspec import Struct
 from polaris_bridge.adapters._shared.admission import Admission
 from polaris_bridge.adapters._shared.forwarded import plain_address
 from polaris_bridge.adapters._shared.listener import Connected
-from polaris_bridge.adapters._shared.rpc import RpcError, Status
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.transport.rpc import RpcError, Status
 
 log = logging.getLogger("polaris_bridge.apiserver")
 

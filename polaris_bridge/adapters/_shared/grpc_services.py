@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import BaseReflectionServicer  # type: ignore[attr-defined]
 
-from polaris_bridge.adapters._shared.rpc import Call, Methods, RpcError, Status
+from polaris_bridge.transport.rpc import Call, Methods, RpcError, Status
 
 HEALTH: Final = "grpc.health.v1.Health"
 REFLECTION: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")

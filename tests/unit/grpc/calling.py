@@ -11,8 +11,8 @@ import pytest
 from frames import WAIT_S, Wire
 
 from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
-from polaris_bridge.adapters._shared.rpc import Call, Methods, RpcError
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.transport.rpc import Call, Methods, RpcError
 
 UNARY = "/test.Echo/Unary"
 STREAM = "/test.Echo/Stream"

@@ -26,7 +26,7 @@ from frames import (
     opening,
 )
 
-from polaris_bridge.adapters._shared.rpc import Status
+from polaris_bridge.transport.rpc import Status
 
 NO_WINDOW = struct.pack(">HI", 4, 0)
 """SETTINGS that allow the server to send nothing down a stream."""

@@ -10,7 +10,7 @@ import pytest
 from calling import UNARY, WAIT_S, Answer, Bench, failure, until
 from frames import GOAWAY, PING, frame
 
-from polaris_bridge.adapters._shared.rpc import RpcError, Status
+from polaris_bridge.transport.rpc import RpcError, Status
 
 
 async def test_bytes_go_in_and_out_with_the_callers_address_and_headers(bench: Bench) -> None:

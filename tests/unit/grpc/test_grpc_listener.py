@@ -16,8 +16,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
-from polaris_bridge.adapters._shared.rpc import Methods, Status
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.transport.rpc import Methods, Status
 
 CHECK = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"

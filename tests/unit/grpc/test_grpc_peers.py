@@ -9,8 +9,8 @@ import pytest
 from calling import STREAM, UNARY, WAIT_S, Bench, failure
 
 from polaris_bridge.adapters._shared.grpc_peers import client_address
-from polaris_bridge.adapters._shared.rpc import Status
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings
+from polaris_bridge.transport.rpc import Status
 
 
 async def held(bench: Bench, listener):

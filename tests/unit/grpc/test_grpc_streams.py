@@ -9,7 +9,7 @@ import grpc
 import pytest
 from calling import STREAM, WAIT_S, Answer, Bench, ending, until
 
-from polaris_bridge.adapters._shared.rpc import RpcError, Status
+from polaris_bridge.transport.rpc import RpcError, Status
 
 
 async def opened(bench: Bench, **options):

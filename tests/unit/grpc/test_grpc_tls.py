@@ -12,8 +12,8 @@ import grpc
 import pytest
 from calling import STREAM, UNARY, WAIT_S, Bench, failure
 
-from polaris_bridge.adapters._shared.rpc import Status
 from polaris_bridge.adapters._shared.settings import TlsSettings
+from polaris_bridge.transport.rpc import Status
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from native import BEATING, ID, OK, Native, instance, named
 
-from polaris_bridge.adapters._shared.rpc import Methods, RpcError, Status
 from polaris_bridge.adapters.polaris.answers import Outcome, respond
 from polaris_bridge.adapters.polaris.server.grpc import methods
 from polaris_bridge.adapters.polaris.service.admission import Admission
@@ -15,6 +14,7 @@ from polaris_bridge.adapters.polaris.settings import CLIENT_PARTS, DISCOVER, HEA
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Credential, Resource
+from polaris_bridge.transport.rpc import Methods, RpcError, Status
 
 GRPC, BEATS, CONTRACT = "/v1.PolarisGRPC/", "/v1.PolarisHeartbeatGRPC/", "/v1.PolarisServiceContractGRPC/"
 

@@ -94,6 +94,7 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         sdk_clients=4,
         discovery_connections=2,
         config_connections=1,
+        redis=(1, 2, 3),
     )
     found = samples(metrics)
     own = {SERVER: "10.0.0.1"}

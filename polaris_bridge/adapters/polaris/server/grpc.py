@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError, Message
 
-from polaris_bridge.adapters._shared.rpc import Call, Later, Methods, RpcError, Status, Unary
 from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_in, echoed, failed, respond
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.heartbeats import Heartbeats
@@ -23,6 +22,7 @@ from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.core.model import Caller
+from polaris_bridge.transport.rpc import Call, Later, Methods, RpcError, Status, Unary
 
 NAMING: Final = "/v1.PolarisGRPC/"
 BEATING: Final = "/v1.PolarisHeartbeatGRPC/"
