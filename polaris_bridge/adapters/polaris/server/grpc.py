@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_in, echoed, failed, respond
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.heartbeats import Heartbeats
+from polaris_bridge.adapters.polaris.service.operations import discover_operation
 from polaris_bridge.adapters.polaris.service.registration import Registering
 from polaris_bridge.adapters.polaris.settings import DISCOVER, HEALTHCHECK, REGISTER, GroupSettings
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
@@ -85,19 +86,6 @@ class Observers(Protocol):
         """Every read."""
         ...
 
-
-DISCOVERS: Final = {
-    v1.DiscoverRequest.INSTANCE: "DiscoverInstances",
-    v1.DiscoverRequest.SERVICES: "DiscoverServices",
-    v1.DiscoverRequest.ROUTING: "DiscoverRouterRule",
-    v1.DiscoverRequest.CUSTOM_ROUTE_RULE: "DiscoverRouterRule",
-    v1.DiscoverRequest.NEARBY_ROUTE_RULE: "DiscoverRouterRule",
-    v1.DiscoverRequest.RATE_LIMIT: "DiscoverRateLimitRule",
-    v1.DiscoverRequest.CIRCUIT_BREAKER: "DiscoverCircuitBreakerRule",
-    v1.DiscoverRequest.FAULT_DETECTOR: "DiscoverFaultDetectRule",
-    v1.DiscoverRequest.LANE: "DiscoverLaneRule",
-}
-"""What the original calls the reading of each type when it asks whether somebody may; of others it is "Discover"."""
 
 _TOKEN: Final = "x-polaris-token"
 _ASYNC: Final = "async-regis"
@@ -292,7 +280,7 @@ class _Discover(_Stream):
         request = decoded(v1.DiscoverRequest, data)
         if not desk.open(DISCOVER):
             return bare(v1.ClientAPINotOpen)
-        operation = DISCOVERS.get(request.type, "Discover")
+        operation = discover_operation(request)
         try:
             caller = desk.admit(self._token, operation, request, self._caller)
         except Denied:

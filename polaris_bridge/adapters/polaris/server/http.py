@@ -104,7 +104,8 @@ class NativeHttp:
             arguments = [asked]
             caller = Caller(SOURCE, request.peer, agent=request.header(b"user-agent") or "")
             token = request.header(b"x-polaris-token") or ""
-            arguments.append(self._admission.admit(token, route.operation, messages, caller))
+            operation = route.operation if route.named is None else route.named(asked)
+            arguments.append(self._admission.admit(token, operation, messages, caller))
             if route.clears:
                 arguments.append(_cleared(request.body, route.clears))
             return route.handle(*arguments)

@@ -8,6 +8,7 @@ from polaris_bridge.adapters.polaris.settings import DISCOVER, HEALTHCHECK, REGI
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import Caller
 
+from .operations import discover_operation
 from .registration import Registering
 from .routes import CLIENT, Handle, Result, Route
 
@@ -64,6 +65,7 @@ def _route(name: str, operation: str, handle: Handle, request: str, include: str
         path=f"/v1/{name}",
         operation=operation,
         handle=handle,
+        named=discover_operation if name == "Discover" else None,
         takes="one",
         request=request,
         response="DiscoverResponse" if request == "DiscoverRequest" else "Response",
