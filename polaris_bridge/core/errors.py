@@ -34,3 +34,7 @@ class Busy(CoreError):
 
 class Unavailable(CoreError):
     """The store did not take the write. Nothing of it was seen by anybody."""
+
+
+class TooLate(Unavailable):
+    """The store did not come to the write within the life of a command (``taskLife``)."""

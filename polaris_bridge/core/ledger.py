@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .addresses import oldest_first, surviving_switches, swapped, switch_row, with_registrations
 from .batches import REGISTER, Batch, BatchTerms, Commit, Draft
-from .errors import Busy, Unavailable
+from .errors import Busy, TooLate, Unavailable
 from .events import AddressChange, DocumentChange, Published
 from .model import (
     Address,
@@ -392,7 +392,7 @@ class Ledger:
         age_s = self._clock.monotonic() - oldest.opened
         kinds = [self._terms[kind] for kind in oldest.counts]
         if any(terms.drop_expired and age_s > terms.task_life_s for terms in kinds):
-            self._fail(Unavailable("the store did not take the write in time"), keep_sent=True)
+            self._fail(TooLate("the store did not take the write in time"), keep_sent=True)
 
     @property
     def waiting(self) -> int:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.adapters.polaris.wire.codes import info as text
 from polaris_bridge.core.batches import SETTLED, Commit
-from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, NotFound, Unavailable
+from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, NotFound, TooLate, Unavailable
 
 __all__ = ["CODES", "UNECHOED", "Outcome", "bare", "code_in", "code_of", "echoed", "failed", "respond", "text"]
 
@@ -69,7 +69,8 @@ def failed(response: Message, error: Exception) -> Any:
     """
     answer: Any = type(response)()
     answer.CopyFrom(response)
-    code = code_of(error)
+    late = isinstance(error, TooLate) and isinstance(answer, v1.Response) and answer.HasField("instance")
+    code = v1.InstanceRegisTimeout if late else code_of(error)
     _mark(answer, code)
     if "responses" in answer.DESCRIPTOR.fields_by_name:
         for item in answer.responses:

@@ -396,7 +396,7 @@ class TestQueue:
         world.pass_time(29)
         assert [f.result for f in fates] == [None, None, None]
         world.pass_time(3)
-        assert [f.result for f in fates] == [None, "Unavailable", "Unavailable"], "the one at the store may yet succeed"
+        assert [f.result for f in fates] == [None, "TooLate", "TooLate"], "the one at the store may yet succeed"
         world.store.hold = False
         world.answer_all()
         assert fates[0].result == "ok"

@@ -152,6 +152,21 @@ def test_a_store_that_takes_no_writes(native: Native) -> None:
     assert native.beat() == OK
 
 
+def test_a_store_that_hangs(native: Native) -> None:
+    held: list[Any] = []
+    native.store.append = lambda rows, reserve, done: held.append(done)  # type: ignore[method-assign]
+    first = native.registering.register(instance(), CALLER)
+    native.queue.settle()
+    second = native.registering.register(instance(port=81), CALLER)
+    native.pass_time(32)
+    assert not first.commit.done, "it may yet succeed"
+    answer = native.answer(second)
+    assert (answer.code.value, answer.info.value) == (500008, "instance async regist timeout")
+    held.pop()(None)
+    assert native.answer(first).code.value == OK
+    assert list(native.shown()) == [ID]
+
+
 def test_a_queue_that_is_full() -> None:
     native = Native(Terms(batch=BatchTerms(queue_size=1), deregistration=BatchTerms(queue_size=0)))
     native.registering.register(instance(), CALLER)
