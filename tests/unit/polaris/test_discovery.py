@@ -156,6 +156,16 @@ def test_changed_rules_are_seen_at_once(server: Reader) -> None:
     assert server.ask(KINDS.LANE, "orders", "default").service.revision.value == NOTHING
 
 
+def test_the_direction_of_a_request_is_said_again(server: Reader) -> None:
+    asked = request(KINDS.FAULT_INJECTION, "orders", "default")
+    assert server.ask(asked).Direction == v1.Callee
+    asked.Direction = v1.Caller
+    assert server.ask(asked).Direction == v1.Caller
+    asked.service.revision.value = NOTHING
+    again = server.ask(asked)
+    assert (again.code.value, again.Direction) == (200001, v1.Caller)
+
+
 # ---------------------------------------------------------------- instances
 
 

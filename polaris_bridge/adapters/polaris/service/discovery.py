@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 DEFAULT_NAMESPACE: Final = "default"
 """Where instances are looked for when a request names no namespace."""
 
+OK: Final[int] = v1.ExecuteSuccess
+UNCHANGED: Final[int] = v1.DataNoChange
 INSTANCE: Final[int] = v1.DiscoverRequest.INSTANCE
 SERVICES: Final[int] = v1.DiscoverRequest.SERVICES
 NAMESPACES: Final[int] = v1.DiscoverRequest.NAMESPACES
@@ -234,7 +237,7 @@ class Discovering:
         healthy_only = request.Filter.OnlyHealthyInstance
         items = [i.json for view in answer.views for i in view if i.healthy or not healthy_only]
         message = v1.DiscoverResponse.FromString(self._head(asked, answer) + self._tail(answer))
-        return Encoded(v1.ExecuteSuccess, json.encode(message, {"instances": items}))
+        return Encoded(OK, json.encode(message, {"instances": items}))
 
     def _answer(self, asked: ServiceKey) -> _Answer | None:
         """What is known of a name, its views read now; None when there is no such service."""
@@ -301,7 +304,7 @@ class Discovering:
         m.name.value, m.namespace.value = asked.name, asked.namespace
         m.revision.value = answer.revision
         self._fill_ports(m, answer)
-        return bare(v1.ExecuteSuccess) + _type(INSTANCE) + field(_SERVICE, m.SerializeToString(deterministic=True))
+        return _begin(OK, INSTANCE) + field(_SERVICE, m.SerializeToString(deterministic=True))
 
     def _tail(self, answer: _Answer) -> bytes:
         """What comes after them: the service itself."""
@@ -371,7 +374,7 @@ class Discovering:
             each.refresh()
         now = revision(lists)
         if not now:
-            return bare(v1.ExecuteSuccess) + _type(SERVICES) + field(_SERVICE, service.SerializeToString())
+            return _begin(OK, SERVICES) + field(_SERVICE, service.SerializeToString())
         if now == service.revision.value:
             return _unchanged(request)
         return b"".join((_headed(SERVICES, service, now), *(each.content for each in lists)))
@@ -407,7 +410,7 @@ class Discovering:
                 del self._rules[next(iter(self._rules))]
         if known[1] and known[1] == service.revision.value:
             return _unchanged(request)
-        return known[2]
+        return known[2] + _direction(request) if request.Direction else known[2]
 
     def _ruled(self, type: int, asked: ServiceKey) -> tuple[str, bytes]:
         """Revision and answer for a type of rules."""
@@ -419,7 +422,7 @@ class Discovering:
         if now:
             m.service.revision.value = now
             m.aliasFor.name.value, m.aliasFor.namespace.value = target.name, target.namespace
-        head = bare(v1.ExecuteSuccess) + _type(type)
+        head = _begin(OK, type)
         return now, b"".join((head, m.SerializeToString(), delivered.message.SerializeToString(deterministic=True)))
 
     def _published(self, published: Published) -> None:
@@ -432,20 +435,28 @@ class Discovering:
 # ---------------------------------------------------------------------- answers
 
 
-def _type(type: int) -> bytes:
-    return v1.DiscoverResponse(type=type).SerializeToString()
+@lru_cache(maxsize=256)
+def _begin(code: int, type: int) -> bytes:
+    """Code, text and type, encoded: what every answer begins with."""
+    return bare(code) + v1.DiscoverResponse(type=type).SerializeToString()
 
 
 def _headed(type: int, service: v1.Service, now: str) -> bytes:
     """An answer before its content: the service has the names that were asked for, and the revision."""
     m = v1.Service()
     m.name.value, m.namespace.value, m.revision.value = service.name.value, service.namespace.value, now
-    return bare(v1.ExecuteSuccess) + _type(type) + field(_SERVICE, m.SerializeToString())
+    return _begin(OK, type) + field(_SERVICE, m.SerializeToString())
 
 
 def _unchanged(request: v1.DiscoverRequest) -> bytes:
-    """ "You have it": the service is the request's, as it came."""
-    return bare(v1.DataNoChange) + _type(request.type) + field(_SERVICE, request.service.SerializeToString())
+    """The reader has it already: the service is the request's, as it came."""
+    head = _begin(UNCHANGED, request.type) + field(_SERVICE, request.service.SerializeToString())
+    return head + _direction(request) if request.Direction else head
+
+
+def _direction(request: v1.DiscoverRequest) -> bytes:
+    """Newer clients say whether they call or are called; the answer says it again."""
+    return v1.DiscoverResponse(Direction=request.Direction).SerializeToString()
 
 
 def _fault(request: v1.DiscoverRequest) -> int:
@@ -460,7 +471,7 @@ def _fault(request: v1.DiscoverRequest) -> int:
 def _refusal(request: v1.DiscoverRequest, code: int) -> bytes:
     """An error. The service is the request's; a type that is not served is answered with another one, as on the real server."""
     type = request.type if code != v1.InvalidDiscoverResource else ROUTING
-    head = bare(code) + _type(type)
+    head = _begin(code, type)
     if not request.HasField("service"):
         return head
     service = request.service

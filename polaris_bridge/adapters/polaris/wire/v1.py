@@ -27,6 +27,7 @@ def __getattr__(name: str) -> Anything:
     number = _VALUES.get(name)
     if number is None:
         raise AttributeError(name)
+    globals()[name] = number
     return number
 
 
