@@ -86,6 +86,8 @@ _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {
     "LaneGroup": lambda m: Resource("lane", "", m.name, m.id),
     "LosslessRule": lambda m: Resource("lossless", m.namespace, m.service, m.id),
     "BlockAllowListRule": _rule("block_allow"),
+    "TrafficMirroring": lambda m: Resource("traffic_mirroring", m.namespace.value, m.service.value),
+    "FaultInjection": lambda m: Resource("fault_injection", m.namespace.value, m.service.value),
     "Client": lambda m: Resource("client", "", "", m.id.value),
 }
 
