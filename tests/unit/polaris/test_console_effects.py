@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from polaris_bridge.adapters._shared.exchange import Request, Response
 from polaris_bridge.adapters.polaris.translate.keys import Document, instance_id
-from polaris_bridge.core.model import OUT_OF_SERVICE, AddressKey, Lease, Registration, ServiceKey, Switch
+from polaris_bridge.core.model import OUT_OF_SERVICE, AddressKey, Lease, Registration, ServiceKey, ServiceRecord, Switch
 from polaris_bridge.core.views import shown
 
 SERVICES = "/naming/v1/services"
@@ -479,3 +479,14 @@ def test_a_search_through_many_instances_is_done_in_slices(world: World) -> None
     assert [i["id"] for i in answer["instances"]] == [f"{n:040x}" for n in reversed(range(100))]
     labels = world.call("GET", f"{INSTANCES}/labels?namespace=shop&service=cart")
     assert labels["instanceLabels"]["labels"] == {}
+
+
+def test_all_services_are_listed_in_slices_when_there_are_many(world: World) -> None:
+    for n in range(1001):
+        world.registry.put_service(ServiceRecord("shop", f"s{n}", metadata={"n": str(n)}), CALLER)
+    world.queue.settle()
+    assert not isinstance(world.http.handle(Request("GET", f"{SERVICES}/all", "", (), b"", "10.9.9.9")), Response)
+    answer = world.call("GET", f"{SERVICES}/all?namespace=shop")
+    assert (answer["amount"], answer["size"]) == (1001, 1001)
+    assert {s["name"]: s["metadata"] for s in answer["services"]} == {f"s{n}": {"n": str(n)} for n in range(1001)}
+    assert world.call("GET", f"{SERVICES}/all?namespace=zz")["services"] == []

@@ -6,14 +6,12 @@ What many instances have to be looked at for is done in slices: nobody waits for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from google.protobuf.message import Message
-
-from polaris_bridge.adapters._shared.slices import Slices, Work
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.answers import respond
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
-from polaris_bridge.adapters.polaris.service.routes import Later, Query
+from polaris_bridge.adapters.polaris.service.routes import Query, Result
 from polaris_bridge.adapters.polaris.translate.services import counted, render_service, service_id, service_token
 from polaris_bridge.adapters.polaris.translate.shown import Pairs, render, seen
 from polaris_bridge.adapters.polaris.translate.times import local_time
@@ -25,15 +23,13 @@ from polaris_bridge.core.views import Shown
 
 from .counting import Counting
 from .filters import Refused, page, refusal, single
+from .long_work import LongWork
 from .search import STEP, Found, Search, Wanted, metadata_of, wanted_of
 from .work import OK
 
 COPIED: Final = ("version", "protocol", "region", "zone", "campus")
 """Keys that Discover copies from the fields, and that console lists never show."""
 DEFAULT_NAMESPACE: Final = "default"
-FEW: Final = 1000
-"""So many instances are looked at without a pause."""
-
 ServiceRevision = Callable[[ServiceKey], str]
 
 
@@ -52,7 +48,7 @@ class Listing:
         self._counting = counting
         self._pairs = pairs
         self._revision = revision
-        self._slices = Slices(registry.scheduler)
+        self._long = LongWork(registry.scheduler)
 
     # ------------------------------------------------------------------ queries
 
@@ -60,7 +56,7 @@ class Listing:
         """How many instances there are."""
         return list_answer(OK, self._counting.all().total, 0)
 
-    def labels(self, query: Query, _caller: Caller) -> Message | Later:
+    def labels(self, query: Query, _caller: Caller) -> Result:
         """The keys of the metadata of a service's instances, with all their values."""
         key = self._labelled(single(query))
         if key is None:
@@ -68,9 +64,9 @@ class Listing:
             answer.instanceLabels.SetInParent()
             return answer
         snapshot = self._registry.snapshot(key)
-        return self._result(self._label(snapshot), len(snapshot.addresses))
+        return self._long.result(self._label(snapshot), len(snapshot.addresses))
 
-    def find(self, query: Query, _caller: Caller) -> Message | Later:
+    def find(self, query: Query, _caller: Caller) -> Result:
         """Instances by the filters of ``search.FILTERS``, latest change first. Without any filter: 400104."""
         filters = single(query)
         try:
@@ -79,13 +75,9 @@ class Listing:
             return refusal(refused)
         snapshots = list(self._snapshots(wanted))
         search = Search(snapshots, wanted, part)
-        return self._result(self._found(search, filters), sum(len(s.addresses) for s in snapshots))
+        return self._long.result(self._found(search, filters), sum(len(s.addresses) for s in snapshots))
 
     # ------------------------------------------------------------------ work
-
-    def _result(self, work: Work, size: int) -> Message | Later:
-        """What a piece of work makes: now, or, when there is much to look at, bit by bit."""
-        return _Sliced(self._slices, work) if size > FEW else _finished(work)
 
     def _found(self, search: Search, filters: Mapping[str, str]) -> Work:
         yield from search.work()
@@ -166,26 +158,3 @@ class Listing:
         place = r.location
         if place.region or place.zone or place.campus:
             yield from (("region", place.region), ("zone", place.zone), ("campus", place.campus))
-
-
-class _Sliced:
-    """An answer that is made bit by bit."""
-
-    __slots__ = ("_slices", "_work")
-
-    def __init__(self, slices: Slices, work: Work) -> None:
-        self._slices = slices
-        self._work = work
-
-    def then(self, reply: Callable[[Any], None]) -> None:
-        """See ``Later``. Nobody joins work under way: it may have passed what its asker changed just before."""
-        self._slices.run(object(), lambda: self._work, reply)
-
-
-def _finished(work: Work) -> Any:
-    """What a piece of work makes, without a pause."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct, structs
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.answers import Outcome, respond
 from polaris_bridge.adapters.polaris.service.batches import not_a_batch
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
-from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.service.routes import Encoded, Query, Result
 from polaris_bridge.adapters.polaris.translate.keys import Document
 from polaris_bridge.adapters.polaris.translate.services import (
     EDITED,
@@ -25,7 +27,7 @@ from polaris_bridge.adapters.polaris.translate.services import (
     with_texts,
 )
 from polaris_bridge.adapters.polaris.translate.shown import seen
-from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.polaris.wire import json, v1
 from polaris_bridge.core.batches import SETTLED
 from polaris_bridge.core.errors import Conflict, NotFound
 from polaris_bridge.core.model import Caller, NamespaceRecord, ServiceKey, ServiceRecord
@@ -34,6 +36,7 @@ from polaris_bridge.core.snapshot import ServiceSnapshot
 
 from .counting import Counting
 from .filters import Refused, answering, number, only, page, pairs, single
+from .long_work import LongWork
 from .names import check_service
 from .references import References
 from .work import OK, each
@@ -44,6 +47,8 @@ FILTERS = (
     "instance_values", "offset", "limit",
 )  # fmt: skip
 """What ``GET services`` can be asked for."""
+STEP: Final = 50
+"""Services that are encoded without a pause."""
 _EXACT = ("department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "platform_id")
 
 
@@ -64,6 +69,7 @@ class Services:
         self._references = references
         self._unique = unique
         self._routed = routed
+        self._long = LongWork(registry.scheduler)
 
     # ------------------------------------------------------------------ commands
 
@@ -175,18 +181,24 @@ class Services:
         """How many services there are, aliases among them."""
         return list_answer(OK, sum(s.record is not None for s in self._registry), 0)
 
-    def every(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def every(self, query: Query, _caller: Caller) -> Result:
         """All services of ``namespace``, or of all, aliases among them: names, metadata, counts. No pages."""
-        found = [s for s in self._registry.services(single(query).get("namespace") or None) if s.record is not None]
-        answer = list_answer(OK, len(found), len(found))
-        for snapshot in found:
-            m = answer.services.add()
+        found = self._registry.services(single(query).get("namespace") or None)
+        return self._long.result(self._every(found), len(found))
+
+    def _every(self, snapshots: Iterable[ServiceSnapshot]) -> Work:
+        items: list[bytes] = []
+        for snapshot in snapshots:
+            if snapshot.record is None:
+                continue
+            m = v1.Service()
             m.namespace.value = snapshot.key.namespace
             m.name.value = snapshot.key.name
-            if snapshot.record is not None:
-                m.metadata.update(snapshot.record.metadata)
-            counted(m, self._counting.of(snapshot.key))
-        return answer
+            m.metadata.update(snapshot.record.metadata)
+            items.append(json.fragment(counted(m, self._counting.of(snapshot.key))))
+            if len(items) % STEP == 0:
+                yield
+        return Encoded(OK, json.encode(list_answer(OK, len(items), len(items)), {"services": items}))
 
     def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
         """Services by the filters of ``FILTERS``, latest change first, without aliases."""
