@@ -33,11 +33,13 @@ class Bridge:
     def __init__(self, data: Path | None = None, *, ready_within_s: float = 120) -> None:
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front = free_ports(2)
+        eureka, front, grpc = free_ports(3)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
-        settings = {"service-eureka": eureka, "api-http": front}
+        self.grpc = f"127.0.0.1:{grpc}"
+        """Address of the native gRPC port."""
+        settings = {"service-eureka": eureka, "api-http": front, "service-grpc": grpc}
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")
         ]

@@ -26,6 +26,12 @@ class Row:
     spread: float | None = None
     """(largest - smallest) / median of the runs."""
     note: str = ""
+    share: float | None = None
+    """A target for the own share, in place of ``target``."""
+
+    @property
+    def _own(self) -> float | None:
+        return None if self.floor is None else self.ours - self.floor
 
     def cells(self) -> tuple[str, ...]:
         """Text for ``COLUMNS``."""
@@ -33,10 +39,10 @@ class Row:
             self.what,
             self.unit,
             number(self.ours),
-            number(self.target),
-            _ratio(self.ours, self.target),
+            number(self.target) if self.share is None else f"own {number(self.share)}",
+            _ratio(self.ours, self.target) if self.share is None else _ratio(self._own, self.share),
             number(self.floor),
-            _NONE if self.floor is None else number(self.ours - self.floor),
+            number(self._own),
             number(self.peer),
             _ratio(self.peer, self.ours),
             _NONE if self.spread is None else f"{self.spread:.0%}",

@@ -159,7 +159,8 @@ class GrpcListener:
             async with asyncio.timeout(grace):
                 await self.drain()
         except TimeoutError:
-            log.warning("%s: calls of %d connections cut after %g s", self.settings.name, self.peers.open, grace)
+            if self.peers.busy:
+                log.warning("%s: calls of %d connections cut after %g s", self.settings.name, self.peers.busy, grace)
             assert self._drain is not None
             self._drain.cancel()
             await server.stop(None)

@@ -107,6 +107,11 @@ class Peers:
         return len(self._known)
 
     @property
+    def busy(self) -> int:
+        """Connections with a call under way."""
+        return sum(peer.calls > 0 for peer in self._known.values())
+
+    @property
     def refused(self) -> dict[str, int]:
         """Calls that were not let in, by reason."""
         return dict(self._admission.refused)
