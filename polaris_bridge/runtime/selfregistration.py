@@ -81,6 +81,11 @@ class SelfRegistration:
         self.interval_s = section.heartbeat_interval.total_seconds() or float(DEFAULT_BEAT_S)
 
     @property
+    def address(self) -> str:
+        """The address that is announced; loopback when none is."""
+        return next((message.host.value for message in self._mine.values()), "127.0.0.1")
+
+    @property
     def instances(self) -> list[v1.Instance]:
         """What is announced."""
         return list(self._mine.values())

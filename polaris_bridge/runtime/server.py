@@ -27,6 +27,7 @@ from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
 from .front import Front, Readiness
+from .host import ProcessHost
 from .metrics.census import Census
 from .metrics.exposition import Metrics
 from .metrics.windows import Reader, Windows
@@ -84,6 +85,10 @@ class Server:
         self._jobs: list[Job] = list(translate.jobs(config))
         self._allow = self._whitelist()
         self._locations = self._cmdb()
+        known = self._locations
+        self.host = ProcessHost(
+            lambda: self.all_listeners, self.clock.wall_ms(), *(() if known is None else (known.hosts,))
+        )
         self._heartbeats: RedisHeartbeats | None = None
         self._own: SelfRegistration | None = None
         self._fronts: list[tuple[FrontEntry, Front]] = []
@@ -134,6 +139,7 @@ class Server:
             registered=self.metrics.registration.observe,
             discovered=None if stat is None else stat.observe,
             locate=_nowhere if self._locations is None else self._locations.locate,
+            host=self.host,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
         for entry, front in self._fronts:
@@ -160,6 +166,7 @@ class Server:
         section = self.config.bootstrap.polaris_service
         self._own = SelfRegistration(section, self.registry, service.registering, bound)
         await self._own.start()
+        self.host.address = self._own.address
         self._later(self._own.interval_s, self._own.beat)
 
     def _ensure_namespaces(self) -> None:

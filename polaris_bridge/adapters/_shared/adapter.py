@@ -12,6 +12,7 @@ from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .exchange import Handler
+from .host import Host
 from .listener import Connected, ListenerCounters, ListenerDescription
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ class Surroundings(Struct, frozen=True):
     """By source: what its registrations say besides metadata."""
     locate: Callable[[str], Location | None] = lambda _address: None
     """Where a client address is, as far as somebody knows."""
+    host: Host | None = None
+    """The process, for those who operate it; None: there is nobody to ask."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What the listeners of one protocol have in common, by source."""
 

@@ -54,6 +54,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             ids=around.ids,
             pairs=around.pairs,
             locate=around.locate,
+            host=around.host,
         )
 
     return around.share(SOURCE, make)
@@ -75,7 +76,9 @@ class GrpcFace:
 def routes(around: Surroundings, settings: NativeSettings) -> Handler:
     """What one main HTTP port answers natively."""
     service = service_of(around, settings.shared)
-    return NativeHttp(service.routes(), service.admission, settings.groups, Observers(around).observe).handle
+    return NativeHttp(
+        service.routes(pprof=settings.groups.pprof), service.admission, settings.groups, Observers(around).observe
+    ).handle
 
 
 CLAIM: Final = "polaris-server 1.19.0"

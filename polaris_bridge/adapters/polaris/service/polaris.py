@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.core.model import Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids
@@ -17,6 +18,7 @@ from .contracts import Contracts
 from .discovery import Discovering
 from .heartbeats import Heartbeats
 from .index import InstanceIndex
+from .maintain.calls import Maintain
 from .registration import Registering
 from .routes import Route
 from .rules import console as rules_console
@@ -37,8 +39,10 @@ class PolarisService:
         ids: Ids,
         pairs: Mapping[str, Callable[[Registration], dict[str, str]]],
         locate: Callable[[str], Location | None],
+        host: Host | None = None,
     ) -> None:
-        """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows."""
+        """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
+        process, without which there is no maintain API."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -52,6 +56,7 @@ class PolarisService:
         self.clients = Clients(registry, settings, locate)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target)
         self.rules = Rules(registry, ids)
+        self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.console = Console(
             registry,
             settings,
@@ -63,14 +68,15 @@ class PolarisService:
             unique=ids.unique,
         )
 
-    def routes(self) -> tuple[Route, ...]:
-        """Everything that is called over HTTP."""
+    def routes(self, *, pprof: bool = False) -> tuple[Route, ...]:
+        """Everything that is called over HTTP. ``pprof``: profiles of the process too."""
         return (
             *client_routes(self.registering, self.discovering, self.clients),
             *self.console.routes(),
             *rules_console.routes(self.rules),
             *self.contracts.routes(),
             *self.clients.routes(),
+            *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
         )
 
     def _routed(self, service: ServiceKey) -> bool:
