@@ -32,6 +32,11 @@ class Running:
         """Base URL of the main HTTP port."""
         return f"http://127.0.0.1:{self.server.front_port}"
 
+    @property
+    def grpc(self) -> str:
+        """host:port for native SDKs."""
+        return f"127.0.0.1:{self._port('service-grpc')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 

@@ -23,6 +23,7 @@ from polaris_bridge.core.model import (
     OUT_OF_SERVICE,
     Caller,
     Checks,
+    Lease,
     Location,
     Registration,
     RegistrationKey,
@@ -102,6 +103,8 @@ class Registering:
                     self.isolate(elsewhere, False, caller)  # what stays at that address is another one's
                 registry.deregister(known, caller)
         r = lift(instance, registry.newest(key), key.key)
+        if isinstance(r.liveness, Lease) and not self._settings.health_check:
+            r = structs.replace(r, liveness=None)  # heartbeats are not heard, so silence says nothing
         if r.location is NOWHERE:
             found = self._locate(r.host)
             r = r if found is None else structs.replace(r, location=found)
