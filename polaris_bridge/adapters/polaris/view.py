@@ -50,7 +50,7 @@ def field(number: int, content: bytes) -> bytes:
 class Item:
     """One instance, encoded."""
 
-    __slots__ = ("_json", "content", "digest", "healthy", "port")
+    __slots__ = ("content", "digest", "healthy", "json", "port")
 
     def __init__(self, content: bytes, digest: int, healthy: bool, port: int) -> None:
         self.content = content
@@ -59,25 +59,14 @@ class Item:
         """Of what its revision covers."""
         self.healthy = healthy
         self.port = port
-        self._json: bytes | None = None
+        self.json: bytes | None = None
+        """It as an item of a JSON answer; None until somebody asks (``ServiceView.json_items``)."""
 
     @property
     def message(self) -> v1.Instance:
         """It as a message."""
         [instance] = v1.DiscoverResponse.FromString(self.content).instances
         return instance
-
-    @property
-    def json(self) -> bytes:
-        """It as an item of a JSON answer; made when first asked for."""
-        if self._json is None:
-            self._json = json.fragment(self.message)
-        return self._json
-
-    @property
-    def has_json(self) -> bool:
-        """Whether that was asked for already."""
-        return self._json is not None
 
 
 class ServiceView:
@@ -98,6 +87,9 @@ class ServiceView:
         self._sum = 0
         """Of the digests: whatever the order, equal instances have an equal sum."""
         self._ports: Counter[int] = Counter()
+        self._ports_text: str | None = ""
+        self._all_json = 0
+        """``changes`` when all instances were known to have their JSON."""
 
     def __len__(self) -> int:
         """How many instances there are."""
@@ -123,16 +115,26 @@ class ServiceView:
             self._encode(PIECE)
             yield
         if as_json:
-            for items in list(self._items.values()):
-                for item in items:
-                    if not item.has_json:
-                        _ = item.json
-                        yield
+            for item in list(self):
+                if item.json is None:
+                    item.json = json.fragment(item.message)
+                    yield
         return True
 
-    def json_missing(self) -> int:
+    def without_json(self) -> int:
         """How many instances have no JSON yet."""
-        return sum(not item.has_json for item in self)
+        return 0 if self._all_json == self.changes else sum(item.json is None for item in self)
+
+    def json_items(self, *, healthy_only: bool) -> list[bytes]:
+        """The instances as items of a JSON answer."""
+        found = []
+        for item in self:
+            if item.json is None:
+                item.json = json.fragment(item.message)
+            if item.healthy or not healthy_only:
+                found.append(item.json)
+        self._all_json = self.changes
+        return found
 
     @property
     def content(self) -> bytes:
@@ -147,7 +149,9 @@ class ServiceView:
     @property
     def ports(self) -> str:
         """The ports in use, ascending, separated by commas."""
-        return ",".join(map(str, sorted(self._ports)))
+        if self._ports_text is None:
+            self._ports_text = ",".join(map(str, sorted(self._ports)))
+        return self._ports_text
 
     def __iter__(self) -> Iterator[Item]:
         for items in self._items.values():
@@ -175,6 +179,7 @@ class ServiceView:
             elif before:
                 del self._items[place]
             self.changes += 1
+            self._ports_text = None
             for item in before:
                 self._count -= 1
                 self._sum -= item.digest

@@ -224,7 +224,7 @@ class Discovering:
         answer = self._answer(asked)
         if answer is None:
             return _as_json(_refusal(request, v1.NotFoundResource))
-        if sum(view.outdated + view.json_missing() for view in answer.views) > LONG:
+        if sum(view.outdated + view.without_json() for view in answer.views) > LONG:
             return self._in_slices(
                 answer,
                 lambda: self._instances_json(request, caller),
@@ -235,7 +235,7 @@ class Discovering:
         if answer.revision == service.revision.value:
             return _as_json(_unchanged(request))
         healthy_only = request.Filter.OnlyHealthyInstance
-        items = [i.json for view in answer.views for i in view if i.healthy or not healthy_only]
+        items = [item for view in answer.views for item in view.json_items(healthy_only=healthy_only)]
         message = v1.DiscoverResponse.FromString(self._head(asked, answer) + self._tail(answer))
         return Encoded(OK, json.encode(message, {"instances": items}))
 

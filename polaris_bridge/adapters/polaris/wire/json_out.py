@@ -54,10 +54,13 @@ def encode(message: Message, fragments: Mapping[str, Sequence[bytes]] | None = N
     done = 0
     for slot, name in sorted((shape.slot_of[name], name) for name in fragments):
         document.append(_escaped("".join(pieces[done:slot])).encode())
-        document.append(_spliced(shape.heads[slot], fragments[name]))
+        document += _spliced(shape.heads[slot], fragments[name])
         done = slot + 1
     document.append(_escaped("".join(pieces[done:])).encode())
-    return b"{\n" + b"".join(document)[2:] + b"\n}"
+    first = next(index for index, part in enumerate(document) if part)
+    document[first] = b"{\n" + document[first][2:]
+    document.append(b"\n}")
+    return b"".join(document)
 
 
 def fragment(message: Message) -> bytes:
@@ -65,11 +68,12 @@ def fragment(message: Message) -> bytes:
     return _escaped(_writer(message.DESCRIPTOR, ITEM_DEPTH)(message)).encode()
 
 
-def _spliced(head: str, items: Sequence[bytes]) -> bytes:
+def _spliced(head: str, items: Sequence[bytes]) -> tuple[bytes, ...]:
+    """In parts, since a copy of a long list is felt."""
     pad = b"\n" + b" " * ITEM_DEPTH
     if not items:
-        return head.encode() + b"[\n ]"
-    return head.encode() + b"[" + pad + (b"," + pad).join(items) + b"\n ]"
+        return (head.encode() + b"[\n ]",)
+    return head.encode() + b"[" + pad, (b"," + pad).join(items), b"\n ]"
 
 
 def _escaped(text: str) -> str:
