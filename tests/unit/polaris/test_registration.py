@@ -8,6 +8,7 @@ import pytest
 from bottle import CALLER
 from native import BEATING, HOST, ID, OK, PLACE, PORT, Native, instance, named
 
+from polaris_bridge.adapters.polaris.service import index
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.keys import instance_id
 from polaris_bridge.adapters.polaris.wire import v1
@@ -463,6 +464,20 @@ def test_the_place_of_a_foreign_id(native: Native) -> None:
     native.queue.settle()
     assert native.index.place(ID) == native.place
     assert sum(native.index.place(id) is not None for id in ids) == 1
+
+
+def test_places_are_gathered_in_steps(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "STEP", 1)
+    gone, *kept = [native.foreign(key=f"k{i}", port=i) for i in range(5)]
+    native.index.prepare()
+    native.index._go_on()
+    native.registry.deregister(gone.id, CALLER)
+    late = native.foreign(key="late", port=99)
+    for r in (*kept, late):
+        assert native.index.place(instance_id("default", "orders", HOST, r.port)) == (r.service_key, r.address)
+    assert native.index.place(instance_id("default", "orders", HOST, gone.port)) is None
+    native.index.prepare()
+    native.queue.settle()
 
 
 def test_restart_is_the_identity(native: Native) -> None:

@@ -6,8 +6,9 @@ Natively an id is unique over all namespaces, and requests may name an instance 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from polaris_bridge.adapters.polaris.translate.keys import SOURCE
+from polaris_bridge.adapters.polaris.translate.keys import SOURCE, instance_id
 from polaris_bridge.adapters.polaris.translate.shown import seen, shown_id
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.events import Published
@@ -15,6 +16,9 @@ from polaris_bridge.core.model import Address, AddressKey, RegistrationKey, Serv
 from polaris_bridge.core.registry import Registry
 
 Place = tuple[ServiceKey, AddressKey]
+
+STEP: Final = 1000
+"""Addresses looked at without a pause: a few milliseconds."""
 
 
 class InstanceIndex:
@@ -28,6 +32,8 @@ class InstanceIndex:
         """The same of registrations that wait for the store."""
         self._places: dict[str, Place] | None = None
         """Where ids lead that native readers see on other protocols' instances. None until somebody asks."""
+        self._rest: Iterator[None] = iter(())
+        """What of looking at all addresses for that is not done yet."""
         for snapshot in registry:
             for address in snapshot.addresses.values():
                 for r in address.registrations:
@@ -56,15 +62,40 @@ class InstanceIndex:
     def place(self, id: str) -> Place | None:
         """Service and address of another protocol's instance by the id that native readers see; None when there is none.
 
-        The first call looks at every address.
+        The first call looks at every address, unless ``prepare`` came before.
         """
+        self._begin()
+        for _ in self._rest:
+            pass
+        return self._places.get(id) if self._places is not None else None
+
+    def prepare(self) -> None:
+        """Somebody looks at instances, and may name one of them by its id soon: look at all of them in short steps."""
+        if self._places is None:
+            self._begin()
+            self._registry.scheduler.soon(self._go_on)
+
+    def _begin(self) -> None:
         if self._places is None:
             self._places = {}
-            for snapshot in self._registry:
-                for place, address in snapshot.addresses.items():
-                    for shown in _foreign_ids(address):
-                        self._places[shown] = (snapshot.key, place)
-        return self._places.get(id)
+            self._rest = self._gather(self._places)
+
+    def _go_on(self) -> None:
+        for _ in self._rest:
+            self._registry.scheduler.soon(self._go_on)
+            return
+
+    def _gather(self, places: dict[str, Place]) -> Iterator[None]:
+        """What changes between two steps is in step already, see ``_published``."""
+        done = 0
+        for key in [snapshot.key for snapshot in self._registry]:
+            for place in list(self._registry.snapshot(key).addresses):
+                where = (key, place)
+                address = self._registry.snapshot(key).addresses.get(place)
+                places.update((id, where) for id in _foreign_ids(address))
+                done += 1
+                if done % STEP == 0:
+                    yield
 
     # ------------------------------------------------------------------ after a publication
 
@@ -91,7 +122,12 @@ class InstanceIndex:
 
 def _foreign_ids(address: Address | None) -> Iterator[str]:
     """The ids under which native readers see other protocols' instances at an address."""
-    if address is None or all(r.source == SOURCE for r in address.registrations):
+    registrations = address.registrations if address is not None else ()
+    if address is None or all(r.source == SOURCE for r in registrations):
+        return
+    if len(registrations) == 1:
+        r = registrations[0]
+        yield instance_id(r.namespace, r.service, r.host, r.port, r.vpc)
         return
     for index, shown in enumerate(seen(address)):
         if not shown.own:

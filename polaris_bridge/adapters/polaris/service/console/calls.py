@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from polaris_bridge.adapters.polaris.service.index import InstanceIndex
 from polaris_bridge.adapters.polaris.service.registration import Registering
-from polaris_bridge.adapters.polaris.service.routes import Handle, Route
+from polaris_bridge.adapters.polaris.service.routes import Handle, Query, Result, Route
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.shown import Pairs
-from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.registry import Registry
 
 from . import aliases, search, services
@@ -50,6 +50,7 @@ class Console:
         references = References(registry)
         self.services = Services(registry, self.counting, references, unique, routed)
         self.aliases = Aliases(registry, references, unique)
+        self._index = index
         self.instances = Instances(registry, settings, index, registering)
         self.listing = Listing(registry, self.counting, pairs, revision)
 
@@ -209,6 +210,10 @@ class Console:
             ),
         )
 
+    def _find(self, query: Query, caller: Caller) -> Result:
+        self._index.prepare()  # what is listed may be named by its id next
+        return self.listing.find(query, caller)
+
     def _instances(self) -> tuple[Route, ...]:
         calls, lists = self.instances, self.listing
         kind = "Instance"
@@ -241,7 +246,7 @@ class Console:
                 kind,
                 "Isolate whole hosts.",
             ),
-            _read("instances", "DescribeInstances", lists.find, "List instances by filters.", search.FILTERS),
+            _read("instances", "DescribeInstances", self._find, "List instances by filters.", search.FILTERS),
             _read("instances/count", "DescribeInstancesCount", lists.count, "How many instances there are."),
             Route(
                 method="GET",
