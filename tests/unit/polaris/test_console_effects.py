@@ -162,6 +162,22 @@ def test_metadata_of_a_service_can_be_emptied(world: World) -> None:
     assert world.code("PUT", SERVICES, [{**key, "metadata": {}}]) == 200002
 
 
+def test_ports_are_those_that_are_seen_unless_somebody_wrote_them(world: World) -> None:
+    def ports() -> list[str]:
+        found = world.call("GET", f"{SERVICES}?name=cart")["services"][0]["ports"]
+        told = world.call("POST", "/v1/Discover", {"type": 1, "service": {"name": "cart", "namespace": "shop"}})
+        return [found, told["service"]["ports"]]
+
+    for port, host in ((8080, "10.0.0.1"), (443, "10.0.0.1"), (443, "10.0.0.2")):
+        register(world, port=port, host=host)
+    assert ports() == ["443,8080"] * 2
+    assert world.code("POST", f"{INSTANCES}/delete", [{**AT, "port": 443}, {**AT, "port": 8080}]) == 200000
+    assert ports() == ["443"] * 2
+    assert world_of(world).call("GET", f"{SERVICES}?name=cart")["services"][0]["ports"] == "443"
+    assert world.code("PUT", SERVICES, [{"namespace": "shop", "name": "cart", "ports": "80"}]) == 200000
+    assert ports() == ["80"] * 2
+
+
 def test_every_text_of_a_service_can_be_set_and_filtered(world: World) -> None:
     texts = {
         name: f"the {name}" for name in ("business", "department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "platform_id")

@@ -20,12 +20,24 @@ class Counting:
     """The numbers of one registry. Made when it is loaded."""
 
     def __init__(self, registry: Registry) -> None:
-        self._counts = {s.key: _sum(map(count, s.addresses.values())) for s in registry if s.addresses}
+        self._counts: dict[ServiceKey, Counts] = {}
+        self._ports: dict[ServiceKey, dict[int, int]] = {}
+        """How many addresses with instances a service has at each port."""
+        for snapshot in registry:
+            if snapshot.addresses:
+                self._counts[snapshot.key] = _sum(map(count, snapshot.addresses.values()))
+                for place, address in snapshot.addresses.items():
+                    if address.registrations:
+                        self._use(snapshot.key, place.port, 1)
         registry.observe(self._published)
 
     def of(self, service: ServiceKey) -> Counts:
         """Instances of one service."""
         return self._counts.get(service, NONE)
+
+    def ports(self, service: ServiceKey) -> str:
+        """The ports that a service's instances have, ascending, separated by commas."""
+        return ",".join(map(str, sorted(self._ports.get(service, ()))))
 
     def sum(self, services: Iterable[ServiceKey]) -> Counts:
         """Instances of several services."""
@@ -42,6 +54,7 @@ class Counting:
             after = NONE if change.after is None else count(change.after)
             if before == after:
                 continue
+            self._use(change.service, change.address.port, (after.total > 0) - (before.total > 0))
             known = counts.get(change.service, NONE)
             now = Counts(
                 known.total + after.total - before.total,
@@ -52,6 +65,17 @@ class Counting:
                 counts.pop(change.service, None)
             else:
                 counts[change.service] = now
+
+    def _use(self, service: ServiceKey, port: int, more: int) -> None:
+        """``more`` addresses at a port. Port 0 is none."""
+        if more == 0 or port == 0:
+            return
+        ports = self._ports.setdefault(service, {})
+        ports[port] = ports.get(port, 0) + more
+        if not ports[port]:
+            del ports[port]
+            if not ports:
+                del self._ports[service]
 
 
 def count(address: Address) -> Counts:

@@ -212,8 +212,15 @@ class Services:
         found.sort(key=lambda record: (-record.updated_ms, record.key))
         shown = found[part.offset : part.offset + part.limit]
         answer = list_answer(OK, len(found), len(shown))
-        answer.services.extend(counted(render_service(r), self._counting.of(r.key)) for r in shown)
+        answer.services.extend(map(self._shown, shown))
         return answer
+
+    def _shown(self, record: ServiceRecord) -> v1.Service:
+        """A service with its counts; where nobody wrote its ports, those that its instances have."""
+        m = counted(render_service(record), self._counting.of(record.key))
+        if not m.ports.value:
+            m.ports.value = self._counting.ports(record.key)
+        return m
 
     def _candidates(self, filters: Mapping[str, str]) -> Iterable[ServiceSnapshot]:
         """Where to look: one service when it is named, a namespace when that is, else everything."""
