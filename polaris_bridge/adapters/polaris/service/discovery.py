@@ -10,20 +10,35 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
 from polaris_bridge.adapters._shared.slices import Slices, Work
-from polaris_bridge.adapters.polaris.answers import bare
 from polaris_bridge.adapters.polaris.service.catalog import Catalog, Sight
+from polaris_bridge.adapters.polaris.service.discover_answers import (
+    DEFAULT_NAMESPACE,
+    INSTANCE,
+    NAMESPACES,
+    OK,
+    ROUTING,
+    RULES,
+    SERVICE,
+    SERVICES,
+    as_json,
+    begin,
+    direction,
+    fault,
+    headed,
+    refusal,
+    unchanged,
+)
 from polaris_bridge.adapters.polaris.service.routes import Encoded
 from polaris_bridge.adapters.polaris.translate.namespaces import render_namespace
 from polaris_bridge.adapters.polaris.translate.services import Counts, render_service, service_revision
 from polaris_bridge.adapters.polaris.translate.shown import Pairs
-from polaris_bridge.adapters.polaris.view import LONG, NOTHING, Item, ServiceView, Views, field
-from polaris_bridge.adapters.polaris.view_services import NamespaceList, ServiceLists, refresh_in_slices, revision
+from polaris_bridge.adapters.polaris.view import LONG, NOTHING, ServiceView, Views, field
+from polaris_bridge.adapters.polaris.view_services import ServiceLists, refresh_in_slices, revision
 from polaris_bridge.adapters.polaris.wire import json, v1
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Caller, ServiceKey
@@ -32,33 +47,6 @@ from polaris_bridge.core.registry import Registry
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-DEFAULT_NAMESPACE: Final = "default"
-"""Where instances are looked for when a request names no namespace."""
-
-OK: Final[int] = v1.ExecuteSuccess
-UNCHANGED: Final[int] = v1.DataNoChange
-INSTANCE: Final[int] = v1.DiscoverRequest.INSTANCE
-SERVICES: Final[int] = v1.DiscoverRequest.SERVICES
-NAMESPACES: Final[int] = v1.DiscoverRequest.NAMESPACES
-ROUTING: Final[int] = v1.DiscoverRequest.ROUTING
-RULES: Final = frozenset(
-    {
-        ROUTING,
-        v1.DiscoverRequest.RATE_LIMIT,
-        v1.DiscoverRequest.CIRCUIT_BREAKER,
-        v1.DiscoverRequest.FAULT_DETECTOR,
-        v1.DiscoverRequest.LANE,
-        v1.DiscoverRequest.CUSTOM_ROUTE_RULE,
-        v1.DiscoverRequest.NEARBY_ROUTE_RULE,
-        v1.DiscoverRequest.LOSSLESS,
-        v1.DiscoverRequest.BLOCK_ALLOW_RULE,
-        v1.DiscoverRequest.TRAFFIC_MIRRORING,
-        v1.DiscoverRequest.FAULT_INJECTION,
-    }
-)
-"""Types that ask for governance rules."""
-SERVED: Final = frozenset({INSTANCE, SERVICES, NAMESPACES}) | RULES
-"""All types but UNKNOWN and CLUSTER, for which there is nothing."""
 ALWAYS_REVISED: Final[int] = v1.DiscoverRequest.LANE
 """Types from this number on have a revision also when there is no rule: their readers wait for one."""
 
@@ -70,7 +58,6 @@ LONG_LIST: Final = 4 * LONG
 """More services than this to encode for one answer are encoded in slices."""
 
 _ALIAS_FOR: Final[int] = v1.DiscoverResponse.DESCRIPTOR.fields_by_name["aliasFor"].number
-_SERVICE: Final[int] = v1.DiscoverResponse.DESCRIPTOR.fields_by_name["service"].number
 
 
 class Delivered(Struct, frozen=True):
@@ -167,7 +154,7 @@ class Discovering:
             return self._services(request, caller)
         if type == NAMESPACES and request.HasField("service"):
             return self._all_namespaces(request)
-        return _refusal(request, _fault(request))
+        return refusal(request, fault(request))
 
     def discover_json(self, request: v1.DiscoverRequest, caller: Caller) -> Encoded | Later[Encoded]:
         """The same as JSON; here ``Filter`` counts."""
@@ -175,8 +162,8 @@ class Discovering:
             return self._instances_json(request, caller)
         found = self.discover(request, caller)
         if isinstance(found, Later):
-            return Later(lambda reply: found.then(lambda body: reply(_as_json(body))))
-        return _as_json(found)
+            return Later(lambda reply: found.then(lambda body: reply(as_json(body))))
+        return as_json(found)
 
     def revision(self, service: ServiceKey) -> str:
         """What an answer about a service's instances says its revision is; empty when there is no such service."""
@@ -205,17 +192,17 @@ class Discovering:
         asked = ServiceKey(service.namespace.value or DEFAULT_NAMESPACE, service.name.value)
         answer = self._answer(asked)
         if answer is None:
-            return _refusal(request, v1.NotFoundResource)
+            return refusal(request, v1.NotFoundResource)
         if sum(view.outdated for view in answer.views) > LONG:
             return self._in_slices(
                 answer,
                 lambda: self._instances(request, caller),
-                lambda: _refusal(request, v1.ExecuteException),
+                lambda: refusal(request, v1.ExecuteException),
                 as_json=False,
             )
         self._bring_up(answer)
         if answer.revision == service.revision.value:
-            return _unchanged(request)
+            return unchanged(request)
         return self._body(asked, answer)
 
     def _instances_json(self, request: v1.DiscoverRequest, caller: Caller) -> Encoded | Later[Encoded]:
@@ -223,17 +210,17 @@ class Discovering:
         asked = ServiceKey(service.namespace.value or DEFAULT_NAMESPACE, service.name.value)
         answer = self._answer(asked)
         if answer is None:
-            return _as_json(_refusal(request, v1.NotFoundResource))
+            return as_json(refusal(request, v1.NotFoundResource))
         if sum(view.outdated + view.without_json() for view in answer.views) > LONG:
             return self._in_slices(
                 answer,
                 lambda: self._instances_json(request, caller),
-                lambda: _as_json(_refusal(request, v1.ExecuteException)),
+                lambda: as_json(refusal(request, v1.ExecuteException)),
                 as_json=True,
             )
         self._bring_up(answer)
         if answer.revision == service.revision.value:
-            return _as_json(_unchanged(request))
+            return as_json(unchanged(request))
         healthy_only = request.Filter.OnlyHealthyInstance
         items = [item for view in answer.views for item in view.json_items(healthy_only=healthy_only)]
         message = v1.DiscoverResponse.FromString(self._head(asked, answer) + self._tail(answer))
@@ -304,7 +291,7 @@ class Discovering:
         m.name.value, m.namespace.value = asked.name, asked.namespace
         m.revision.value = answer.revision
         self._fill_ports(m, answer)
-        return _begin(OK, INSTANCE) + field(_SERVICE, m.SerializeToString(deterministic=True))
+        return begin(OK, INSTANCE) + field(SERVICE, m.SerializeToString(deterministic=True))
 
     def _tail(self, answer: _Answer) -> bytes:
         """What comes after them: the service itself."""
@@ -314,7 +301,7 @@ class Discovering:
 
     def _fill_ports(self, m: v1.Service, answer: _Answer) -> None:
         for view in answer.views:
-            if view.key == answer.sight.of.key and view.ports:
+            if view.key == answer.sight.of.key and view.ports and not m.ports.value:  # what somebody wrote there stays
                 m.ports.value = view.ports
 
     def _forget(self, asked: ServiceKey) -> None:
@@ -342,7 +329,7 @@ class Discovering:
     ) -> Later[T]:
         """The answer that can be made once the work is done. More may have come up meanwhile: then it is done again."""
 
-        def begin(reply: Callable[[T], None]) -> None:
+        def start(reply: Callable[[T], None]) -> None:
             def done(complete: Any) -> None:
                 try:
                     found = again() if complete else failed()
@@ -356,7 +343,7 @@ class Discovering:
 
             self._slices.run(key, work, done)
 
-        return Later(begin)
+        return Later(start)
 
     # ------------------------------------------------------------------ services and namespaces
 
@@ -368,16 +355,16 @@ class Discovering:
                 (SERVICES, service.namespace.value),
                 lambda: refresh_in_slices(lists),
                 lambda: self._services(request, caller),
-                lambda: _refusal(request, v1.ExecuteException),
+                lambda: refusal(request, v1.ExecuteException),
             )
         for each in lists:
             each.refresh()
         now = revision(lists)
         if not now:
-            return _begin(OK, SERVICES) + field(_SERVICE, service.SerializeToString())
+            return begin(OK, SERVICES) + field(SERVICE, service.SerializeToString())
         if now == service.revision.value:
-            return _unchanged(request)
-        return b"".join((_headed(SERVICES, service, now), *(each.content for each in lists)))
+            return unchanged(request)
+        return b"".join((headed(SERVICES, service, now), *(each.content for each in lists)))
 
     def _all_namespaces(self, request: v1.DiscoverRequest) -> bytes:
         generation, now, content = self._namespaces
@@ -392,8 +379,8 @@ class Discovering:
             now = hashlib.blake2b(content, digest_size=20).hexdigest() if content else NOTHING
             self._namespaces = (self.catalog.namespace_generation, now, content)
         if now == request.service.revision.value:
-            return _unchanged(request)
-        return _headed(NAMESPACES, request.service, now) + content
+            return unchanged(request)
+        return headed(NAMESPACES, request.service, now) + content
 
     # ------------------------------------------------------------------ rules
 
@@ -409,8 +396,8 @@ class Discovering:
             if len(self._rules) > KEPT_RULES:
                 del self._rules[next(iter(self._rules))]
         if known[1] and known[1] == service.revision.value:
-            return _unchanged(request)
-        return known[2] + _direction(request) if request.Direction else known[2]
+            return unchanged(request)
+        return known[2] + direction(request) if request.Direction else known[2]
 
     def _ruled(self, type: int, asked: ServiceKey) -> tuple[str, bytes]:
         """Revision and answer for a type of rules."""
@@ -422,7 +409,7 @@ class Discovering:
         if now:
             m.service.revision.value = now
             m.aliasFor.name.value, m.aliasFor.namespace.value = target.name, target.namespace
-        head = _begin(OK, type)
+        head = begin(OK, type)
         return now, b"".join((head, m.SerializeToString(), delivered.message.SerializeToString(deterministic=True)))
 
     def _published(self, published: Published) -> None:
@@ -432,60 +419,4 @@ class Discovering:
                 self._rules_changed += 1
 
 
-# ---------------------------------------------------------------------- answers
-
-
-@lru_cache(maxsize=256)
-def _begin(code: int, type: int) -> bytes:
-    """Code, text and type, encoded: what every answer begins with."""
-    return bare(code) + v1.DiscoverResponse(type=type).SerializeToString()
-
-
-def _headed(type: int, service: v1.Service, now: str) -> bytes:
-    """An answer before its content: the service has the names that were asked for, and the revision."""
-    m = v1.Service()
-    m.name.value, m.namespace.value, m.revision.value = service.name.value, service.namespace.value, now
-    return _begin(OK, type) + field(_SERVICE, m.SerializeToString())
-
-
-def _unchanged(request: v1.DiscoverRequest) -> bytes:
-    """The reader has it already: the service is the request's, as it came."""
-    head = _begin(UNCHANGED, request.type) + field(_SERVICE, request.service.SerializeToString())
-    return head + _direction(request) if request.Direction else head
-
-
-def _direction(request: v1.DiscoverRequest) -> bytes:
-    """Newer clients say whether they call or are called; the answer says it again."""
-    return v1.DiscoverResponse(Direction=request.Direction).SerializeToString()
-
-
-def _fault(request: v1.DiscoverRequest) -> int:
-    """What is wrong with a request that cannot be answered. Names are looked at in the order of the real server."""
-    if request.type not in SERVED:
-        return v1.InvalidDiscoverResource
-    if not request.HasField("service"):
-        return v1.EmptyRequest
-    return v1.InvalidNamespaceName if request.service.name.value else v1.InvalidServiceName
-
-
-def _refusal(request: v1.DiscoverRequest, code: int) -> bytes:
-    """An error. The service is the request's; a type that is not served is answered with another one, as on the real server."""
-    type = request.type if code != v1.InvalidDiscoverResource else ROUTING
-    head = _begin(code, type)
-    if not request.HasField("service"):
-        return head
-    service = request.service
-    if type == INSTANCE and not service.namespace.value:
-        echoed = v1.Service()
-        echoed.CopyFrom(service)
-        echoed.namespace.value = DEFAULT_NAMESPACE
-        service = echoed
-    return head + field(_SERVICE, service.SerializeToString())
-
-
-def _as_json(body: bytes) -> Encoded:
-    message = v1.DiscoverResponse.FromString(body)
-    return Encoded(message.code.value, json.encode(message))
-
-
-__all__ = ["Deliver", "Delivered", "Discovering", "Item", "Later", "NamespaceList", "no_rules"]
+__all__ = ["RULES", "Deliver", "Delivered", "Discovering", "Later", "no_rules"]
