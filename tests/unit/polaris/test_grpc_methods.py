@@ -298,6 +298,19 @@ def test_closed_batches_are_answered_but_not_heard() -> None:
     assert port.raw(BEATS + "BatchGetHeartbeat", asked) == b""
 
 
+def test_a_long_batch_takes_a_while() -> None:
+    port = Port()
+    names = [f"{i}" for i in range(2000)]
+    asked = v1.GetHeartbeatsRequest(instanceIds=names).SerializeToString()
+    answer = v1.GetHeartbeatsResponse.FromString(port.raw(BEATS + "BatchGetHeartbeat", asked))
+    assert [r.instanceId for r in answer.records] == names
+    beats = v1.HeartbeatsRequest(heartbeats=[{"instanceId": name} for name in names]).SerializeToString()
+    found: list[Any] = []
+    dict(port.table.streams())[BEATS + "BatchHeartbeat"](Call("")).on_message(beats).then(found.append)  # type: ignore[union-attr]
+    port.native.queue.settle()
+    assert found == [b""]
+
+
 def test_a_stream_of_batches(port: Port) -> None:
     port.native.register(healthy=False, health_check=BEATING)
     beat = v1.HeartbeatsRequest(heartbeats=[{"instanceId": ID}, {"instanceId": "nobody"}]).SerializeToString()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from bottle import CALLER
 from native import BEATING, HOST, ID, OK, PORT, Native, instance, named
@@ -46,6 +48,11 @@ def test_a_stranger_that_goes_on_is_not_forgotten_for_newer_ones(native: Native)
     for i in range(STRANGERS - 1):
         native.registering.beat(named(f"t{i}"), CALLER)
     assert native.registering.beat(named("loud"), CALLER) == UNKNOWN
+
+
+def test_a_stranger_with_an_endless_id(native: Native) -> None:
+    assert native.beat(named("x" * 129)) == UNKNOWN
+    assert not native.registering._strangers
 
 
 def test_the_request_is_echoed_as_it_was(native: Native) -> None:
@@ -144,9 +151,17 @@ def test_a_batch_when_the_module_is_closed() -> None:
 
 
 def test_ten_thousand_in_one_batch(native: Native) -> None:
-    native.register(health_check=BEATING)
-    request = v1.HeartbeatsRequest(heartbeats=[v1.InstanceHeartbeat(instanceId=f"{i}") for i in range(10_000)])
-    native.heartbeats.beat(request, CALLER)
+    native.register(healthy=False, health_check=BEATING)
+    names = [*(f"{i}" for i in range(10_000)), ID]
+    beats = v1.HeartbeatsRequest(heartbeats=[v1.InstanceHeartbeat(instanceId=name) for name in names])
+    found: list[Any] = []
+    native.heartbeats.beat(beats, CALLER).then(found.append)  # type: ignore[union-attr]
+    assert not found, "others run before it is done"
+    native.heartbeats.get(v1.GetHeartbeatsRequest(instanceIds=names), CALLER).then(found.append)  # type: ignore[union-attr]
+    native.queue.settle()
+    assert found[0] == v1.HeartbeatsResponse()
+    assert [r.instanceId for r in found[1].records] == names
+    assert native.health() == {ID: (True, False)}
     assert not native.registering._strangers, "strangers of a batch are not told, so they are not counted"
 
 
@@ -157,7 +172,7 @@ def test_when_each_was_last_heard(native: Native) -> None:
     native.pass_time(7)
     native.beat()
     request = v1.GetHeartbeatsRequest(instanceIds=["nobody", ID, "still", "nobody"])
-    answer = native.heartbeats.get(request, CALLER)
+    answer: Any = native.heartbeats.get(request, CALLER)
     nobody = v1.HeartbeatRecord(instanceId="nobody")
     assert list(answer.records) == [
         nobody,

@@ -18,6 +18,7 @@ from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.heartbeats import Heartbeats
 from polaris_bridge.adapters.polaris.service.operations import discover_operation
 from polaris_bridge.adapters.polaris.service.registration import Registering
+from polaris_bridge.adapters.polaris.service.routes import Result
 from polaris_bridge.adapters.polaris.settings import DISCOVER, HEALTHCHECK, REGISTER, GroupSettings
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.adapters.polaris.wire import v1
@@ -192,13 +193,14 @@ class _Desk:
 
         return handle
 
-    def batch(self, kind: Any, answer_kind: Any, answer: Callable[[Any, Caller], Message]) -> Unary:
+    def batch(self, kind: Any, answer_kind: Any, answer: Callable[[Any, Caller], Result]) -> Unary:
         """A batch call about heartbeats, whose answer has no code that clients look at: refused means empty."""
 
-        def handle(data: bytes, call: Call) -> bytes:
+        def handle(data: bytes, call: Call) -> bytes | Later:
             start = perf_counter()
             message = decoded(kind, data)
-            status, given = 401, answer_kind()
+            status = 401
+            given: Result = answer_kind()
             try:
                 caller = self.admit(call.metadata(_TOKEN) or "", "Heartbeat", message, caller_of(call))
             except Denied:
@@ -207,8 +209,7 @@ class _Desk:
                 if self.open(HEALTHCHECK):
                     status, given = 200, answer(message, caller)
             self.observe(kind.DESCRIPTOR.name, status, perf_counter() - start)
-            encoded: bytes = given.SerializeToString()
-            return encoded
+            return _made(given)
 
         return handle
 
@@ -228,6 +229,28 @@ class _Desk:
 
 def _closed(_data: bytes, _call: Call) -> bytes:
     return bare(v1.ClientAPINotOpen)
+
+
+def _made(given: Any) -> bytes | Later:
+    """The encoded form of a message, or of one that is being made."""
+    return _Making(given) if not isinstance(given, Message) else given.SerializeToString()
+
+
+class _Making:
+    """An answer that is put together bit by bit."""
+
+    __slots__ = ("_later",)
+
+    def __init__(self, later: Any) -> None:
+        self._later = later
+
+    def then(self, reply: Callable[[bytes | RpcError], None], /) -> None:
+        """See ``Later``."""
+
+        def done(message: Message | None) -> None:
+            reply(RpcError(Status.INTERNAL) if message is None else message.SerializeToString())
+
+        self._later.then(done)
 
 
 class _Promise:
@@ -309,17 +332,21 @@ class _Beats(_Stream):
         super().__init__(desk, call)
         self._beats = beats
 
-    def on_message(self, data: bytes, /) -> bytes:
+    def on_message(self, data: bytes, /) -> bytes | Later:
         """See ``StreamHandler``."""
         start = perf_counter()
         desk = self._desk
         request = decoded(v1.HeartbeatsRequest, data)
         status = 400
+        given: Result = _NOTHING
         if desk.open(HEALTHCHECK):
             try:
-                self._beats.beat(request, desk.admit(self._token, "Heartbeat", request, self._caller))
+                given = self._beats.beat(request, desk.admit(self._token, "Heartbeat", request, self._caller))
                 status = 200
             except Denied:
                 status = 401
         desk.observe("BatchHeartbeat", status, perf_counter() - start)
-        return b""
+        return _made(given)
+
+
+_NOTHING: Final = v1.HeartbeatsResponse()

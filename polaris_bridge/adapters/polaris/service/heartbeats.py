@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.keys import instance_id
 from polaris_bridge.adapters.polaris.wire import v1
@@ -11,12 +12,14 @@ from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.registry import Registry
 
+from .console.long_work import LongWork
 from .index import InstanceIndex
 from .registration import Registering
+from .routes import Result
 
 
 class Heartbeats:
-    """The batch calls. A batch is never refused: what is unknown in it is passed over."""
+    """The batch calls. A batch is never refused: what is unknown in it is passed over. A long one is done in slices."""
 
     def __init__(
         self, registry: Registry, settings: PolarisSettings, index: InstanceIndex, registering: Registering
@@ -25,23 +28,41 @@ class Heartbeats:
         self._settings = settings
         self._index = index
         self._registering = registering
+        self._long = LongWork(registry.scheduler)
 
-    def beat(self, request: v1.HeartbeatsRequest, caller: Caller) -> v1.HeartbeatsResponse:
-        """A sign of life of each instance, by its id, else by its place. The answer is empty whatever happened."""
-        if self._settings.health_check:
-            heard = self._registering.heard
-            for beat in request.heartbeats:
-                id = beat.instanceId or instance_id(beat.namespace, beat.service, beat.host, beat.port)
-                with suppress(CoreError):
-                    heard(id, caller)
-        return v1.HeartbeatsResponse()
+    def beat(self, request: v1.HeartbeatsRequest, caller: Caller) -> Result:
+        """A sign of life of each instance, by its id, else by its place: an empty ``HeartbeatsResponse`` whatever happened."""
+        return self._long.result(self._beat(request, caller), len(request.heartbeats))
 
-    def get(self, request: v1.GetHeartbeatsRequest, caller: Caller) -> v1.GetHeartbeatsResponse:
+    def get(self, request: v1.GetHeartbeatsRequest, caller: Caller) -> Result:
         """When each instance was last heard of, in the order asked; ``exist`` says whether it is registered here.
 
         An instance without heartbeats counts from its last registration.
         """
-        return v1.GetHeartbeatsResponse(records=[self._record(id) for id in request.instanceIds])
+        return self._long.result(self._get(request), len(request.instanceIds))
+
+    def forget(self, request: v1.DelHeartbeatsRequest, caller: Caller) -> Result:
+        """Accepted without effect: it is how servers of a cluster clean up after a deregistration, and a lease of ours
+        ends with its registration."""
+        return v1.DelHeartbeatsResponse()
+
+    # ------------------------------------------------------------------ work
+
+    def _beat(self, request: v1.HeartbeatsRequest, caller: Caller) -> Work:
+        heard = self._registering.heard
+        for beat in request.heartbeats if self._settings.health_check else ():
+            id = beat.instanceId or instance_id(beat.namespace, beat.service, beat.host, beat.port)
+            with suppress(CoreError):
+                heard(id, caller)
+            yield
+        return v1.HeartbeatsResponse()
+
+    def _get(self, request: v1.GetHeartbeatsRequest) -> Work:
+        answer = v1.GetHeartbeatsResponse()
+        for id in request.instanceIds:
+            answer.records.append(self._record(id))
+            yield
+        return answer
 
     def _record(self, id: str) -> v1.HeartbeatRecord:
         key = self._index.find(id)
@@ -50,8 +71,3 @@ class Heartbeats:
             return v1.HeartbeatRecord(instanceId=id)
         seconds = self._registry.last_renewed_ms(r) // 1000
         return v1.HeartbeatRecord(instanceId=id, lastHeartbeatSec=seconds, exist=True)
-
-    def forget(self, request: v1.DelHeartbeatsRequest, caller: Caller) -> v1.DelHeartbeatsResponse:
-        """Accepted without effect: it is how servers of a cluster clean up after a deregistration, and a lease of ours
-        ends with its registration."""
-        return v1.DelHeartbeatsResponse()

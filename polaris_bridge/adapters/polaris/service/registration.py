@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, code_of, respond
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
-from polaris_bridge.adapters.polaris.translate.instances import OK, check, check_named, id_of, lift, liveness_of
+from polaris_bridge.adapters.polaris.translate.instances import MAX_ID, OK, check, check_named, id_of, lift, liveness_of
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE, Document, registration_key
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.batches import SETTLED
@@ -202,6 +202,8 @@ class Registering:
 
     def _stranger(self, id: str) -> int:
         self.counters.strangers += 1
+        if len(id) > MAX_ID:  # nobody can be registered under it, so nothing is remembered of it
+            return v1.NotFoundResource
         strangers = self._strangers
         beats = strangers.pop(id, 0) + 1
         if beats > FREE_BEATS:

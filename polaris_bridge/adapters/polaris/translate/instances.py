@@ -33,13 +33,14 @@ LONGEST_TTL_S: Final = 60
 HEALTHY: Final = "healthy"
 """The one check of an instance that said of itself that it is not healthy."""
 MISSED_BEATS: Final = 3
+MAX_ID: Final = 128
+"""Characters of an id that a client chose."""
 
 _NAME: Final = re.compile(r"[0-9A-Za-z\-./:_]+", re.ASCII)
 _MAX_PORT: Final = 65535
 _MAX_WEIGHT: Final = 65535
 _MAX_KEY: Final = 128
 _MAX_VALUE: Final = 4096
-_MAX_ID: Final = 128
 _MAX_VPC: Final = 64
 _NO_METADATA: Final[dict[str, str]] = {}
 
@@ -72,7 +73,7 @@ def check_limits(instance: v1.Instance, settings: PolarisSettings) -> int:
         return v1.InvalidInstancePort
     if instance.weight.value > _MAX_WEIGHT or len(instance.vpc_id.value) > _MAX_VPC:
         return v1.InvalidParameter
-    if len(instance.id.value) > _MAX_ID:
+    if len(instance.id.value) > MAX_ID:
         return v1.InvalidInstanceID
     return OK
 
