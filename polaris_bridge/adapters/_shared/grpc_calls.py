@@ -31,6 +31,9 @@ path, status, seconds."""
 CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
+STOPPING: Final = "the server is stopping"
+
+
 class Calls:
     """What all calls of one listener share."""
 
@@ -40,6 +43,8 @@ class Calls:
         self.observe = observe
         self.streams: set[StreamCall] = set()
         """Those that are open."""
+        self.leaving = False
+        """Whether the server is stopping: a stream that begins all the same is sent elsewhere."""
         self.answered = 0
         """Unary calls and messages of streams that were answered."""
         self.refusals: Counter[int] = Counter()
@@ -274,6 +279,8 @@ class StreamCall:
             peer = calls.peers.enter(self._context.peer())
             self.peer = peer.host
             self._task = asyncio.current_task()
+            if calls.leaving:
+                raise RpcError(Status.UNAVAILABLE, STOPPING)
             await self._handle(open)
             if not self._overflowed:
                 await self._flushed()

@@ -28,7 +28,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc import aio
 
 from polaris_bridge.adapters._shared.accepting import cannot_listen, probe
-from polaris_bridge.adapters._shared.grpc_calls import Calls, Observe, StreamCall, serve_unary
+from polaris_bridge.adapters._shared.grpc_calls import STOPPING, Calls, Observe, StreamCall, serve_unary
 from polaris_bridge.adapters._shared.grpc_peers import Peers
 from polaris_bridge.adapters._shared.grpc_services import Health, Reflection
 from polaris_bridge.adapters._shared.grpc_tls import GrpcCertificates
@@ -146,8 +146,9 @@ class GrpcListener:
             self._health.leave()
             self._drain = asyncio.get_running_loop().create_task(self._server.stop(_DRAIN_S))
             await asyncio.sleep(0)  # the listening port is closed, GOAWAY is on its way
+            self._calls.leaving = True
             for stream in list(self._calls.streams):
-                stream.finish(Status.UNAVAILABLE, "the server is stopping")
+                stream.finish(Status.UNAVAILABLE, STOPPING)
         await asyncio.shield(self._drain)
 
     async def stop(self, grace: float) -> None:
