@@ -13,7 +13,7 @@ from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.registry import Registry
 
-from . import aliases, search, services
+from . import aliases, search, service_filters
 from .aliases import Aliases
 from .counting import Counting
 from .instances import Instances
@@ -149,7 +149,7 @@ class Console:
             _batch(
                 "PUT", "services", "UpdateServices", calls.update, "Service", "Change what is given.", clears="metadata"
             ),
-            _read("services", "DescribeServices", calls.find, "List services by filters.", services.FILTERS),
+            _read("services", "DescribeServices", calls.find, "List services by filters.", service_filters.FILTERS),
             _read("services/all", "DescribeAllServices", calls.every, "All services, without pages.", ("namespace",)),
             _read("services/count", "DescribeServicesCount", calls.count, "How many services there are."),
             Route(

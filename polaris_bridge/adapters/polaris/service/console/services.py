@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.answers import Outcome, respond
 from polaris_bridge.adapters.polaris.service.batches import not_a_batch
-from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
+from polaris_bridge.adapters.polaris.service.queries import list_answer
 from polaris_bridge.adapters.polaris.service.routes import Encoded, Query, Result
-from polaris_bridge.adapters.polaris.translate.keys import Document
 from polaris_bridge.adapters.polaris.translate.services import (
     EDITED,
     attributes,
@@ -26,7 +25,6 @@ from polaris_bridge.adapters.polaris.translate.services import (
     with_attributes,
     with_texts,
 )
-from polaris_bridge.adapters.polaris.translate.shown import seen
 from polaris_bridge.adapters.polaris.wire import json, v1
 from polaris_bridge.core.batches import SETTLED
 from polaris_bridge.core.errors import Conflict, NotFound
@@ -35,21 +33,15 @@ from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.snapshot import ServiceSnapshot
 
 from .counting import Counting
-from .filters import Refused, answering, number, only, page, pairs, single
+from .filters import answering, only, page, single
 from .long_work import LongWork
 from .names import check_service
 from .references import References
+from .service_filters import FILTERS, Wanted, has_instances, matches, wanted_of
 from .work import OK, each
 
-FILTERS = (
-    "name", "namespace", "business", "department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "owner", "platform_id",
-    "only_exist_health_instance", "only_exist_instance", "host", "port", "keys", "values", "instance_keys",
-    "instance_values", "offset", "limit",
-)  # fmt: skip
-"""What ``GET services`` can be asked for."""
 STEP: Final = 50
 """Services that are encoded without a pause."""
-_EXACT = ("department", "cmdb_mod1", "cmdb_mod2", "cmdb_mod3", "platform_id")
 
 
 class Services:
@@ -207,7 +199,7 @@ class Services:
     def _find(self, filters: dict[str, str]) -> v1.BatchQueryResponse:
         only(filters, FILTERS, may_be_empty=("values",))
         part = page(filters)
-        wanted = _wanted(filters)
+        wanted = wanted_of(filters)
         found = [s.record for s in self._candidates(filters) if s.record is not None and self._fits(s, wanted)]
         found.sort(key=lambda record: (-record.updated_ms, record.key))
         shown = found[part.offset : part.offset + part.limit]
@@ -233,13 +225,13 @@ class Services:
 
     def _fits(self, snapshot: ServiceSnapshot, wanted: Wanted) -> bool:
         record = snapshot.record
-        if record is None or record.reference is not None or not _matches(record, wanted):
+        if record is None or record.reference is not None or not matches(record, wanted):
             return False
         if wanted.healthy and not self._counting.of(record.key).healthy:
             return False
         if wanted.filled and not self._counting.of(record.key).total:
             return False
-        return not wanted.about_instances or _has_instances(snapshot, wanted)
+        return not wanted.about_instances or has_instances(snapshot, wanted)
 
     # ------------------------------------------------------------------ pieces
 
@@ -271,99 +263,6 @@ class Services:
         if self._references.any(record.key):
             return v1.ServiceExistedAlias
         return v1.ServiceExistedRoutings if self._routed(record.key) else OK
-
-
-class Wanted(Struct, frozen=True):
-    """What ``GET services`` asks for, read once. Empty = anything."""
-
-    name: str = ""
-    namespace: str = ""
-    business: str = ""
-    owner: str = ""
-    exact: tuple[tuple[str, str], ...] = ()
-    metadata: tuple[tuple[str, str], ...] = ()
-    healthy: bool = False
-    filled: bool = False
-    hosts: frozenset[str] = frozenset()
-    ports: frozenset[int] = frozenset()
-    instance_metadata: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def about_instances(self) -> bool:
-        """Whether single instances have to be looked at."""
-        return bool(self.hosts or self.ports or self.instance_metadata)
-
-
-def _wanted(filters: Mapping[str, str]) -> Wanted:
-    metadata = pairs(filters["keys"], filters.get("values", "")) if "keys" in filters else {}
-    on_instances: dict[str, str] | None = {}
-    if "instance_keys" in filters:
-        on_instances = pairs(filters["instance_keys"], filters.get("instance_values", ""))
-    if metadata is None or on_instances is None:
-        raise Refused(v1.InvalidParameter, " length of instance_keys and instance_values are not equal")
-    hosts, ports = filters.get("host"), filters.get("port")
-    if ports is not None and hosts is None:
-        raise Refused(v1.InvalidParameter, "port parameter can not be used alone without host")
-    numbers = [number(text) for text in ports.split(",")] if ports is not None else []
-    if None in numbers:
-        raise Refused(v1.InvalidParameter, f"{ports} can not parse as uint")
-    return Wanted(
-        filters.get("name", ""),
-        filters.get("namespace", ""),
-        filters.get("business", "").lower(),
-        filters.get("owner", ""),
-        tuple((name, filters[name]) for name in _EXACT if name in filters),
-        tuple(metadata.items()),
-        filters.get("only_exist_health_instance") == "true",
-        filters.get("only_exist_instance") == "true",
-        frozenset(hosts.split(",")) if hosts is not None else frozenset(),
-        frozenset(port for port in numbers if port is not None),
-        tuple(on_instances.items()),
-    )
-
-
-def _matches(record: ServiceRecord, wanted: Wanted) -> bool:
-    """Whether the service itself is one of those. Patterns do not mind case, names without one do."""
-    return (
-        _named_so(record.name, wanted.name)
-        and _named_so(record.namespace, wanted.namespace)
-        and wanted.business in record.business.lower()
-        and wanted.owner in record.owners
-        and all(service_text(record, name) == value for name, value in wanted.exact)
-        and all(record.metadata.get(key) == value for key, value in wanted.metadata)
-    )
-
-
-def _named_so(name: str, asked: str) -> bool:
-    if not asked:
-        return True
-    return wild(asked.lower(), name.lower()) if asked[0] == "*" or asked[-1] == "*" else asked == name
-
-
-def _has_instances(snapshot: ServiceSnapshot, wanted: Wanted) -> bool:
-    """Whether there are instances at one of the hosts, at one of the ports, and with the metadata: each for itself."""
-    host = not wanted.hosts
-    port = not wanted.ports
-    metadata = not wanted.instance_metadata
-    for place, address in snapshot.addresses.items():
-        if not address.registrations:
-            continue
-        host = host or place.host in wanted.hosts
-        port = port or place.port in wanted.ports
-        metadata = metadata or any(
-            _has_metadata(s.registration.metadata, s.registration.ext, wanted) for s in seen(address)
-        )
-        if host and port and metadata:
-            return True
-    return False
-
-
-def _has_metadata(metadata: Mapping[str, str], ext: object, wanted: Wanted) -> bool:
-    internal = ext.internal if isinstance(ext, Document) else {}
-    return all(
-        (value := metadata.get(key, internal.get(key))) is not None and wild(pattern, value)
-        for key, pattern in wanted.instance_metadata
-    )
 
 
 def _changed(record: ServiceRecord, m: v1.Service, cleared: bool) -> ServiceRecord:
