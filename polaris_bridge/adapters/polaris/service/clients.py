@@ -15,6 +15,7 @@ from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.errors import CoreError
+from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Caller, Document, Location
 from polaris_bridge.core.registry import Registry
 
@@ -36,7 +37,7 @@ _TYPES: Final = {v.number: v.name for v in v1.Client.DESCRIPTOR.enum_types_by_na
 _FILTERS: Final = ("host", "type", "version", "id")
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """Where a Prometheus server finds metrics."""
 
     host: str
@@ -44,6 +45,15 @@ class Target(Struct, frozen=True):
     path: str
     scheme: str
     client: str
+
+
+class Known(Struct, frozen=True, gc=False):
+    """What lists and scrapes look at, so that they need not decode every client."""
+
+    host: str
+    type: str
+    version: str
+    targets: tuple[Target, ...]
 
 
 class Clients:
@@ -59,6 +69,17 @@ class Clients:
         self._documents = registry.documents
         self._locate = locate
         self._lease_ms = round(MISSED_REPORTS * settings.client_report_s * 1000)
+        self._known = {document.id: _known(document) for document in self._documents.all(KIND)}
+        registry.observe(self._published)
+
+    def _published(self, published: Published) -> None:
+        for change in published.documents:
+            if change.kind != KIND:
+                continue
+            if change.after is None:
+                self._known.pop(change.id, None)
+            else:
+                self._known[change.id] = _known(change.after)
 
     # ------------------------------------------------------------------ report
 
@@ -101,22 +122,17 @@ class Clients:
             page, filters = filters_of(query, _FILTERS)
         except BadQuery as error:
             return bad_query(error)
-        newest = sorted(self._documents.newest_all(KIND), key=lambda d: (-d.updated_ms, d.id))
-        found = [client for client in map(_shown, newest) if _passes(client, filters)]
+        found = [d for d in self._documents.all(KIND) if _passes(d.id, self._known[d.id], filters)]
+        found.sort(key=lambda d: (-d.updated_ms, d.id))
         shown = found[page.offset : page.offset + page.limit]
         answer = list_answer(v1.ExecuteSuccess, len(found), len(shown))
-        answer.clients.extend(shown)
+        answer.clients.extend(map(_shown, shown))
         return answer
 
     def targets(self) -> Iterator[Target]:
         """Where the metrics of clients are, of those that say so."""
-        for document in self._documents.all(KIND):
-            client = v1.Client.FromString(document.body)
-            for stat in client.stat:
-                if stat.target.value == PROMETHEUS and stat.protocol.value.lower() in _SCHEMES:
-                    yield Target(
-                        client.host.value, stat.port.value, stat.path.value, stat.protocol.value, client.id.value
-                    )
+        for known in list(self._known.values()):
+            yield from known.targets
 
     def routes(self) -> tuple[Route, ...]:
         """Its calls over HTTP."""
@@ -158,11 +174,15 @@ def _shown(document: Document) -> v1.Client:
     return client
 
 
-def _passes(client: v1.Client, filters: dict[str, str]) -> bool:
-    said = {
-        "host": client.host.value,
-        "type": _TYPES.get(client.type, str(client.type)),
-        "version": client.version.value,
-        "id": client.id.value,
-    }
-    return all(said[name] == value for name, value in filters.items())
+def _known(document: Document) -> Known:
+    client = v1.Client.FromString(document.body)
+    targets = tuple(
+        Target(client.host.value, stat.port.value, stat.path.value, stat.protocol.value, document.id)
+        for stat in client.stat
+        if stat.target.value == PROMETHEUS and stat.protocol.value.lower() in _SCHEMES
+    )
+    return Known(client.host.value, _TYPES.get(client.type, str(client.type)), client.version.value, targets)
+
+
+def _passes(id: str, known: Known, filters: dict[str, str]) -> bool:
+    return all((id if name == "id" else getattr(known, name)) == value for name, value in filters.items())

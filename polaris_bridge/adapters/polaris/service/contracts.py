@@ -98,7 +98,7 @@ class Contracts:
         if contract.revision and contract.revision == kept.revision:
             return respond(v1.DataNoChange, service=service)
         service.revision.value = kept.revision
-        return respond(OK, service=service, serviceContract=_shown(document, kept))
+        return respond(OK, service=service, serviceContract=_shown(document))
 
     # ------------------------------------------------------------------ console: contracts
 
@@ -136,12 +136,12 @@ class Contracts:
             page, filters = filters_of(known, _FILTERS)
         except BadQuery as error:
             return bad_query(error)
-        found = [(document, kept) for document, kept in self._latest() if _passes(kept, filters)]
+        found = [d for d in self._latest() if _passes(d, filters)]
         part = found[page.offset : page.offset + page.limit]
         answer = list_answer(OK, len(found), len(part))
-        for document, kept in part:
-            m = _shown(document, kept)
-            m.status = self._status(kept)
+        for document in part:
+            m = _shown(document)
+            m.status = self._status(m)
             _pack(answer, m)
         return answer
 
@@ -153,10 +153,10 @@ class Contracts:
             answer = list_answer(v1.InvalidParameter, 0, 0)
             answer.info.value = "namespace is empty"
             return answer
-        found = [(d, kept) for d, kept in self._latest() if (kept.namespace, kept.service) == (namespace, service)]
+        found = [d for d in self._latest() if d.targets == (ServiceKey(namespace, service),)]
         answer = list_answer(OK, len(found), len(found))
-        for document, kept in found:
-            _pack(answer, _shown(document, kept, full=False))
+        for document in found:
+            _pack(answer, _shown(document, full=False))
         return answer
 
     # ------------------------------------------------------------------ console: interfaces
@@ -258,10 +258,9 @@ class Contracts:
         done = [self._guarded(partial(do, m)) for m in contracts]
         return joined(worked([cast(v1.Response, one.response) for one in done]), done)
 
-    def _latest(self) -> list[tuple[Document, v1.ServiceContract]]:
+    def _latest(self) -> list[Document]:
         """All contracts, the latest change first."""
-        newest = sorted(self._documents.newest_all(KIND), key=lambda d: (-d.updated_ms, d.id))
-        return [(document, v1.ServiceContract.FromString(document.body)) for document in newest]
+        return sorted(self._documents.newest_all(KIND), key=lambda d: (-d.updated_ms, d.id))
 
     def _status(self, contract: v1.ServiceContract) -> str:
         snapshot = self._registry.snapshot(self._target(ServiceKey(contract.namespace, contract.service)))
@@ -357,7 +356,8 @@ def _same_place(kept: v1.ServiceContract, given: v1.ServiceContract) -> bool:
     return given.namespace in ("", kept.namespace) and given.service in ("", kept.service)
 
 
-def _shown(document: Document, kept: v1.ServiceContract, *, full: bool = True) -> v1.ServiceContract:
+def _shown(document: Document, *, full: bool = True) -> v1.ServiceContract:
+    kept = v1.ServiceContract.FromString(document.body)
     return form.shown(kept, local_time(document.created_ms), local_time(document.updated_ms), full=full)
 
 
@@ -366,11 +366,16 @@ def _pack(answer: Any, m: v1.ServiceContract) -> None:
     answer.data.add(type_url=f"type.googleapis.com/{m.DESCRIPTOR.full_name}", value=m.SerializeToString())
 
 
-def _passes(m: v1.ServiceContract, filters: dict[str, str]) -> bool:
-    said = {
-        "id": [m.id],
-        "namespace": [m.namespace],
-        "service": [m.service],
+def _passes(document: Document, filters: dict[str, str]) -> bool:
+    """Whether a contract is one of those asked for. It is decoded only when what stands around it does not decide."""
+    (service,) = document.targets
+    around = {"id": document.id, "namespace": service.namespace, "service": service.name}
+    if not all(wild(filters[name], value) for name, value in around.items() if name in filters):
+        return False
+    if filters.keys() <= around.keys():
+        return True
+    m = v1.ServiceContract.FromString(document.body)
+    within = {
         "name": [m.type or m.name],
         "type": [m.type or m.name],
         "protocol": [m.protocol],
@@ -378,4 +383,4 @@ def _passes(m: v1.ServiceContract, filters: dict[str, str]) -> bool:
         "interface_name": [i.type or i.name for i in m.interfaces],
         "interface_path": [i.path for i in m.interfaces],
     }
-    return all(any(wild(wanted, value) for value in said[name]) for name, wanted in filters.items())
+    return all(any(wild(filters[name], value) for value in said) for name, said in within.items() if name in filters)
