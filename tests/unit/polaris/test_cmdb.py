@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polaris_bridge import testing
 from polaris_bridge.core.model import Location
 from polaris_bridge.runtime.plugins import cmdb
 from polaris_bridge.runtime.plugins.cmdb import Atlas, Entry, LoadFailed, Locations, Page, Place, read_all
@@ -164,6 +166,40 @@ async def test_a_failed_load_keeps_the_last(system: System, failure: Callable[[S
     locations.stop()
     assert locations.locate("10.0.0.1") is None
     assert not any(TOKEN in line for line in lines.lines)
+
+
+async def test_a_server_tells_clients_and_instances_where_they_are(system: System) -> None:
+    system.entries = [entry("10.0.0.1", "host", "south", "z1", "c1"), entry("10.0.0.0/8", "mask", "wide")]
+    sets = [f"plugin.cmdb={{name: memory, option: {{url: '{system.url}', token: {TOKEN}}}}}"]
+    async with testing.server(sets=sets) as running, httpx.AsyncClient(base_url=running.front) as client:
+        locations = running.server._locations
+        assert locations is not None
+        await loaded(locations, 1)
+        assert {h["authorization"] for h in system.heard} == {TOKEN}
+        info = (await client.get("/maintain/v1/cmdb/info")).json()
+        assert info == [
+            {
+                "IP": "10.0.0.1",
+                "Region": "south",
+                "Zone": "z1",
+                "Campus": "c1",
+                "RegionID": 0,
+                "ZoneID": 0,
+                "CampusID": 0,
+            }
+        ]
+        here = {"region": "south", "zone": "z1", "campus": "c1"}
+        for id in ({}, {"id": "c1"}):
+            answer = await client.post("/v1/ReportClient", json={"host": "10.0.0.1", **id})
+            assert answer.json()["client"]["location"] == here
+        place = {"service": "s", "namespace": "default", "port": 80}
+        said = {"location": {"region": "said", "zone": "", "campus": ""}}
+        for more in ({"host": "10.0.0.1"}, {"host": "10.0.0.2"}, {"host": "10.0.0.3", **said}, {"host": "11.0.0.1"}):
+            assert (await client.post("/v1/RegisterInstance", json={**place, **more})).status_code == 200
+        listed = (await client.get("/naming/v1/instances?namespace=default&service=s")).json()["instances"]
+        assert {i["host"]: i["location"] and i["location"]["region"] for i in listed} == {
+            "10.0.0.1": "south", "10.0.0.2": "wide", "10.0.0.3": "said", "11.0.0.1": None,
+        }  # fmt: skip
 
 
 async def test_nobody_listens_there() -> None:
