@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.keys import instance_id
@@ -52,8 +50,10 @@ class Heartbeats:
         heard = self._registering.heard
         for beat in request.heartbeats if self._settings.health_check else ():
             id = beat.instanceId or instance_id(beat.namespace, beat.service, beat.host, beat.port)
-            with suppress(CoreError):
+            try:
                 heard(id, caller)
+            except CoreError:
+                continue  # the store takes nothing just now; who is silent for it shows it at its next heartbeat
             yield
         return v1.HeartbeatsResponse()
 
