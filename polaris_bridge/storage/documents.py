@@ -51,6 +51,9 @@ _KEY_COLUMNS: Final = {NAMESPACE: 1, SERVICE: 2, REGISTRATION: 3, SWITCH: 7, DOC
 _SHARED: Final = 1 << 16
 """How many different values are remembered while loading, to keep repeated ones once."""
 
+_SMALL: Final = 16
+"""Attributes that take no more bytes are likely to be those of many others too."""
+
 Columns = tuple[Any, ...]
 
 
@@ -127,6 +130,7 @@ class _Opaque:
 
     def __init__(self, types: dict[str, type[Struct]], share: Callable[[Any], Any]) -> None:
         self._share = share
+        self._small: dict[tuple[str, bytes], Any] = {}
         self._decoders = {source: msgpack.Decoder(kind).decode for source, kind in types.items()}
         self._texts = {
             source: tuple(field.name for field in structs.fields(kind) if field.type in (str, str | None))
@@ -137,6 +141,16 @@ class _Opaque:
         decode = self._decoders.get(source)
         if column is None or decode is None:
             return column
+        if len(column) > _SMALL:
+            return self._decoded(decode, source, column)
+        known = self._small.get((source, column))
+        if known is None:
+            known = self._decoded(decode, source, column)
+            if len(self._small) < _SHARED:
+                self._small[(source, column)] = known
+        return known
+
+    def _decoded(self, decode: Callable[[bytes], Any], source: str, column: bytes) -> Any:
         value = decode(column)
         for name in self._texts[source]:
             # nobody else has seen this value yet, so this is still its construction
