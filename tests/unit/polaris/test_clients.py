@@ -64,6 +64,12 @@ def test_without_an_id_it_is_told_its_host_and_nothing_is_kept(server: Reporting
     assert server.list().amount.value == 0
 
 
+def test_what_it_does_not_say_is_not_said_to_it(server: Reporting) -> None:
+    answer = server.report(v1.Client())
+    assert answer.HasField("client")
+    assert not answer.client.HasField("host")
+
+
 def test_with_an_id_it_is_echoed_and_kept_over_a_restart(server: Reporting) -> None:
     sent = client(stat=[v1.StatInfo(target={"value": "prometheus"}, port={"value": 9090})])
     answer = server.report(sent)

@@ -97,7 +97,9 @@ class Clients:
         id = client.id.value
         if not id:
             answer = respond(v1.ExecuteSuccess)
-            answer.client.host.CopyFrom(client.host)
+            answer.client.SetInParent()
+            if client.HasField("host"):
+                answer.client.host.CopyFrom(client.host)
             if client.HasField("location"):
                 answer.client.location.CopyFrom(client.location)
             return Outcome(answer)
