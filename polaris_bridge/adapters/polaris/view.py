@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec import Struct
+
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.translate.shown import Pairs, instances
 from polaris_bridge.adapters.polaris.wire import json, v1
@@ -47,20 +49,17 @@ def field(number: int, content: bytes) -> bytes:
     return b"".join((varint(number << 3 | 2), varint(len(content)), content))
 
 
-class Item:
-    """One instance, encoded."""
+class Item(Struct, gc=False):
+    """One instance, encoded. Out of the collector's sight, for there are as many as instances."""
 
-    __slots__ = ("content", "digest", "healthy", "json", "port")
-
-    def __init__(self, content: bytes, digest: int, healthy: bool, port: int) -> None:
-        self.content = content
-        """Its field of a ``DiscoverResponse``."""
-        self.digest = digest
-        """Of what its revision covers."""
-        self.healthy = healthy
-        self.port = port
-        self.json: bytes | None = None
-        """It as an item of a JSON answer; None until somebody asks (``ServiceView.json_items``)."""
+    content: bytes
+    """Its field of a ``DiscoverResponse``."""
+    digest: int
+    """Of what its revision covers."""
+    healthy: bool
+    port: int
+    json: bytes | None = None
+    """It as an item of a JSON answer; None until somebody asks (``ServiceView.json_items``)."""
 
     @property
     def message(self) -> v1.Instance:

@@ -54,6 +54,8 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 """Encoded answers that are kept, all together."""
 KEPT_RULES: Final = 16_384
 """Answers about rules that are kept: small ones, one for each type and service that somebody asks for."""
+KEPT_RULES_BYTES: Final = 4096
+"""Larger ones are put together again when asked for: anybody may ask for any name, however long."""
 LONG_LIST: Final = 4 * LONG
 """More services than this to encode for one answer are encoded in slices."""
 
@@ -391,8 +393,10 @@ class Discovering:
         known = self._rules.get((request.type, asked))
         if known is None or known[0] != stamp:
             now, body = self._ruled(request.type, asked)
+            known = (stamp, now, body)
             self._rules.pop((request.type, asked), None)
-            self._rules[(request.type, asked)] = known = (stamp, now, body)
+            if len(body) <= KEPT_RULES_BYTES:
+                self._rules[(request.type, asked)] = known
             if len(self._rules) > KEPT_RULES:
                 del self._rules[next(iter(self._rules))]
         if known[1] and known[1] == service.revision.value:
