@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -110,22 +110,39 @@ class GrpcFigure:
     """Bytes of an answer."""
 
 
-def measure_grpc(
-    pid: int | None, address: str, task: Task, *, seconds: float, runs: int, warm_up_s: float, shrink: bool = False
-) -> GrpcFigure:
-    """Server CPU per operation: median of ``runs`` runs of ``seconds`` each. ``shrink``: messages are used up by a run."""
-    if warm_up_s > 0:
-        task.run(address, warm_up_s)
-    results: list[tuple[float, Done]] = []
+@dataclass(frozen=True)
+class Measured:
+    """A server under measurement and what it is asked to do."""
+
+    pid: int | None
+    address: str
+    task: Task
+    warm_up_s: float
+
+
+def measure_grpc(servers: Sequence[Measured], *, seconds: float, runs: int, shrink: bool = False) -> list[GrpcFigure]:
+    """Server CPU per operation: medians of ``runs`` runs of ``seconds`` each, in turns, so that what else the machine does
+    meets all alike. ``shrink``: messages are used up by a run."""
+    results: list[list[tuple[float, Done]]] = [[] for _ in servers]
+    for server in servers:
+        if server.warm_up_s > 0:
+            server.task.run(server.address, server.warm_up_s)
     for n in range(runs):
-        part = task
-        if shrink:
-            size = len(task.messages) // runs
-            part = Task(task.mode, task.path, task.messages[n * size : (n + 1) * size], task.expect, options=("-once",))
-        before = fine_cpu_seconds(pid) if pid else 0.0
-        done = part.run(address, seconds)
-        spent = fine_cpu_seconds(pid) - before if pid else 0.0
-        results.append((spent * 1e6 / max(1, done.operations), done))
+        for server, found in zip(servers, results, strict=True):
+            task = _share(server.task, n, runs) if shrink else server.task
+            before = fine_cpu_seconds(server.pid) if server.pid else 0.0
+            done = task.run(server.address, seconds)
+            spent = fine_cpu_seconds(server.pid) - before if server.pid else 0.0
+            found.append((spent * 1e6 / max(1, done.operations), done))
+    return [_figure(found) for found in results]
+
+
+def _share(task: Task, n: int, runs: int) -> Task:
+    size = len(task.messages) // runs
+    return replace(task, messages=task.messages[n * size : (n + 1) * size], options=("-once",))
+
+
+def _figure(results: Sequence[tuple[float, Done]]) -> GrpcFigure:
     cpu = [cpu_us for cpu_us, _ in results]
     middle = statistics.median(cpu)
     dones = [done for _, done in results]

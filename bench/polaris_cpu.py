@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bridge import fine_cpu_seconds
 from grpc_floor import floor_server
-from grpc_load import GrpcFigure, Task, measure_grpc
+from grpc_load import GrpcFigure, Measured, Task, measure_grpc
 from polaris_fleet import (
     BATCH,
     DISCOVER,
@@ -88,23 +88,18 @@ def _transport(effort: Effort) -> Iterator[Row]:
         ("listener: a message of a stream, 200 bytes", Task("stream", DISCOVER, [b"y" * 200])),
         ("listener: a stream opened, one message", Task("unary", DISCOVER, [b"y" * 200])),
     ):
-        with floor_server(200, bare=True) as bare:
-            floor = _measured(Server(f"127.0.0.1:{bare.port}", bare.pid), task, effort)
-        with floor_server(200) as ours:
-            mine = _measured(Server(f"127.0.0.1:{ours.port}", ours.pid), task, effort)
+        with floor_server(200, bare=True) as bare, floor_server(200) as ours:
+            servers = [Server(f"127.0.0.1:{process.port}", process.pid) for process in (ours, bare)]
+            mine, floor = _measured([(server, task) for server in servers], effort)
         yield Row(what, "CPU us", mine.cpu_us, None, floor.cpu_us, None, mine.spread, f"{mine.per_second:,.0f}/s")
 
 
-def _measured(server: Server, task: Task, effort: Effort, newcomers: bool = False) -> GrpcFigure:
-    return measure_grpc(
-        server.pid,
-        server.address,
-        task,
-        seconds=effort.seconds,
-        runs=effort.runs,
-        warm_up_s=0 if newcomers else effort.warm_up_s + server.warm_up_s,
-        shrink=newcomers,
-    )
+def _measured(places: list[tuple[Server, Task]], effort: Effort, newcomers: bool = False) -> list[GrpcFigure]:
+    measured = [
+        Measured(server.pid, server.address, task, 0 if newcomers else effort.warm_up_s + server.warm_up_s)
+        for server, task in places
+    ]
+    return measure_grpc(measured, seconds=effort.seconds, runs=effort.runs, shrink=newcomers)
 
 
 def _of(case: Case, server: Server) -> Task:
@@ -115,10 +110,12 @@ def _of(case: Case, server: Server) -> Task:
 
 
 def _row(case: Case, servers: list[Server], effort: Effort) -> Row:
-    mine, *theirs = [_measured(server, _of(case, server), effort, case.newcomers) for server in servers]
-    with floor_server(mine.size) as bare:
-        plain = replace(_of(case, servers[0]), expect=b"")
-        floor = _measured(Server(f"127.0.0.1:{bare.port}", bare.pid), plain, effort, case.newcomers)
+    tasks = [(server, _of(case, server)) for server in servers]
+    sample = replace(tasks[0][1], messages=tasks[0][1].messages[:1], workers=1, options=())
+    size = sample.run(servers[0].address, 0.2)
+    with floor_server(round(size.bytes / max(1, size.operations))) as bare:
+        echo = (Server(f"127.0.0.1:{bare.port}", bare.pid), replace(tasks[0][1], expect=b""))
+        mine, floor, *theirs = _measured([tasks[0], echo, *tasks[1:]], effort, case.newcomers)
     notes = [f"{mine.per_second:,.0f}/s, answers of {mine.size:,} bytes"]
     for who, figure in (("", mine), ("floor ", floor), *(("peer ", figure) for figure in theirs)):
         if figure.failed:
