@@ -156,6 +156,17 @@ def test_changed_rules_are_seen_at_once(server: Reader) -> None:
     assert server.ask(KINDS.LANE, "orders", "default").service.revision.value == NOTHING
 
 
+@pytest.mark.parametrize("size", [1, 5000])
+@pytest.mark.parametrize("name", ["orders", "o" * 600])
+def test_answers_about_rules_are_the_same_whether_they_are_kept_or_not(server: Reader, size: int, name: str) -> None:
+    message = v1.DiscoverResponse(lanes=[v1.LaneGroup(name="l" * size)])
+    server.rules[(KINDS.LANE, ServiceKey("default", name))] = Delivered("r1", message)
+    for _ in range(3):
+        answer = server.ask(KINDS.LANE, name, "default", "r0")
+        assert (answer.lanes[0].name, answer.service.revision.value) == ("l" * size, "r1")
+        assert server.ask(KINDS.LANE, name, "default", "r1").code.value == 200001
+
+
 def test_the_direction_of_a_request_is_said_again(server: Reader) -> None:
     asked = request(KINDS.FAULT_INJECTION, "orders", "default")
     assert server.ask(asked).Direction == v1.Callee

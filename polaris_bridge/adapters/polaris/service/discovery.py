@@ -55,7 +55,9 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 KEPT_RULES: Final = 16_384
 """Answers about rules that are kept: small ones, one for each type and service that somebody asks for."""
 KEPT_RULES_BYTES: Final = 4096
-"""Larger ones are put together again when asked for: anybody may ask for any name, however long."""
+"""Of larger ones the revision alone is kept; they are put together for every reader that has another one."""
+KEPT_NAME: Final = 512
+"""Answers about longer names are not kept. No service has one: 128 characters and a namespace of 64 are the most."""
 LONG_LIST: Final = 4 * LONG
 """More services than this to encode for one answer are encoded in slices."""
 
@@ -115,6 +117,10 @@ class _Answer:
         self.body: bytes | None = None
 
 
+_Ruled = tuple[tuple[int, int], str, bytes | None]
+"""State of services and rules, the revision that rules had then, and the encoded answer if it is kept."""
+
+
 class Discovering:
     """Everything that can be discovered. ``cache_size``: encoded answers of instances that are kept (``sizeCacheProto``)."""
 
@@ -138,7 +144,7 @@ class Discovering:
         self._kept: dict[ServiceKey, int] = {}
         """Names whose encoded answer is kept, the one that was used last at the end, with its size."""
         self._kept_bytes = 0
-        self._rules: dict[tuple[int, ServiceKey], tuple[tuple[int, int], str, bytes]] = {}
+        self._rules: dict[tuple[int, ServiceKey], _Ruled] = {}
         self._rules_changed = 0
         self._namespaces: tuple[int, str, bytes] = (-1, "", b"")
         registry.observe(self._published)
@@ -392,16 +398,24 @@ class Discovering:
         stamp = (self.catalog.generation, self._rules_changed)
         known = self._rules.get((request.type, asked))
         if known is None or known[0] != stamp:
-            now, body = self._ruled(request.type, asked)
-            known = (stamp, now, body)
-            self._rules.pop((request.type, asked), None)
-            if len(body) <= KEPT_RULES_BYTES:
-                self._rules[(request.type, asked)] = known
+            now, made = self._ruled(request.type, asked)
+            known = self._keep_rules((request.type, asked), (stamp, now, made))
+        _, now, body = known
+        if now and now == service.revision.value:
+            return unchanged(request)
+        if body is None:
+            body = self._ruled(request.type, asked)[1]
+        return body + direction(request) if request.Direction else body
+
+    def _keep_rules(self, key: tuple[int, ServiceKey], found: _Ruled) -> _Ruled:
+        """Anybody may ask for any name, however long, and a rule for all services is in every answer."""
+        self._rules.pop(key, None)
+        if len(key[1].name) + len(key[1].namespace) <= KEPT_NAME:
+            stamp, now, body = found
+            self._rules[key] = found if body is None or len(body) <= KEPT_RULES_BYTES else (stamp, now, None)
             if len(self._rules) > KEPT_RULES:
                 del self._rules[next(iter(self._rules))]
-        if known[1] and known[1] == service.revision.value:
-            return unchanged(request)
-        return known[2] + direction(request) if request.Direction else known[2]
+        return found
 
     def _ruled(self, type: int, asked: ServiceKey) -> tuple[str, bytes]:
         """Revision and answer for a type of rules."""
