@@ -159,6 +159,12 @@ def test_equal_attributes_are_kept_once_after_a_restart_too() -> None:
     assert one.liveness is two.liveness
 
 
+def test_without_heartbeats_it_is_there_for_good() -> None:
+    assert not lift(instance()).ephemeral
+    assert lift(instance(health_check=BEATING)).ephemeral
+    assert lift(instance(health_check=BEATING, healthy=False)).ephemeral
+
+
 def test_parts_that_are_the_same_are_not_made_anew() -> None:
     sent = instance(host="10.0.0.200")
     sent.metadata.update({"a": "1", "internal-b": "2"})

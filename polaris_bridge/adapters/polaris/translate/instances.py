@@ -174,6 +174,7 @@ def lift(instance: v1.Instance, before: Registration | None = None, id: str = ""
         logic_set=sys.intern(instance.logic_set.value),
         metadata=metadata,
         location=_location(location.region.value, location.zone.value, location.campus.value),
+        ephemeral=ttl_s > 0,
         ext=document,
     )
 
