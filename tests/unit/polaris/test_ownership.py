@@ -8,10 +8,12 @@ lets only native clients speak, and compares every answer with a lone native ser
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any
 
+import pytest
 from bottle import CALLER
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import Struct, structs
@@ -392,7 +394,15 @@ def beats(id: str) -> v1.HeartbeatsRequest:
     return v1.HeartbeatsRequest(heartbeats=[{"instanceId": id}])
 
 
-TestNativesAlone = Natives.TestCase
-TestTwoProtocols = TwoProtocols.TestCase
-TestNativesAlone.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
-TestTwoProtocols.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+LIVES = settings(
+    max_examples=1000 if SOAK else 30,
+    stateful_step_count=60 if SOAK else 30,
+    derandomize=not SOAK,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+Natives.TestCase.settings = LIVES
+TwoProtocols.TestCase.settings = LIVES
+TestNativesAlone = pytest.mark.timeout(0 if SOAK else 120)(Natives.TestCase)
+TestTwoProtocols = pytest.mark.timeout(0 if SOAK else 120)(TwoProtocols.TestCase)
