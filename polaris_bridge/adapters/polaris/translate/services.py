@@ -40,6 +40,8 @@ class Counts(Struct, frozen=True, gc=False):
 
 
 NO_ATTRIBUTES: Final = Attributes()
+NOBODY: Final = "Polaris"
+"""The owner of what no account created."""
 EDITED: Final = (
     "ports",
     "business",
@@ -129,6 +131,11 @@ def exported(m: v1.Service) -> tuple[str, ...]:
     return tuple(dict.fromkeys(namespace.value for namespace in m.export_to))
 
 
+def owners_of(record: ServiceRecord) -> str:
+    """Who a service belongs to. One that a registration created without an account is the server's own, as in the original."""
+    return record.owners or (NOBODY if record.auto_created else "")
+
+
 def render_service(record: ServiceRecord) -> v1.Service:
     """A service as console lists show it: every attribute, no token."""
     kept = attributes(record)
@@ -144,7 +151,7 @@ def render_service(record: ServiceRecord) -> v1.Service:
     m.cmdb_mod2.value = kept.cmdb_mod2
     m.cmdb_mod3.value = kept.cmdb_mod3
     m.comment.value = record.comment
-    m.owners.value = record.owners
+    m.owners.value = owners_of(record)
     m.ctime.value = local_time(record.created_ms)
     m.mtime.value = local_time(record.updated_ms)
     m.revision.value = service_revision(record)
@@ -183,7 +190,7 @@ def render_alias(record: ServiceRecord, target: ServiceKey) -> v1.ServiceAlias:
     m.namespace.value = target.namespace
     m.alias.value = record.name
     m.alias_namespace.value = record.namespace
-    m.owners.value = record.owners
+    m.owners.value = owners_of(record)
     m.comment.value = record.comment
     m.ctime.value = local_time(record.created_ms)
     m.mtime.value = local_time(record.updated_ms)
