@@ -45,10 +45,12 @@ class Child:
     def __init__(self, folder: Path, *sets: str, ports: tuple[int, int] | None = None, ready: bool = True) -> None:
         self.folder = folder
         self.port, self.front = ports or tuple(free_ports(2))  # type: ignore[misc]
+        (self.grpc,) = free_ports(1)
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
             *("--set", f"apiservers.api-http.option.listenPort={self.front}"),
+            *("--set", f"apiservers.service-grpc.option.listenPort={self.grpc}"),
             *(part for value in sets for part in ("--set", value)),
         ]
         folder.mkdir(parents=True, exist_ok=True)
