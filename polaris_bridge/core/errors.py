@@ -28,6 +28,18 @@ class Denied(CoreError):
     """The caller may not do this."""
 
 
+class TokenDisabled(Denied):
+    """The token shown is switched off."""
+
+
+class TokenReplaced(Denied):
+    """The token shown counted once; another one took its place."""
+
+
+class Throttled(CoreError):
+    """Too many failed tries to log in; the caller should come back later."""
+
+
 class Busy(CoreError):
     """The queue of writes is full; the caller should come back later."""
 

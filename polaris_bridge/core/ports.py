@@ -166,7 +166,10 @@ class Authority(Protocol):
     """The auth seam: one user directory for all protocols."""
 
     def authenticate(self, credential: Credential) -> str | None:
-        """The principal a credential proves; None when it proves nothing; "" (anonymous) without a credential."""
+        """The principal a credential proves; None when it proves nothing; "" (anonymous) without a credential.
+
+        Raises ``TokenDisabled``, ``TokenReplaced``, ``Throttled``; ``Undecided`` when the answer takes a while.
+        """
         ...
 
     def allow(self, principal: str, operation: str, resource: Resource) -> bool:
@@ -174,12 +177,27 @@ class Authority(Protocol):
         ...
 
 
+class Undecided(Exception):
+    """A password is being checked. ``then`` calls back once, on the core's thread: then the same question has an answer."""
+
+    def __init__(self, then: Callable[[Callable[[], None]], None]) -> None:
+        super().__init__("ask again")
+        self.then = then
+
+
 class Credential(Struct, frozen=True, gc=False):
     """What a client showed: a name with a password, or a token, or neither."""
 
     name: str = ""
     password: str = ""
+    """May be a token too: clients that know nothing but passwords show it there, with any name."""
     token: str = ""
+    address: str = ""
+    """Where it came from: failed tries are counted by it."""
+
+    def __repr__(self) -> str:
+        """Without secrets."""
+        return f"Credential(name={self.name!r}, address={self.address!r})"
 
 
 class Resource(Struct, frozen=True, gc=False):
