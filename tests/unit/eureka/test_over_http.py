@@ -57,6 +57,7 @@ def known(running: Running) -> list[tuple[str, str]]:
     return sorted(
         (r.service, r.key)
         for s in running.server.registry.services()
+        if s.key.namespace != "Polaris"  # where the server itself is
         for a in s.addresses.values()
         for r in a.registrations
     )
