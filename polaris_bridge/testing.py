@@ -47,16 +47,17 @@ async def server(
 ) -> AsyncIterator[Running]:
     """A server on free ports of 127.0.0.1, on the running event loop.
 
+    Nobody is asked for a token, unless ``sets`` say ``auth.strategy.option.consoleOpen=true`` or ``clientOpen=true``.
     ``config`` is a configuration file instead of the shipped one. Without ``data`` everything is in memory; with it there is
     a SQLite store under that folder. ``sets`` are overrides as of ``polaris-bridge serve --set``.
     """
     with TemporaryDirectory() as scratch:
         folder = data or Path(scratch)
-        given = ["apiservers.*.option.listenPort=0"]
+        given = ["apiservers.*.option.listenPort=0", "auth.strategy.option.consoleOpen=false"]
         if data is None:
             given.append("store={name: memoryStore}")
         loaded = load(config, sets=[*given, *sets], data_dir=folder, listen="127.0.0.1")
-        running = Server(loaded.config)
+        running = Server(loaded.config, data=folder)
         try:
             await running.start()
             yield Running(running)

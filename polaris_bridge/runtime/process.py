@@ -36,12 +36,12 @@ def run(*, config: Path | None, data: Path, listen: str | None, port_offset: int
     logs.start()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(loaded, logs))
+            return runner.run(_serve(loaded, logs, data))
     finally:
         logs.close()
 
 
-async def _serve(loaded: Loaded, logs: Logs) -> int:
+async def _serve(loaded: Loaded, logs: Logs, data: Path) -> int:
     began = time.monotonic()
     for line in (*loaded.warnings, str(raise_open_files())):
         print(line, file=sys.stderr)
@@ -52,7 +52,7 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     try:
-        server = Server(loaded.config)
+        server = Server(loaded.config, data=data)
     except (ValueError, OSError) as error:
         return _refuse(error)
     server.metrics.log_lines_dropped = lambda: logs.writer.dropped
@@ -72,6 +72,8 @@ async def _serve(loaded: Loaded, logs: Logs) -> int:
     print(f"polaris-bridge {__version__} is ready after {time.monotonic() - began:.2f} s")
     for line in server.describe():
         print(f"  {line}")
+    for line in server.notices:
+        print(line)
     sys.stdout.flush()
     await stopped.wait()
     garbage.stop()

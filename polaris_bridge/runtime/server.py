@@ -8,12 +8,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
+from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
@@ -22,6 +24,7 @@ from polaris_bridge.core.registry import Registry
 from polaris_bridge.storage import open_store
 
 from . import translate
+from .auth.access import Access
 from .census import census
 from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
@@ -58,8 +61,11 @@ log = logging.getLogger(__name__)
 class Server:
     """A server that can be started once and stopped once, on the running event loop."""
 
-    def __init__(self, config: Config, *, authority: Authority | None = None) -> None:
-        """Raises ``ValueError`` or ``OSError`` for settings that cannot be used (networks, certificates)."""
+    def __init__(self, config: Config, *, authority: Authority | None = None, data: Path | None = None) -> None:
+        """``authority`` judges everybody instead of the directory of accounts. ``data``: where the first password is kept.
+
+        Raises ``ValueError`` or ``OSError`` for settings that cannot be used (networks, certificates).
+        """
         loop = asyncio.get_running_loop()
         self.config = config
         self.clock = SystemClock()
@@ -81,7 +87,13 @@ class Server:
         )
         self.registry = Registry(self.store, self.clock, LoopScheduler(loop), translate.terms(config))
         self.registry.ledger.committed = self._committed
-        self._authority = authority or OpenDoor()
+        self._authority = authority
+        self._data = data
+        self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
+        self.access: Access | None = None
+        """Access control; None until the store is loaded."""
+        self.notices: list[str] = []
+        """What has to be said to whoever starts the server, once it is ready."""
         self._jobs: list[Job] = list(translate.jobs(config))
         self._allow = self._whitelist()
         self._locations = self._cmdb()
@@ -117,6 +129,7 @@ class Server:
                 await front.listener.start()
         await asyncio.to_thread(self.registry.load)
         self._ensure_namespaces()
+        await self._open_accounts()
         await self._start_heartbeats()
         self.readiness.done("store")
         self._later(TICK_S, self._tick)
@@ -127,11 +140,18 @@ class Server:
         await self._start_adapters()
         self.readiness.done("listeners")
 
+    async def _open_accounts(self) -> None:
+        settings = translate.access(self.config)
+        owned = frozenset(kind.name for kind in RULES)
+        self.access = Access(self.registry, settings, unique=RandomIds().unique, post=self._post, owned=owned)
+        self.notices += await self.access.begin(self._data)
+
     async def _start_adapters(self) -> None:
-        stat = self._discoverstat
+        stat, access = self._discoverstat, self.access
+        judged = self._authority is None and access is not None
         around = Surroundings(
             registry=self.registry,
-            authority=self._authority,
+            authority=self._authority or (access.doors.strict if access is not None else OpenDoor()),
             ids=RandomIds(),
             allow=self._allow,
             observe=self.metrics.calls.observe,
@@ -140,6 +160,8 @@ class Server:
             discovered=None if stat is None else stat.observe,
             locate=_nowhere if self._locations is None else self._locations.locate,
             host=self.host,
+            doors=access.doors if access is not None and judged else None,
+            accounts=access.accounts if access is not None else None,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
         for entry, front in self._fronts:
@@ -211,6 +233,8 @@ class Server:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
         if self._heartbeats is not None:
             await self._heartbeats.stop()
+        if self.access is not None:
+            self.access.close()
         await asyncio.to_thread(self.store.close)
         self.metrics.lag.stop()
 

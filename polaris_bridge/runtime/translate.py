@@ -23,6 +23,7 @@ from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.storage.redis_settings import RedisSettings
 
+from .auth.access import AccessSettings
 from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
@@ -186,6 +187,21 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
     raise ValueError(f"{entry.name} has no adapter")
+
+
+def access(config: Config) -> AccessSettings:
+    """Who is asked for credentials, and where accounts come from."""
+    user, strategy = config.auth.user.option, config.auth.strategy.option
+    return AccessSettings(
+        salt=user.salt.get_secret_value(),
+        seed_default_admin=user.seed_default_admin,
+        initial_password=user.initial_password.get_secret_value(),
+        console_open=strategy.console_open,
+        console_strict=strategy.console_strict or strategy.strict,
+        client_open=strategy.client_open,
+        client_strict=strategy.client_strict or strategy.strict,
+        asked_elsewhere=any(entry.option.auth for entry in config.apiservers if isinstance(entry, EurekaListener)),
+    )
 
 
 def native_routes(config: Config, entry: FrontEntry) -> NativeSettings:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
@@ -26,6 +27,7 @@ class Surroundings(Struct, frozen=True):
 
     registry: Registry
     authority: Authority
+    """Who judges the callers of ports that ask for credentials."""
     ids: Ids
     allow: Callable[[str], bool] | None
     """Whether a client address may speak to us; None = all may."""
@@ -43,6 +45,10 @@ class Surroundings(Struct, frozen=True):
     """Where a client address is, as far as somebody knows."""
     host: Host | None = None
     """The process, for those who operate it; None: there is nobody to ask."""
+    doors: Doors | None = None
+    """Who judges native callers; None: ``authority`` all of them."""
+    accounts: Accounts | None = None
+    """The directory of accounts, for calls that change it; None: there is none."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What the listeners of one protocol have in common, by source."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
 from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.core.ports import OpenDoor
 
 from .server import EurekaServer
 from .service import EurekaService
@@ -21,7 +22,8 @@ class EurekaFace:
     """One Eureka port."""
 
     def __init__(self, around: Surroundings, http: HttpSettings, settings: EurekaSettings) -> None:
-        self.service = EurekaService(around.registry, settings, around.authority)
+        asked = settings.auth or around.doors is None
+        self.service = EurekaService(around.registry, settings, around.authority if asked else OpenDoor())
         self._around = around
         discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
         server = EurekaServer(self.service, self._observe, discovered=discovered)

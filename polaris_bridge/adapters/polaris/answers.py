@@ -11,7 +11,18 @@ from msgspec import Struct
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.adapters.polaris.wire.codes import info as text
 from polaris_bridge.core.batches import SETTLED, Commit
-from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, NotFound, TooLate, Unavailable
+from polaris_bridge.core.errors import (
+    Busy,
+    Conflict,
+    CoreError,
+    Denied,
+    NotFound,
+    Throttled,
+    TokenDisabled,
+    TokenReplaced,
+    TooLate,
+    Unavailable,
+)
 
 __all__ = ["CODES", "UNECHOED", "Outcome", "bare", "code_in", "code_of", "echoed", "failed", "respond", "text"]
 
@@ -50,11 +61,14 @@ def code_in(encoded: bytes) -> int:
 CODES: Final[dict[type[CoreError], int]] = {
     Busy: v1.StoreLayerException,
     Unavailable: v1.StoreLayerException,
+    TokenDisabled: v1.TokenDisabled,
+    TokenReplaced: v1.TokenNotExisted,
     Denied: v1.NotAllowedAccess,
+    Throttled: v1.IPRateLimit,
     Conflict: v1.BadRequest,
     NotFound: v1.NotFoundResource,
 }
-"""What becomes of the core's refusals, where an operation knows nothing more precise to say."""
+"""What becomes of the core's refusals, where an operation knows nothing more precise to say. The first that fits counts."""
 
 
 def code_of(error: Exception) -> int:

@@ -55,6 +55,8 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             pairs=around.pairs,
             locate=around.locate,
             host=around.host,
+            doors=around.doors,
+            accounts=around.accounts,
         )
 
     return around.share(SOURCE, make)

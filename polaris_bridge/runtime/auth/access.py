@@ -37,6 +37,8 @@ class AccessSettings(Struct, frozen=True, kw_only=True):
     client_open: bool = False
     """Whether calls of SDKs are judged."""
     client_strict: bool = False
+    asked_elsewhere: bool = False
+    """Whether a port of another protocol asks for credentials."""
 
 
 class Access:
@@ -60,7 +62,8 @@ class Access:
         self._passwords = Passwords(post, monotonic)
         self.directory = Directory(registry, unique)
         judged = settings.console_open or settings.client_open
-        ownership = Ownership(registry, self.directory, owned) if judged else None
+        owners_matter = judged or settings.asked_elsewhere
+        ownership = Ownership(registry, self.directory, owned) if owners_matter else None
         tries = Tries(monotonic)
         judge = Judge(registry, self.directory, self._tokens, self._passwords, tries, ownership)
         self.doors = Doors(

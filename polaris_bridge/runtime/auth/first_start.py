@@ -117,7 +117,7 @@ def _policies(user: User, own: str) -> Iterator[Policy]:
         id=_READ_POLICY,
         name="全局只读策略",
         owner=user.id,
-        comment="global resources read onyly",
+        comment="every resource, reading only",
         functions=("Describe*", "List*", "Get*"),
         grants=EVERYTHING,
     )
@@ -125,7 +125,7 @@ def _policies(user: User, own: str) -> Iterator[Policy]:
         id=_WRITE_POLICY,
         name="全局读写策略",
         owner=user.id,
-        comment="global resources read and write",
+        comment="every resource, reading and writing",
         functions=(ANY,),
         grants=EVERYTHING,
     )

@@ -24,7 +24,7 @@ class Config(Section):
     apiservers: list[AnyListener] = key(
         _DEFAULT_LISTENERS, "Listeners. Without the list, those that this server has, at their ports."
     )
-    auth: Auth = unused(Auth.model_construct(), "Users and policies.")
+    auth: Auth = key(Auth.model_construct(), "Users and policies.")
     namespace: Namespace = key(Namespace.model_construct(), "Namespaces.")
     naming: Naming = key(Naming.model_construct(), "Services and instances.")
     healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")

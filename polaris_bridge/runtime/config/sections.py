@@ -1,25 +1,39 @@
 """The sections ``auth``, ``namespace``, ``config`` and ``cache``."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from .fields import Section, key, unused
 from .values import Seconds, SignedDuration
+
+SALT_SIZES: Final = (16, 24, 32)
+"""Lengths of an AES key."""
+
+
+
+def _salt(value: SecretStr) -> SecretStr:
+    size = len(value.get_secret_value().encode())
+    if size not in SALT_SIZES:
+        raise ValueError(f"expected 16, 24 or 32 bytes, found {size}")
+    return value
+
+
+Salt = Annotated[SecretStr, AfterValidator(_salt)]
 
 
 class UserOption(Section):
     """Options of the user directory."""
 
-    salt: SecretStr = unused(
+    salt: Salt = key(
         SecretStr("polarismesh@2021"),
         "Key that tokens are encrypted with, 16, 24 or 32 bytes; the original's, so that its tokens stay valid.",
     )
-    seed_default_admin: bool = unused(
+    seed_default_admin: bool = key(
         False, "Create the original's user `polaris` with its public password and token. Off: everybody knows them."
     )
-    initial_password: SecretStr = unused(
+    initial_password: SecretStr = key(
         SecretStr(""), "Password of the first administrator; empty = one is made up and shown once."
     )
 
@@ -28,19 +42,19 @@ class UserDirectory(Section):
     """Users and groups."""
 
     name: str = unused("defaultUser", "Implementation; there is one.")
-    option: UserOption = unused(UserOption.model_construct(), "Its options.")
+    option: UserOption = key(UserOption.model_construct(), "Its options.")
 
 
 class StrategyOption(Section):
-    """When credentials are checked on the native ports."""
+    """When credentials are checked on the native ports. The directory itself can only be used with a right to it."""
 
-    console_open: bool = unused(True, "Check calls of consoles and scripts.")
-    console_strict: bool = unused(True, "Refuse such calls with a bad token instead of treating them as anonymous.")
-    client_open: bool = unused(False, "Check calls of SDKs.")
-    client_strict: bool = unused(False, "Refuse SDK calls with a bad token instead of treating them as anonymous.")
-    strict: bool = unused(False, "Older form of both `…Strict` keys.")
-    compatible: bool = unused(True, "Keep the meaning of policies written by older versions.")
-    credible_headers: Any = unused(None, "Headers that mark a call as trusted.")
+    console_open: bool = key(True, "Check calls of consoles and scripts.")
+    console_strict: bool = key(True, "Refuse such calls with a bad token instead of treating them as anonymous.")
+    client_open: bool = key(False, "Check calls of SDKs.")
+    client_strict: bool = key(False, "Refuse SDK calls with a bad token instead of treating them as anonymous.")
+    strict: bool = key(False, "Older form of both `…Strict` keys.")
+    compatible: bool = unused(True, "Keep the meaning of policies written by older versions; always kept here.")
+    credible_headers: Any = unused(None, "Headers that mark a call as trusted; anybody can send headers.")
     salt: SecretStr = unused(SecretStr(""), "Older place of `auth.user.option.salt`.")
 
 
@@ -48,14 +62,14 @@ class Strategy(Section):
     """Policies."""
 
     name: str = unused("defaultStrategy", "Implementation; there is one.")
-    option: StrategyOption = unused(StrategyOption.model_construct(), "Its options.")
+    option: StrategyOption = key(StrategyOption.model_construct(), "Its options.")
 
 
 class Auth(Section):
     """Users and policies."""
 
-    user: UserDirectory = unused(UserDirectory.model_construct(), "Users and groups.")
-    strategy: Strategy = unused(Strategy.model_construct(), "Policies.")
+    user: UserDirectory = key(UserDirectory.model_construct(), "Users and groups.")
+    strategy: Strategy = key(Strategy.model_construct(), "Policies.")
 
 
 class Namespace(Section):

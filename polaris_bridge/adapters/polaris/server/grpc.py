@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError, Message
 
-from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_in, echoed, failed, respond
+from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_in, code_of, echoed, failed, respond
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.heartbeats import Heartbeats
 from polaris_bridge.adapters.polaris.service.operations import discover_operation
@@ -160,8 +160,8 @@ class _Desk:
             message = decoded(kind, data)
             try:
                 caller = self.admit(call.metadata(_TOKEN) or "", operation, message, caller_of(call))
-            except Denied:
-                given: _Answered = respond(v1.NotAllowedAccess)
+            except Denied as error:
+                given: _Answered = respond(code_of(error))
             else:
                 given = answer(message, caller)
             return self._settle(operation, given, start)
@@ -184,8 +184,8 @@ class _Desk:
             instance = decoded(v1.Instance, data)
             try:
                 caller = self.admit(call.metadata(_TOKEN) or "", "Heartbeat", instance, caller_of(call))
-            except Denied:
-                code = v1.NotAllowedAccess
+            except Denied as error:
+                code = code_of(error)
             else:
                 code = registering.beat(instance, caller)
             self.observe("Heartbeat", code // 1000, perf_counter() - start)
@@ -306,9 +306,9 @@ class _Discover(_Stream):
         operation = discover_operation(request)
         try:
             caller = desk.admit(self._token, operation, request, self._caller)
-        except Denied:
+        except Denied as error:
             desk.observe("Discover", 401, perf_counter() - start)
-            return _denied(request)
+            return _denied(request, code_of(error))
         answer = self._discovering.discover(request, caller)
         desk.discovered(request.service.namespace.value, request.service.name.value)
         status = code_in(answer) // 1000 if isinstance(answer, bytes) else 200
@@ -316,8 +316,8 @@ class _Discover(_Stream):
         return answer
 
 
-def _denied(request: v1.DiscoverRequest) -> bytes:
-    answer = v1.DiscoverResponse.FromString(bare(v1.NotAllowedAccess))
+def _denied(request: v1.DiscoverRequest, code: int) -> bytes:
+    answer = v1.DiscoverResponse.FromString(bare(code))
     answer.type = request.type
     answer.service.CopyFrom(request.service)
     return answer.SerializeToString()

@@ -27,7 +27,7 @@ from polaris_bridge.adapters.polaris.settings import GroupSettings
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.adapters.polaris.wire import codes, json, v1
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.errors import CoreError, Denied
+from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.model import Caller
 
 Observe = Callable[[str, int, float], None]
@@ -105,14 +105,15 @@ class NativeHttp:
             caller = Caller(SOURCE, request.peer, agent=request.header(b"user-agent") or "")
             token = request.header(b"x-polaris-token") or ""
             operation = route.operation if route.named is None else route.named(asked)
-            arguments.append(self._admission.admit(token, operation, messages, caller))
+            resources = None if route.resources is None else route.resources(asked)
+            arguments.append(
+                self._admission.admit(token, operation, messages, caller, route.door or route.group, resources)
+            )
             if route.clears:
                 arguments.append(_cleared(request.body, route.clears))
             return route.handle(*arguments)
         except json.Malformed as error:
             return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}:{error}")
-        except Denied:
-            return refusal(route, v1.NotAllowedAccess)
         except CoreError as error:
             return refusal(route, code_of(error))
 

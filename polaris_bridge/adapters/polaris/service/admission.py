@@ -12,58 +12,160 @@ from google.protobuf.message import Message
 from msgspec import structs
 
 from polaris_bridge.core.errors import Denied
-from polaris_bridge.core.model import Caller
-from polaris_bridge.core.ports import Authority, Credential, Resource
+from polaris_bridge.core.model import Caller, ServiceKey
+from polaris_bridge.core.ports import Authority, Credential, OpenDoor, Resource
+
+from .routes import ADMIN, CLIENT, CONSOLE, EVERYBODY, STRICT
+
+Refused = Callable[[Caller, str, Resource, Denied], None]
+"""Told of every refusal: who, what, about which resource, why."""
 
 
 class Admission:
     """Who may do what. ``operation`` is a function's name as ``/maintain/v1/server/functions`` lists it."""
 
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
+    def __init__(
+        self,
+        client: Authority,
+        console: Authority | None = None,
+        strict: Authority | None = None,
+        *,
+        service_of: Callable[[str], ServiceKey | None] = lambda _id: None,
+        refused: Refused | None = None,
+    ) -> None:
+        """``client`` judges everybody for whom there is no judge of their own. ``service_of``: whose instance has an id."""
+        console = console or client
+        judges = {CLIENT: client, CONSOLE: console, ADMIN: console, STRICT: strict or console}
+        self._judges: dict[str, Authority | None] = {
+            door: None if type(judge) is OpenDoor else judge for door, judge in judges.items()
+        }
+        """By door; None: everybody may come in, so nothing is looked at."""
+        self._judges[EVERYBODY] = None
+        self._service_of = service_of
+        self._refused = refused
 
-    def admit(self, token: str, operation: str, messages: Iterable[Message], caller: Caller) -> Caller:
+    def admit(
+        self,
+        token: str,
+        operation: str,
+        messages: Iterable[Message],
+        caller: Caller,
+        door: str = CLIENT,
+        resources: tuple[Resource, ...] | None = None,
+    ) -> Caller:
         """The caller with its principal. Raises ``Denied`` when it may not do this to every resource named.
 
         ``token`` is the header ``x-polaris-token``; one in a message (``service_token``, ``token``) counts instead.
+        ``resources``: what it is about, when the messages do not say so.
         """
+        judge = self._judges[door]
+        if judge is None:
+            return caller
         messages = tuple(messages)
         shown = next(filter(None, map(_token_of, messages)), token)
-        principal = self._authority.authenticate(Credential(token=shown)) if shown else ""
-        if principal is None:
-            raise Denied("the token is not known")
-        for resource in resources_of(messages) or (NOTHING,):
-            if not self._authority.allow(principal, operation, resource):
-                raise Denied(f"{principal or 'anonymous'} may not {operation} {resource}")
-        return structs.replace(caller, principal=principal) if principal else caller
+        resource = NOTHING
+        try:
+            principal = judge.authenticate(Credential(token=shown, address=caller.address)) if shown else ""
+            if principal is None:
+                raise Denied("the token is not known")
+            if principal:
+                caller = structs.replace(caller, principal=principal)
+            found = self._found(messages) if resources is None else resources
+            for resource in found or (NOTHING,):
+                if not judge.allow(principal, operation, resource):
+                    raise Denied(f"{principal or 'anonymous'} may not {operation} {resource}")
+        except Denied as error:
+            if self._refused is not None:
+                self._refused(caller, operation, resource, error)
+            raise
+        return caller
+
+    def sees(self, caller: Caller, operation: str, door: str = CONSOLE) -> Callable[[Resource], bool] | None:
+        """What of a list a caller may see; None: all of it."""
+        judge = self._judges[door]
+        if judge is None:
+            return None
+        principal = caller.principal
+        return lambda resource: judge.allow(principal, operation, resource)
+
+    def _found(self, messages: tuple[Message, ...]) -> tuple[Resource, ...]:
+        found = resources_of(messages)
+        if any(resource.kind == "instance" for resource in found):
+            return tuple(dict.fromkeys(self._whose(resource) for resource in found))
+        return found
+
+    def _whose(self, resource: Resource) -> Resource:
+        """The service of an instance that is named by its id alone; nothing when there is no such instance."""
+        if resource.kind != "instance":
+            return resource
+        service = self._service_of(resource.id)
+        return NOTHING if service is None else Resource("service", service.namespace, service.name)
 
 
 NOTHING: Final = Resource("")
 """The resource of an operation that is about none."""
+DEFAULT: Final = "default"
+"""The namespace of who names none."""
 
 
 def resources_of(messages: Iterable[Message]) -> tuple[Resource, ...]:
-    """What an operation is about, each once."""
+    """What an operation is about, each once. Instances that only their ids name have the kind ``instance``."""
     return tuple(dict.fromkeys(found for message in messages for found in _resources(message)))
 
 
 def _resources(message: Any) -> Iterator[Resource]:
-    finder = _FINDERS.get(message.DESCRIPTOR.name)
+    kind = message.DESCRIPTOR.name
+    parts = _PARTS.get(kind)
+    if parts is not None:
+        for part in parts(message):
+            yield from _resources(part)
+        return
+    finder = _FINDERS.get(kind)
     if finder is not None:
-        yield finder(message)
+        found = finder(message)
+        if found.kind:
+            yield found
+    if kind == "ServiceAlias" and message.service.value:  # who reads the alias reads what stands behind it
+        yield Resource("service", message.namespace.value, message.service.value)
 
 
 def _instance(m: Any) -> Resource:
+    if m.id.value and not m.service.value:
+        return Resource("instance", id=m.id.value)
     return Resource("service", m.namespace.value, m.service.value)
+
+
+def _beat(m: Any) -> Resource:
+    if m.service:
+        return Resource("service", m.namespace, m.service)
+    return Resource("instance", id=m.instanceId)
 
 
 def _service(m: Any) -> Resource:
     return Resource("service", m.namespace.value, m.name.value, m.id.value)
 
 
+def _discovered(m: Any) -> Resource:
+    """A type that is about no service (the namespaces, all services of one) names none."""
+    namespace, name = m.service.namespace.value, m.service.name.value
+    if not name:
+        return Resource("namespace", namespace, namespace) if namespace else NOTHING
+    return Resource("service", namespace or DEFAULT, name)
+
+
 def _rule(kind: str) -> Callable[[Any], Resource]:
     def find(m: Any) -> Resource:
         return Resource(kind, _text(m.namespace), _text(m.name), _text(m.id))
+
+    return find
+
+
+def _account(kind: str) -> Callable[[Any], Resource]:
+    """An entry of the directory that exists; a new one is nothing yet."""
+
+    def find(m: Any) -> Resource:
+        id = _text(m.id)
+        return Resource(kind, id=id) if id else NOTHING
 
     return find
 
@@ -77,7 +179,8 @@ _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {
     "Service": _service,
     "ServiceAlias": lambda m: Resource("service", m.alias_namespace.value, m.alias.value),
     "ServiceContract": lambda m: Resource("service", m.namespace, m.service),
-    "DiscoverRequest": lambda m: Resource("service", m.service.namespace.value, m.service.name.value),
+    "DiscoverRequest": _discovered,
+    "InstanceHeartbeat": _beat,
     "Namespace": lambda m: Resource("namespace", m.name.value, m.name.value),
     "RouteRule": _rule("routing"),
     "Rule": _rule("rate_limit"),
@@ -89,7 +192,16 @@ _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {
     "TrafficMirroring": lambda m: Resource("traffic_mirroring", m.namespace.value, m.service.value),
     "FaultInjection": lambda m: Resource("fault_injection", m.namespace.value, m.service.value),
     "Client": lambda m: Resource("client", "", "", m.id.value),
+    "User": _account("user"),
+    "ModifyUserPassword": _account("user"),
+    "UserGroup": _account("user_group"),
+    "ModifyUserGroup": _account("user_group"),
+    "Role": _account("role"),
+    "AuthStrategy": _account("auth_policy"),
+    "ModifyAuthStrategy": _account("auth_policy"),
 }
+_PARTS: Final[dict[str, Callable[[Any], Iterable[Any]]]] = {"HeartbeatsRequest": lambda m: m.heartbeats}
+"""Messages that are many."""
 
 
 def _token_of(message: Any) -> str:

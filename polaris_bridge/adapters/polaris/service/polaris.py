@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 
 from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
-from polaris_bridge.core.model import Location, Registration, ServiceKey
-from polaris_bridge.core.ports import Authority, Ids
+from polaris_bridge.core.auth.ports import Accounts, Doors
+from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.events import OperationRecord
+from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
+from polaris_bridge.core.ports import Authority, Ids, Resource
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
+from .auth.calls import AccountCalls
 from .client_api import client_routes
 from .clients import Clients
 from .console.calls import Console
@@ -40,15 +44,24 @@ class PolarisService:
         pairs: Mapping[str, Callable[[Registration], dict[str, str]]],
         locate: Callable[[str], Location | None],
         host: Host | None = None,
+        doors: Doors | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
-        process, without which there is no maintain API."""
+        process, without which there is no maintain API. ``doors``: who judges callers, when not ``authority`` all of them.
+        ``accounts``: the directory, without which there are no calls about it."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
         self.pairs = pairs
-        self.admission = Admission(authority)
         self.index = InstanceIndex(registry)
+        self.admission = Admission(
+            authority if doors is None else doors.client,
+            None if doors is None else doors.console,
+            None if doors is None else doors.strict,
+            service_of=self._service_of,
+            refused=self._refused,
+        )
         self.registering = Registering(registry, settings, self.index, locate)
         self.heartbeats = Heartbeats(registry, settings, self.index, self.registering)
         self.deliveries = Deliveries(registry)
@@ -57,6 +70,7 @@ class PolarisService:
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target)
         self.rules = Rules(registry, ids)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
+        self.accounts = None if accounts is None else AccountCalls(registry, accounts)
         self.console = Console(
             registry,
             settings,
@@ -77,7 +91,33 @@ class PolarisService:
             *self.contracts.routes(),
             *self.clients.routes(),
             *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
+            *(() if self.accounts is None else self.accounts.routes()),
         )
+
+    def _service_of(self, id: str) -> ServiceKey | None:
+        """The service of an instance, by the id that native clients know it under."""
+        key = self.index.find(id)
+        if key is not None:
+            found = self.registry.newest(key)
+            return None if found is None else found.service_key
+        place = self.index.place(id)
+        return None if place is None else place[0]
+
+    def _refused(self, caller: Caller, operation: str, resource: Resource, error: Denied) -> None:
+        """Every refusal is an operation record."""
+        detail = " ".join(filter(None, (resource.kind, resource.id)))
+        record = OperationRecord(
+            self.registry.clock.wall_ms(),
+            resource.kind or "call",
+            resource.name or resource.id,
+            resource.namespace,
+            operation,
+            caller,
+            detail,
+            type(error).__name__,
+        )
+        for told in self.registry.operations:
+            told(record)
 
     def _routed(self, service: ServiceKey) -> bool:
         """Whether a route rule names a service."""

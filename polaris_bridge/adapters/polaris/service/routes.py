@@ -12,10 +12,14 @@ from google.protobuf.message import Message
 from msgspec import Struct
 
 from polaris_bridge.adapters.polaris.answers import Outcome
+from polaris_bridge.core.ports import Resource
 
 CLIENT: Final = "client"
 CONSOLE: Final = "console"
 ADMIN: Final = "admin"
+STRICT: Final = "strict"
+EVERYBODY: Final = "everybody"
+"""Doors besides those of the groups: always judged, never judged."""
 
 Takes = Literal["list", "one", "query", "bytes"]
 """A JSON array of messages, one message, nothing but the query of the URL, or the body as it came (plain JSON)."""
@@ -75,6 +79,10 @@ class Route(Struct, frozen=True, kw_only=True):
     group: str = CONSOLE
     include: frozenset[str] = frozenset({"default"})
     """Parts of the group it belongs to; empty = there whenever the group is."""
+    door: str = ""
+    """Who judges its callers, when that is not the door of its group: ``STRICT`` or ``EVERYBODY``."""
+    resources: Callable[[Any], tuple[Resource, ...]] | None = None
+    """What it is about, when the messages of the request do not say so (a query does not)."""
     about: str = ""
     """One sentence for the API document."""
     query: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Calls about accounts: users, groups, policies, roles, and logging in."""
