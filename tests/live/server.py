@@ -50,6 +50,8 @@ class Server:
         self._folder = folder
         self._settings = (
             *(f"apiservers.{name}.option.listenPort={port}" for name, port in self.ports.items()),
+            "auth.user.option.seedDefaultAdmin=true",
+            "auth.strategy.option.consoleOpen=false",
             *settings,
         )
         self._process: subprocess.Popen[bytes] | None = None
