@@ -1,7 +1,7 @@
 """The sections ``auth``, ``namespace``, ``config`` and ``cache``."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, SecretStr
 
@@ -41,7 +41,7 @@ class UserOption(Section):
 class UserDirectory(Section):
     """Users and groups."""
 
-    name: str = unused("defaultUser", "Implementation; there is one.")
+    name: Literal["defaultUser"] = key("defaultUser", "Implementation; there is one.")
     option: UserOption = key(UserOption.model_construct(), "Its options.")
 
 
@@ -61,7 +61,7 @@ class StrategyOption(Section):
 class Strategy(Section):
     """Policies."""
 
-    name: str = unused("defaultStrategy", "Implementation; there is one.")
+    name: Literal["defaultStrategy"] = key("defaultStrategy", "Implementation; there is one.")
     option: StrategyOption = key(StrategyOption.model_construct(), "Its options.")
 
 

@@ -57,10 +57,10 @@ def test_mappings_on_the_way_are_made(read):
 def test_older_forms_work_on_the_command_line_too(read):
     loaded = read(
         "apiservers: [{name: eurekaserver}]",
-        sets=["apiservers.service-eureka.option.namespace=p", "auth.option.salt=x"],
+        sets=["apiservers.service-eureka.option.namespace=p", "auth.option.salt=a-salt-of-16-byt"],
     )
     assert namespaces(loaded) == ["p"]
-    assert loaded.config.auth.user.option.salt.get_secret_value() == "x"
+    assert loaded.config.auth.user.option.salt.get_secret_value() == "a-salt-of-16-byt"
 
 
 BAD = [

@@ -39,14 +39,15 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
         "disable_heartbeat: true", "heartbeat_interval: 5",
         "services: [{name: polaris.checker, namespace: Polaris, protocols: [service-grpc], metadata: {a: b}}]",
     ),
-    ("auth.user", NAMED): (
+    ("auth.user", HONOURED): (
         "name: defaultUser", "option: {salt: polarismesh@2021}", "option: {seedDefaultAdmin: true}",
         "option: {initialPassword: x}",
     ),
-    ("auth.strategy", NAMED): (
+    ("auth.strategy", HONOURED): (
         "name: defaultStrategy", "option: {consoleOpen: true}", "option: {consoleStrict: true}", "option: {clientOpen: false}",
-        "option: {clientStrict: false}", "option: {compatible: true}", "option: {credibleHeaders: {a: b}}",
+        "option: {clientStrict: false}",
     ),
+    ("auth.strategy.option", NAMED): ("compatible: true", "credibleHeaders: {a: b}"),
     ("namespace", HONOURED): ("autoCreate: true",),
     ("naming", HONOURED): ("autoCreate: true", "maxMetadata: 200"),
     ("naming", NAMED): ("l5Open: true",),
@@ -291,7 +292,7 @@ def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(re
         ("service-consul", 8500),
     ]
     assert loaded.warnings == ()
-    assert {"apiservers.service-nacos", "healthcheck.slotNum", "auth"} <= set(loaded.without_effect)
+    assert {"apiservers.service-nacos", "healthcheck.slotNum"} <= set(loaded.without_effect)
     assert "apiservers.service-eureka" not in loaded.without_effect
     assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
 
@@ -309,3 +310,8 @@ def test_the_shipped_file_changes_no_default_of_what_works(read):
 def test_every_key_is_listed_once():
     listed = all_keys(Config)
     assert len(listed) == len(set(listed)) > 300
+
+
+def test_a_salt_has_to_be_a_key(read):
+    problems = read.problems("auth: {user: {option: {salt: short}}}")
+    assert problems == ["f.yaml:1:30: auth.user.option.salt: expected 16, 24 or 32 bytes, found 5"]

@@ -64,7 +64,7 @@ def test_both_spellings_of_the_purge_key(read):
 
 
 def test_a_key_and_its_older_form_together_are_an_error(read):
-    problems = read.problems("auth:\n  option: {salt: a}\n  user: {option: {salt: b}}\n")
+    problems = read.problems("auth:\n  option: {salt: polarismesh@2020}\n  user: {option: {salt: polarismesh@2021}}\n")
     assert problems == [
         "f.yaml:2:12: auth.option.salt: auth.user.option.salt says the same in f.yaml:3; remove one of them"
     ]
