@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -161,7 +160,7 @@ class Link(asyncio.Protocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(high=WRITE_SIZE)
-        self.flush()
+        # Our SETTINGS go out when the client's first bytes are here: an answer in HTTP/1.1 must not have them before it.
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
