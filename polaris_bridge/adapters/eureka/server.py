@@ -21,9 +21,9 @@ from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices, Work
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
+from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Throttled, Unavailable
 from polaris_bridge.core.model import Caller
-from polaris_bridge.core.ports import Credential
+from polaris_bridge.core.ports import Credential, Undecided
 
 from . import page
 from .listing import Body
@@ -42,7 +42,7 @@ _GZIP: Final = (b"Content-Encoding", b"gzip")
 _TYPES: Final = {"json": (_JSON,), "xml": (_XML,)}
 _GZIPPED: Final = {"json": (_GZIP, _JSON), "xml": (_GZIP, _XML)}
 
-_EMPTY: Final = {status: Response(status) for status in (200, 204, 400, 403, 404, 406, 409, 413, 415, 500, 503)}
+_EMPTY: Final = {status: Response(status) for status in (200, 204, 400, 403, 404, 406, 409, 413, 415, 429, 500, 503)}
 """Errors have no body on purpose: 1.x clients take a body of a 404 for an instance and never register again."""
 _UNAUTHORIZED: Final = Response(401, b"", ((b"WWW-Authenticate", b'Basic realm="eureka"'),))
 
@@ -50,6 +50,7 @@ _ERRORS: Final[tuple[tuple[type[CoreError], int], ...]] = (
     (Busy, 503),
     (Unavailable, 503),
     (Denied, 403),
+    (Throttled, 429),
     (Invalid, 400),
     (Conflict, 400),
     (NotFound, 400),
@@ -150,6 +151,31 @@ def _with_headers(work: Work, headers: Headers) -> Work:
     return Response(200, body, headers)
 
 
+class Asked:
+    """A response to a request whose password is being checked: the request is answered when that is done."""
+
+    __slots__ = ("_again", "_undecided")
+
+    def __init__(self, undecided: Undecided, again: Callable[[], Response | Deferred]) -> None:
+        self._undecided = undecided
+        self._again = again
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+
+        def decided() -> None:
+            answer = self._again()
+            if isinstance(answer, Response):
+                reply(answer)
+            else:
+                answer.then(reply)
+
+        try:
+            self._undecided.then(decided)
+        except CoreError as error:
+            reply(refusal(error))
+
+
 Answer = Response | Durable | InSlices
 
 
@@ -188,7 +214,10 @@ class EurekaServer:
     def handle(self, request: Request) -> Response | Deferred:
         """Answer one request."""
         began = self._elapsed()
-        operation, answer = self._answer(request)
+        try:
+            operation, answer = self._answer(request)
+        except Undecided as undecided:
+            return Asked(undecided, lambda: self.handle(request))
         observe = self._observe
         if observe is not None:
             if isinstance(answer, Response):
@@ -217,7 +246,8 @@ class EurekaServer:
         if namespace is not self._default and not _NAMESPACE.match(namespace):
             return operation, _EMPTY[400]
         try:
-            caller = self._caller(request, read if method == "GET" else "registration:write", namespace)
+            right = read if method == "GET" else "registration:write"
+            caller = self._caller(request, right, namespace, target.app)
             if method == "GET" and self._discovered is not None and target.resource in _DISCOVERY:
                 self._discovered(namespace, target.app or target.id or "*")
             return operation, handler(self, request, target, namespace, caller)
@@ -386,10 +416,12 @@ class EurekaServer:
 
     # ------------------------------------------------------------------ pieces
 
-    def _caller(self, request: Request, operation: str, namespace: str) -> Caller:
+    def _caller(self, request: Request, operation: str, namespace: str, app: str) -> Caller:
         header = request.header
         caller = Caller(SOURCE, request.peer, "", header(b"discoveryidentity-id") or "", header(b"user-agent") or "")
-        return self._service.admit(_credential(header(b"authorization")), operation, namespace, caller)
+        return self._service.admit(
+            _credential(header(b"authorization"), request.peer), operation, namespace, caller, app
+        )
 
 
 _HANDLERS: Final[dict[str, Callable[[EurekaServer, Request, Target, str, Caller], Answer]]] = {
@@ -501,7 +533,7 @@ def _query(query: str) -> dict[str, str]:
     return pairs
 
 
-def _credential(authorization: str | None) -> Credential | None:
+def _credential(authorization: str | None, address: str = "") -> Credential | None:
     """Basic credentials. What is none (another scheme, no base64, no colon) counts as not shown."""
     if authorization is None or authorization[:6].lower() != "basic ":
         return None
@@ -509,4 +541,4 @@ def _credential(authorization: str | None) -> Credential | None:
         name, colon, password = base64.b64decode(authorization[6:], validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return Credential(name, password) if colon else None
+    return Credential(name, password, address=address) if colon else None

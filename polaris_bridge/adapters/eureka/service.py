@@ -27,7 +27,7 @@ from polaris_bridge.core.model import (
     ServiceKey,
     Switch,
 )
-from polaris_bridge.core.ports import Authority, Credential, Resource
+from polaris_bridge.core.ports import Authority, Credential, OpenDoor, Resource
 from polaris_bridge.core.registry import Registry
 
 from .listing import ADDED, Entry
@@ -92,19 +92,37 @@ class EurekaService:
 
     # ------------------------------------------------------------------ who may
 
-    def admit(self, credential: Credential | None, operation: str, namespace: str, caller: Caller) -> Caller:
-        """The caller with its principal, or ``Anonymous`` / ``Denied``. The one place where credentials are looked at."""
+    def admit(
+        self, credential: Credential | None, operation: str, namespace: str, caller: Caller, app: str = ""
+    ) -> Caller:
+        """The caller with its principal, or ``Anonymous`` / ``Denied``. The one place where credentials are looked at.
+
+        ``app``: the application that the call is about; empty: all of the namespace.
+        """
         if credential is None:
             if self.settings.auth:
                 raise Anonymous("credentials are demanded")
             principal: str | None = ""
         else:
-            principal = self._authority.authenticate(credential)
+            try:
+                principal = self._authority.authenticate(credential)
+            except Denied as error:
+                raise Anonymous(str(error)) from None
             if principal is None:
                 raise Anonymous("wrong credentials")
-        if not self._authority.allow(principal or "", operation, Resource("namespace", namespace, namespace)):
-            raise Denied(f"{principal or 'anonymous'} may not {operation} in {namespace}")
+        for resource in self._resources(namespace, app):
+            if not self._authority.allow(principal or "", operation, resource):
+                raise Denied(f"{principal or 'anonymous'} may not {operation} in {namespace} {app}")
         return structs.replace(caller, principal=principal) if principal else caller
+
+    def _resources(self, namespace: str, app: str) -> list[Resource]:
+        """The services that an application's name means, whatever their spelling; the namespace when there is none yet."""
+        if app and type(self._authority) is not OpenDoor:
+            found = self.registry.same_name(namespace, app)
+            if found:
+                return [Resource("service", key.namespace, key.name) for key in found]
+            return [Resource("service", namespace, app.lower())]
+        return [Resource("namespace", namespace, namespace)]
 
     # ------------------------------------------------------------------ reading
 
