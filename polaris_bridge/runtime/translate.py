@@ -170,6 +170,7 @@ def grpc(name: str, option: GrpcOptions) -> GrpcSettings:
         name=name,
         port=common.port,
         host=common.host,
+        transport=option.transport,
         max_receive=common.max_body_size,
         handshake_timeout_s=common.header_timeout_s,
         keep_alive_s=common.keep_alive_s,

@@ -8,7 +8,7 @@ import socket
 from polaris_bridge.adapters._shared.settings import GrpcSettings, HttpSettings
 
 
-async def listening_sockets(settings: HttpSettings) -> list[socket.socket]:
+async def listening_sockets(settings: HttpSettings | GrpcSettings) -> list[socket.socket]:
     """One non-blocking listening socket per address of ``settings.host``.
 
     OSError with listener, address and the way out when one cannot be bound; then none is left open.

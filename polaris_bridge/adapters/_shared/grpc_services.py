@@ -5,13 +5,13 @@ Reflection is answered in both of its versions, whose messages are the same: old
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection import BaseReflectionServicer  # type: ignore[attr-defined]
 
 from polaris_bridge.transport.rpc import Call, Methods, RpcError, Status
 
@@ -93,8 +93,21 @@ class Reflection:
     """Tells tools such as grpcurl what services there are, and their messages, from a descriptor pool."""
 
     def __init__(self, services: list[str], pool: DescriptorPool | None) -> None:
-        self._ours: Any = BaseReflectionServicer((*services, HEALTH, REFLECTION[1]), pool)
-        self._standard: Any = BaseReflectionServicer(())
+        self._services = services
+        self._pool = pool
+
+    @cached_property
+    def _ours(self) -> Any:
+        return self._servicer((*self._services, HEALTH, REFLECTION[1]), self._pool)
+
+    @cached_property
+    def _standard(self) -> Any:
+        return self._servicer(())
+
+    def _servicer(self, *arguments: Any) -> Any:
+        from grpc_reflection.v1alpha.reflection import BaseReflectionServicer  # type: ignore[attr-defined]
+
+        return BaseReflectionServicer(*arguments)  # imports grpcio, for the few who ask
 
     def methods(self) -> Methods:
         """``ServerReflectionInfo``, in both versions."""

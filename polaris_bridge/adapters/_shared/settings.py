@@ -97,6 +97,10 @@ class GrpcSettings(Struct, frozen=True):
     """After so much silence a connection is asked whether its client still lives; see ``keep_alive_timeout_s``."""
     keep_alive_timeout_s: float = 20.0
     """Without an answer for so long the client is taken for gone."""
+    transport: str = "native"
+    """``native``, the transport of our own, or ``grpcio``."""
+    backlog: int = 2048
+    """Connections the kernel holds for us (native)."""
     tls: TlsSettings | None = None
     """None = plain."""
     conn_limit: ConnLimitSettings = ConnLimitSettings()

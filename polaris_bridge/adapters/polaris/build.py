@@ -7,7 +7,7 @@ from typing import Final
 
 from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
 from polaris_bridge.adapters._shared.exchange import Handler
-from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
+from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
 from .server.grpc import methods
@@ -68,7 +68,7 @@ class GrpcFace:
     def __init__(self, around: Surroundings, grpc: GrpcSettings, settings: NativeSettings) -> None:
         self.service = service_of(around, settings.shared)
         table = methods(self.service, settings.groups, Observers(around))
-        self.listener = GrpcListener(grpc, table, allow=around.allow, pool=MESSAGES.pool)
+        self.listener = grpc_port(grpc, table, allow=around.allow, pool=MESSAGES.pool)
 
     def sweep(self) -> None:
         """See ``Face``."""

@@ -98,6 +98,7 @@ class ServiceGrpcOptions(GrpcOptions):
     listen_port: int = key(8091, "Port; 0 = any free one, for tests.", ge=0, le=65535)
     enable_cache_proto: bool = key(True, "Keep encoded answers about instances; off, each answer is put together anew.")
     size_cache_proto: int = key(128, "Services whose encoded answer is kept; those used last.", ge=0)
+    transport: Transport = key("native", "Which gRPC server carries the port: this project's own, or grpcio.")
 
 
 class ConfigGrpcOptions(GrpcOptions):

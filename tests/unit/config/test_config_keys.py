@@ -120,11 +120,11 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("api-http", NAMED): ("enableCacheProto: false", "sizeCacheProto: 128"),
     ("service-grpc", HONOURED): (
         "listenPort: 8091", "tls: {certFile: ''}", "maxBodySize: 1000", "headerTimeout: 5s", "keepAlive: 60s",
-        "enableCacheProto: true", "sizeCacheProto: 128",
+        "enableCacheProto: true", "sizeCacheProto: 128", "transport: grpcio",
         *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
     ),
     ("service-grpc", NAMED): (
-        "transport: grpcio", "trustedProxies: 10.0.0.0/8",
+        "trustedProxies: 10.0.0.0/8",
     ),
     ("config-grpc", NAMED): ("listenPort: 8093", "connLimit: {openConnLimit: false}"),
     ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
