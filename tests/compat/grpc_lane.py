@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections import Counter
+import re
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,12 +62,16 @@ class _Call:
     reader: asyncio.Task[None] | None = None
     sent: Counter[str] = field(default_factory=Counter)
     last: bytes = b""
+    asked: deque[bytes] | None = None
+    """Messages that wait for their answers, where every one has its own."""
 
 
 class GrpcLanes:
     """The live side of all recorded calls."""
 
-    def __init__(self, address: tuple[str, int], recording: Recording, key: MessageKey | None) -> None:
+    def __init__(
+        self, address: tuple[str, int], recording: Recording, key: MessageKey | None, paired: str = ""
+    ) -> None:
         try:
             self._grpc = importlib.import_module("grpc")
         except ImportError as error:
@@ -75,6 +80,7 @@ class GrpcLanes:
             ) from error
         self._address = f"{address[0]}:{address[1]}"
         self._key = key
+        self._paired = paired
         self._shapes = shapes(recording)
         self._channels: dict[str, Any] = {}
         self._calls: dict[int, _Call] = {}
@@ -92,6 +98,8 @@ class GrpcLanes:
             return []
         body = await call.inbox.wait_for(line.body, deadline_s)
         got = Answer("nothing") if body is None else Answer("message", (), body)
+        if call.asked:
+            call.last = call.asked.popleft()
         return [Exchange(number, self._request(call), Answer("message", (), line.body), got)]
 
     async def close(self) -> None:
@@ -113,6 +121,8 @@ class GrpcLanes:
             channel = self._channels[line.peer] = self._grpc.aio.insecure_channel(self._address, options=options)
         method = channel.stream_stream(line.method, request_serializer=bytes, response_deserializer=bytes)
         call = _Call(line.method, self._shapes[line.call], Inbox(self._key), method(metadata=sendable(line.metadata)))
+        if re.fullmatch(self._paired, line.method):
+            call.asked = deque()
         call.reader = asyncio.create_task(self._read(call))
         self._calls[line.call] = call
 
@@ -127,6 +137,8 @@ class GrpcLanes:
 
     async def _send(self, call: _Call, body: bytes) -> None:
         call.last = body
+        if call.asked is not None:
+            call.asked.append(body)
         await call.stub.write(body)
         call.sent["client"] += 1
         if call.shape.unary:

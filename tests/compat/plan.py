@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .inbox import MessageKey
-from .recording import HttpCall, Line
+from .recording import Datagram, GrpcOpen, HttpCall, Line
+from .substitution import Substitution
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,26 @@ class KeptGap:
     id: str
     method: str
     target: str
-    """The call before which it is kept."""
+    """The call before which it is kept; of gRPC (method ``grpc``) before each of its messages."""
     at_least_s: float
     reason: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Recorded calls that are not sent: they belong to a part of the protocol that is not there."""
+
+    id: str
+    target: str
+    """Pattern of the HTTP path (without its query) or of the gRPC method."""
+    reason: str
+    method: str = ".*"
+    status: str = ".*"
+    """The recorded status (HTTP only)."""
+
+
+Rewrite = Callable[[str, bytes, Substitution], bytes]
+"""(gRPC method, request, values found so far) -> the request with the live values."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +86,24 @@ class Plan:
     captures: tuple[Capture, ...] = ()
     late: tuple[Late, ...] = ()
     kept: tuple[KeptGap, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     pause_s: float = 0.002
     """Between two lines; above a millisecond, so that the server's clock moves."""
     message_key: MessageKey | None = None
     """(gRPC or UDP body) -> key by which a recorded message finds its live one; None = in order."""
+    paired: str = ""
+    """Pattern of gRPC methods whose streams answer each message, in order; on others the last message counts as asked."""
+    rewrite: Rewrite | None = None
+    """How live values get into gRPC requests; None = as text."""
 
     def names(self) -> list[str]:
         """Every named entry; each must be used by some recording."""
-        entries: tuple[Capture | Late | KeptGap, ...] = (*self.captures, *self.late, *self.kept)
+        entries: tuple[Capture | Late | KeptGap | LeftOut, ...] = (
+            *self.captures,
+            *self.late,
+            *self.kept,
+            *self.left_out,
+        )
         return [entry.id for entry in entries]
 
 
@@ -86,6 +114,40 @@ class Planned:
     line: Line
     at: float
     overlapped: bool
+
+
+def sent(lines: Iterable[Line], left_out: Iterable[LeftOut], used: Counter[str]) -> list[Line]:
+    """The lines that are played; counts the entries that left some out."""
+    entries = tuple(left_out)
+    silent: set[int] = set()
+    kept = []
+    for line in lines:
+        entry = None
+        if isinstance(line, HttpCall):
+            path = line.request.target.partition("?")[0]
+            entry = _left_out(entries, line.request.method, path, line.answer.status)
+        elif isinstance(line, GrpcOpen):
+            entry = _left_out(entries, "grpc", line.method, "")
+            if entry is not None:
+                silent.add(line.call)
+        elif not isinstance(line, Datagram) and line.call in silent:
+            continue
+        if entry is None:
+            kept.append(line)
+        else:
+            used[entry.id] += 1
+    return kept
+
+
+def _left_out(entries: tuple[LeftOut, ...], method: str, target: str, status: str) -> LeftOut | None:
+    for entry in entries:
+        if (
+            re.fullmatch(entry.method, method)
+            and re.fullmatch(entry.target, target)
+            and re.fullmatch(entry.status, status)
+        ):
+            return entry
+    return None
 
 
 def schedule(lines: Iterable[Line], late: Iterable[Late], used: Counter[str]) -> list[Planned]:
@@ -108,4 +170,9 @@ def schedule(lines: Iterable[Line], late: Iterable[Late], used: Counter[str]) ->
 
 def fits(entry: Late | KeptGap, line: HttpCall) -> bool:
     asked = line.request
-    return bool(re.fullmatch(entry.method, asked.method) and re.fullmatch(entry.target, asked.target))
+    return fits_call(entry, asked.method, asked.target)
+
+
+def fits_call(entry: Late | KeptGap, method: str, target: str) -> bool:
+    """Whether an entry is about a call."""
+    return bool(re.fullmatch(entry.method, method) and re.fullmatch(entry.target, target))

@@ -20,7 +20,7 @@ from .bodies import decode
 from .exchange import Exchange, ReplayError
 from .grpc_lane import GrpcLanes
 from .http_lane import HttpLanes
-from .plan import Plan, Planned, Target, fits, schedule
+from .plan import Plan, Planned, Target, fits_call, schedule, sent
 from .recording import Answer, Datagram, GrpcClose, GrpcMessage, GrpcOpen, HttpCall, Recording, Request
 from .substitution import Substitution
 from .udp_lane import open_lanes
@@ -47,6 +47,8 @@ class Replay:
         """(Exchange, Answer) -> (format, tree); needed only where the plan captures from bodies."""
         self.known = Substitution()
         self.used: Counter[str] = Counter()
+        self._lines = sent(recording.lines, plan.left_out, self.used)
+        self._methods = {line.call: line.method for line in self._lines if isinstance(line, GrpcOpen)}
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = {id(line): number for number, line in enumerate(recording.lines, 1)}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -56,7 +58,7 @@ class Replay:
         await self._open()
         try:
             before = 0.0
-            for planned in schedule(self.recording.lines, self.plan.late, self.used):
+            for planned in schedule(self._lines, self.plan.late, self.used):
                 await asyncio.sleep(self._pause(planned, planned.at - before))
                 before = planned.at
                 await self._play(planned)
@@ -67,7 +69,7 @@ class Replay:
         return [self._exchanges[number] for number in sorted(self._exchanges)]
 
     async def _open(self) -> None:
-        kinds = {type(line) for line in self.recording.lines}
+        kinds = {type(line) for line in self._lines}
         self._http: HttpLanes | None = None
         self._grpc: GrpcLanes | None = None
         if HttpCall in kinds:
@@ -77,7 +79,7 @@ class Replay:
         if kinds & {GrpcOpen, GrpcMessage, GrpcClose}:
             if self.target.grpc is None:
                 raise ReplayError(f"{self.recording.name}: has gRPC lines, but no gRPC address was given")
-            self._grpc = GrpcLanes(self.target.grpc, self.recording, self.plan.message_key)
+            self._grpc = GrpcLanes(self.target.grpc, self.recording, self.plan.message_key, self.plan.paired)
         self._udp = await open_lanes(self.recording, self.plan.message_key)
         for recorded, live in self._udp.ports().items():
             self.known.learn(str(recorded), str(live))
@@ -93,11 +95,17 @@ class Replay:
 
     def _pause(self, planned: Planned, gap: float) -> float:
         line = planned.line
+        method, target = "", ""
         if isinstance(line, HttpCall):
-            for entry in self.plan.kept:
-                if fits(entry, line) and gap >= entry.at_least_s:
-                    self.used[entry.id] += 1
-                    return gap
+            method, target = line.request.method, line.request.target
+        elif isinstance(line, GrpcOpen | GrpcMessage) and not (
+            isinstance(line, GrpcMessage) and line.sender == "server"
+        ):
+            method, target = "grpc", self._methods[line.call]
+        for entry in self.plan.kept:
+            if method and fits_call(entry, method, target) and gap >= entry.at_least_s:
+                self.used[entry.id] += 1
+                return gap
         return min(max(gap, 0.0), self.plan.pause_s)
 
     async def _play(self, planned: Planned) -> None:
@@ -139,7 +147,10 @@ class Replay:
     async def _play_grpc(self, number: int, line: GrpcOpen | GrpcMessage | GrpcClose) -> None:
         assert self._grpc is not None
         if isinstance(line, GrpcMessage) and line.sender == "client":
-            line = replace(line, body=self.known.in_bytes(line.body))
+            rewrite = self.plan.rewrite
+            method = self._methods[line.call]
+            body = self.known.in_bytes(line.body) if rewrite is None else rewrite(method, line.body, self.known)
+            line = replace(line, body=body)
         for exchange in await self._grpc.play(number, line, DEADLINE_S):
             self._note(exchange)
 
@@ -156,6 +167,8 @@ class Replay:
     def _capture(self, exchange: Exchange) -> None:
         recorded, live = (_leaves(self._tree(exchange, side)) for side in (exchange.expected, exchange.got))
         for path, value in recorded.items():
+            if value in ("", None):
+                continue
             for capture in self.plan.captures:
                 if re.fullmatch(capture.path, path) and path in live:
                     self.used[capture.id] += 1

@@ -20,6 +20,16 @@ from .plan import Target
 READY_S = 30.0
 STOP_S = 15.0
 ROOT = Path(__file__).parents[2]
+LISTENERS = (
+    "service-eureka",
+    "api-http",
+    "service-grpc",
+    "config-grpc",
+    "service-limiter",
+    "xds-v3",
+    "service-nacos",
+    "service-consul",
+)
 
 
 def given_target(variable: str, recorded_base: str) -> Target | None:
@@ -35,19 +45,37 @@ def given_target(variable: str, recorded_base: str) -> Target | None:
 
 @contextlib.contextmanager
 def spawned_eureka(folder: Path) -> Iterator[Target]:
-    """A fresh, empty server of ours on free loopback ports, stopped at the end. Its data and its log lie in ``folder``."""
-    eureka, api = free_ports(2)
-    command = [
-        *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
-        *("--set", f"apiservers.service-eureka.option.listenPort={eureka}"),
-        *("--set", f"apiservers.api-http.option.listenPort={api}"),
-    ]
+    """A fresh, empty server of ours, asked through its Eureka listener."""
+    with spawned(folder) as ports:
+        yield Target(http=("127.0.0.1", ports["service-eureka"]), base="/eureka", recorded_base="/eureka")
+
+
+@contextlib.contextmanager
+def spawned_polaris(folder: Path) -> Iterator[Target]:
+    """A fresh, empty server of ours, asked through its native listeners; the console is open, as when it was recorded."""
+    with spawned(folder, "auth.strategy.option.consoleOpen=false") as ports:
+        yield Target(http=("127.0.0.1", ports["api-http"]), grpc=("127.0.0.1", ports["service-grpc"]))
+
+
+@contextlib.contextmanager
+def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
+    """The ports of a server on the shipped configuration, stopped at the end. Its data and its log lie in ``folder``.
+
+    ``settings`` are further ``--set`` values.
+    """
+    ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
+    command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
+    for name, port in ports.items():
+        command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
+    command += ["--set", "auth.user.option.seedDefaultAdmin=true", "--set", "auth.strategy.option.consoleOpen=false"]
+    for setting in settings:
+        command += ["--set", setting]
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
     try:
-        _ready(process, f"http://127.0.0.1:{api}/readyz", log)
-        yield Target(http=("127.0.0.1", eureka), base="/eureka", recorded_base="/eureka")
+        _ready(process, f"http://127.0.0.1:{ports['api-http']}/readyz", log)
+        yield ports
     finally:
         _stop(process)
 

@@ -48,7 +48,7 @@ class Suite:
         return self.book.unused() + [name for name in self.plan.names() if not self.used[name]]
 
     async def _replay(self, recording: Recording, target: Target) -> Report:
-        run = Replay(recording, target, self.plan)
+        run = Replay(recording, target, self.plan, self.reading.decode)
         exchanges = await run.run()
         self.used += run.used
         return compare(recording, exchanges, self.reading, self.book, run.known)
