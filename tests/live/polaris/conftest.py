@@ -98,9 +98,10 @@ def wanted(session: pytest.Session) -> list[Client]:
         spec = getattr(item, "callspec", None)
         if spec is not None and "member" in spec.params:
             found[spec.params["member"]] = SDKS[spec.params["member"]]
-        for fixture, client in EXTRAS.items():
-            if fixture in getattr(item, "fixturenames", ()):
-                found[client.name] = client
+        fixtures = getattr(item, "fixturenames", ())
+        if "sdks" in fixtures:
+            found |= SDKS
+        found |= {client.name: client for fixture, client in EXTRAS.items() if fixture in fixtures}
     return list(found.values())
 
 
@@ -135,6 +136,12 @@ def running(client: Client, fleet: Fleet, buildable: dict[str, str]) -> Member:
 def member(request: pytest.FixtureRequest, fleet: Fleet, buildable: dict[str, str]) -> Member:
     """A running client of one of the SDKs."""
     return running(SDKS[request.param], fleet, buildable)
+
+
+@pytest.fixture
+def sdks(fleet: Fleet, buildable: dict[str, str]) -> list[Member]:
+    """Every SDK's client, for what takes as long for all of them as for one."""
+    return [running(client, fleet, buildable) for client in SDKS.values()]
 
 
 @pytest.fixture

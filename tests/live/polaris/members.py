@@ -19,6 +19,8 @@ TTL_S = 1
 LOST_AFTER_S = 3 * TTL_S
 # Libraries read again every 2 s; the rest is slack for a busy machine.
 NOTICES_WITHIN_S = 12
+# After an outage a library waits before it connects again.
+RECOVERS_WITHIN_S = 40
 HOST = "127.0.0.1"
 
 

@@ -69,7 +69,6 @@ public class SpringApp {
     properties.put("spring.cloud.polaris.address", "grpc://" + arguments.text("polaris"));
     properties.put("spring.cloud.polaris.local-ip-address", "127.0.0.1");
     properties.put("spring.cloud.polaris.discovery.ip-address", "127.0.0.1");
-    properties.put("spring.cloud.polaris.discovery.instance-metadata.stage", "live");
     properties.put("spring.cloud.polaris.discovery.heartbeat-interval", "1");
     properties.put("spring.cloud.polaris.discovery.health-check-url", "");
     properties.put("spring.cloud.polaris.admin.port", "0");
