@@ -32,6 +32,8 @@ class Limits:
     max_held: int = 64 * MIB
     """Bytes of one connection that have arrived and not been handled: unfinished messages and those that wait for their
     turn. The call whose message exceeds it ends with RESOURCE_EXHAUSTED."""
+    max_held_total: int = 512 * MIB
+    """The same for all connections of the listener: then it meets those that have more than ``FAIR_HELD``."""
     slow_reader_s: float = 60.0
     """A connection that was set aside and took nothing for so long is closed."""
     handshake_timeout_s: float = 20.0
@@ -64,6 +66,8 @@ CONNECTION_WINDOW: Final = 4 * MIB
 """The same for a connection, so that one stream cannot take it all."""
 FAIR_UNSENT: Final = 1 * MIB
 """What a connection may owe its client while the listener as a whole owes too much."""
+FAIR_HELD: Final = 8 * MIB
+"""What a connection may have unhandled while the listener as a whole has too much."""
 WRITE_SIZE: Final = 256 * 1024
 """Bytes given to a socket's buffer at a time; also where its buffer counts as full."""
 TURN_SIZE: Final = 64 * 1024
@@ -91,5 +95,3 @@ SETTINGS_FRAMES: Final = (100, 10)
 """A client sends one or two in its life; each may touch every stream."""
 IDLE_FRAMES: Final = (1000, 200)
 """Frames that say nothing: empty DATA, PRIORITY, unknown types, small CONTINUATIONs."""
-MAX_REQUEST_TURN: Final = 256 * 1024
-"""Bytes handled of one read before others get their turn."""

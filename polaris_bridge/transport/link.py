@@ -223,18 +223,19 @@ class Link(asyncio.Protocol):
         if connection.ended:
             self._leave(b"")
         elif connection.leaving and not connection.streams:
-            self.connection.lost("drained")
-            self._leave(b"")
+            connection.lost("drained")
+            self._leave(b"", patient=True)
 
-    def _leave(self, answer: bytes) -> None:
-        """Close so that what was written arrives: end our side, drop what still comes for a while, then close."""
+    def _leave(self, answer: bytes, *, patient: bool = False) -> None:
+        """Close so that what was written arrives: end our side, drop what still comes for a while, then close. For a client
+        that does not read we wait only when ``patient``."""
         transport = self._transport
         if self._closing or transport is None:
             return
         self._closing = True
         if answer:
             transport.write(answer)
-        if not self.connection.writable:
+        if not self.connection.writable and not patient:
             transport.abort()
         elif self.secure:  # TLS ends both sides at once
             transport.close()

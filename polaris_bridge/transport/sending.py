@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from . import frames
 from .frames import DATA, END_STREAM, FIRST_FRAME_SIZE, HEAD, Fault, Layout
-from .limits import FAIR_UNSENT, MAX_CONTROL, REMEMBERED_STREAMS, TURN_SIZE, WRITE_SIZE, Budget, Limits
+from .limits import FAIR_HELD, FAIR_UNSENT, MAX_CONTROL, REMEMBERED_STREAMS, TURN_SIZE, WRITE_SIZE, Budget, Limits
 from .streams import Stream
 
 
@@ -110,28 +110,42 @@ class Sender:
     def send(self, stream: Stream, layout: Layout, flag: int, message: bytes) -> bool:
         """A message of an answer. Whether all of it was taken; else it waits, and ``on_taken`` follows."""
         size = len(message) + 5
-        number = stream.id
         if (
-            not stream.backlog
-            and size <= self._frame_size
-            and size <= self.send_window
-            and size <= stream.send_window
-            and self.writable
-            and self.out_size < WRITE_SIZE
+            stream.backlog
+            or size > self.send_window
+            or size > stream.send_window
+            or size > TURN_SIZE
+            or not self.writable
+            or self.out_size >= WRITE_SIZE
         ):
+            self.start(stream, layout.head)
+            self.push(stream, frames.MESSAGE.pack(flag, size - 5), message)
+            return not stream.backlog
+        if size <= self._frame_size:
+            number = stream.id
             head = layout.next(number, size - 5, flag) if stream.started else layout.first(number, size - 5, flag)
             stream.started = True
             self.out += (head, message)
-            self.out_size += size + 30
-            self.send_window -= size
-            stream.send_window -= size
-            if not self._dirty:
-                self._dirty = True
-                self._wake()
-            return True
-        self.start(stream, layout.head)
-        self.push(stream, frames.MESSAGE.pack(flag, size - 5), message)
-        return not stream.backlog
+        else:
+            self.start(stream, layout.head)
+            self._split(stream.id, flag, message)
+        self.out_size += size + 30
+        self.send_window -= size
+        stream.send_window -= size
+        if not self._dirty:
+            self._dirty = True
+            self._wake()
+        return True
+
+    def _split(self, number: int, flag: int, message: bytes) -> None:
+        """The DATA frames of a message that needs several and may go at once."""
+        most = self._frame_size
+        out = self.out
+        first = most - frames.MESSAGE.size
+        out += (HEAD.pack(most << 8 | DATA, 0, number), frames.MESSAGE.pack(flag, len(message)), message[:first])
+        for at in range(first, len(message), most):
+            part = message[at : at + most]
+            out += (HEAD.pack(len(part) << 8 | DATA, 0, number), part)
 
     def start(self, stream: Stream, head: bytes) -> None:
         """The header block of an answer, once."""
@@ -286,7 +300,10 @@ class Sender:
         """Count octets that have arrived and are kept. False when that is too much."""
         self.held += size
         self.budget.held += size
-        return self.held <= max(self.limits.max_held, self.limits.max_receive)
+        limits = self.limits
+        if self.held > max(limits.max_held, limits.max_receive):
+            return False
+        return self.budget.held <= limits.max_held_total or self.held <= FAIR_HELD
 
     def release(self, size: int) -> None:
         """The reverse of ``hold``."""
