@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from measure import SERVER_CORE, cpu_seconds, rss_bytes
@@ -30,7 +31,8 @@ def free_ports(count: int) -> list[int]:
 class Bridge:
     """A running server, pinned to ``SERVER_CORE``. ``data`` is its folder; without one it gets a new, passing one."""
 
-    def __init__(self, data: Path | None = None, *, ready_within_s: float = 120) -> None:
+    def __init__(self, data: Path | None = None, *, ready_within_s: float = 120, options: Sequence[str] = ()) -> None:
+        """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
         eureka, front, grpc = free_ports(3)
@@ -43,6 +45,7 @@ class Bridge:
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")
         ]
+        sets += [part for option in options for part in ("--set", option)]
         command = [
             sys.executable,
             "-m",

@@ -1,11 +1,13 @@
 """The floor under every gRPC figure: our gRPC listener answering every message with the same bytes, and nothing else.
 
-``bare`` in place of a size is grpcio's own server with the shortest handlers there are, to see what our listener adds to it.
+It is carried by the same transport as the server (``TRANSPORT``: native, or grpcio). ``bare`` is grpcio's own server with the
+shortest handlers there are, to see what a transport costs beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Any
@@ -15,10 +17,11 @@ import uvloop
 from grpc import aio
 from measure import ServerProcess
 
-from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
+from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.transport.rpc import Call, Methods
 
+TRANSPORT = os.environ.get("TRANSPORT", "native")
 UNARY = ("/v1.PolarisGRPC/Heartbeat", "/v1.PolarisGRPC/RegisterInstance")
 STREAMS = ("/v1.PolarisGRPC/Discover", "/v1.PolarisHeartbeatGRPC/BatchHeartbeat")
 
@@ -54,7 +57,8 @@ async def _ours(answer: bytes) -> tuple[int, Any]:
         methods.unary(path, constant)
     for path in STREAMS:
         methods.stream(path, lambda _call: Constant(answer))
-    listener = GrpcListener(GrpcSettings(name="floor", host="127.0.0.1", port=0), methods)
+    settings = GrpcSettings(name="floor", host="127.0.0.1", port=0, transport=TRANSPORT)
+    listener = grpc_port(settings, methods, allow=None, pool=None)
     await listener.start()
     return listener.port, listener
 

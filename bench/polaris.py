@@ -1,7 +1,7 @@
 """Speed and memory of the native server, in one table. Run: python bench/polaris.py [--quick] [--only PART]...
 
 It prints numbers and never judges them; it fails when an answer is wrong. How figures are taken: docs/performance.md.
-Needs Go, whose program makes the load.
+Needs Go, whose program makes the load. ``TRANSPORT=grpcio`` measures that transport, floor included.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 import polaris_cpu
 import polaris_streams
 import polaris_visible
+from grpc_floor import TRANSPORT
 from grpc_load import program
 from measure import LOAD_CORE, pin
 from report import Row, report
@@ -74,7 +75,8 @@ def _progress(row: Row) -> None:
 
 def _title(quick: bool, seconds: float) -> str:
     kind = "quick run, not for comparing" if quick else "full run"
-    return f"Native server, {kind}, {seconds:.0f} s, CPython {platform.python_version()}, {os.cpu_count()} cores"
+    machine = f"CPython {platform.python_version()}, {os.cpu_count()} cores"
+    return f"Native server on transport {TRANSPORT}, {kind}, {seconds:.0f} s, {machine}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bridge import fine_cpu_seconds
-from grpc_floor import floor_server
+from grpc_floor import TRANSPORT, floor_server
 from grpc_load import GrpcFigure, Measured, Task, measure_grpc
 from polaris_fleet import (
     BATCH,
@@ -82,11 +82,11 @@ def rows(effort: Effort) -> Iterator[Row]:
 
 
 def _transport(effort: Effort) -> Iterator[Row]:
-    """What our listener adds to grpcio's bare server."""
+    """What a transport costs: our listener, and as the floor grpcio's bare server."""
     for what, task in (
-        ("listener: a unary call, 200 bytes", Task("unary", HEARTBEAT, [b"y" * 200])),
-        ("listener: a message of a stream, 200 bytes", Task("stream", DISCOVER, [b"y" * 200])),
-        ("listener: a stream opened, one message", Task("unary", DISCOVER, [b"y" * 200])),
+        (f"transport {TRANSPORT}: a unary call, 200 bytes", Task("unary", HEARTBEAT, [b"y" * 200])),
+        (f"transport {TRANSPORT}: a message of a stream, 200 bytes", Task("stream", DISCOVER, [b"y" * 200])),
+        (f"transport {TRANSPORT}: a stream opened, one message", Task("unary", DISCOVER, [b"y" * 200])),
     ):
         with floor_server(200, bare=True) as bare, floor_server(200) as ours:
             servers = [Server(f"127.0.0.1:{process.port}", process.pid) for process in (ours, bare)]

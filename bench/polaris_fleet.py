@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bridge import Bridge, pin_process
+from grpc_floor import TRANSPORT
 from grpc_load import send_all
 from measure import SERVER_CORE
 
@@ -24,6 +25,8 @@ SUCCESS = bytes.fromhex("0a0408c09a0c")
 UNCHANGED = bytes.fromhex("0a0408c19a0c")
 """``code: 200001``."""
 TTL_S = 60
+CARRIED = (f"apiservers.service-grpc.option.transport={TRANSPORT}",)
+"""Options of our server: which transport carries the port."""
 
 
 def text(value: str) -> v1.StringValue:
@@ -159,7 +162,7 @@ def peer_server() -> Server | None:
 def filled(*fleets: NativeFleet) -> Iterator[list[Server]]:
     """Our server, and the peer when there is one, with the fleets in them. The peer loses them again."""
     peer = peer_server()
-    with Bridge() as bridge:
+    with Bridge(options=CARRIED) as bridge:
         servers = [Server(bridge.grpc, bridge.pid, bridge), *([peer] if peer else [])]
         try:
             for server in servers:

@@ -9,7 +9,7 @@ from bridge import Bridge, favour
 from fleet import Fleet
 from grpc_load import Task
 from plain_http import Connection
-from polaris_fleet import DISCOVER, REGISTER, SUCCESS, NativeFleet, filled
+from polaris_fleet import CARRIED, DISCOVER, REGISTER, SUCCESS, NativeFleet, filled
 from report import Row
 
 THOUSAND = NativeFleet("visible", 1000, subnet=6)
@@ -48,7 +48,7 @@ def stall_rows(sizes: Sequence[int], seconds: float) -> Iterator[Row]:
     """The longest stall of the event loop, by the server's own probe, with many instances that change and are read."""
     for size in sizes:
         fleet = Fleet(size, per_app=_PER_APP)
-        with Bridge() as server:
+        with Bridge(options=CARRIED) as server:
             with Connection(server.eureka) as connection:
                 fleet.seed(connection)
             favour(server.pid)
