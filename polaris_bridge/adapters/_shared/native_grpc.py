@@ -97,6 +97,10 @@ class NativeGrpcListener:
         self._listener.start(await listening_sockets(self.settings))
         self._port = self._listener.port
 
+    def sweep(self) -> None:
+        """Once a second, by itself: time of all connections, changed certificates."""
+        self._listener.sweep()
+
     def reload_tls(self) -> bool:
         """Read the certificate files now. True when there is nothing to read or it worked; the reason is logged."""
         return self._listener.reload_tls()

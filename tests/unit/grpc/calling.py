@@ -11,6 +11,7 @@ import pytest
 from frames import WAIT_S, Wire
 
 from polaris_bridge.adapters._shared.grpc_listener import GrpcListener
+from polaris_bridge.adapters._shared.native_grpc import NativeGrpcListener
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.transport.rpc import Call, Methods, RpcError
 
@@ -73,7 +74,8 @@ class Echo:
 class Bench:
     """Starts listeners and clients, and ends them with the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[GrpcListener] | type[NativeGrpcListener]) -> None:
+        self.kind = kind
         self._ends: list[Callable[[], Any]] = []
         self.clock = Clock()
         self.streams: list[Echo] = []
@@ -95,11 +97,11 @@ class Bench:
         self.opened.set()
         return self.streams[-1]
 
-    async def listen(self, methods: Methods | None = None, **options: Any) -> GrpcListener:
+    async def listen(self, methods: Methods | None = None, **options: Any) -> Any:
         """Options are GrpcListener's or GrpcSettings'."""
         wiring = {name: options.pop(name) for name in ("allow", "pool") if name in options}
         settings = GrpcSettings(**{"name": "test", "host": "127.0.0.1", "port": 0, **options})
-        listener = GrpcListener(
+        listener = self.kind(
             settings,
             methods or self.methods(),
             monotonic=self.clock,
@@ -111,7 +113,7 @@ class Bench:
         return listener
 
     def channel(
-        self, listener: GrpcListener, *, credentials: grpc.ChannelCredentials | None = None, **options: Any
+        self, listener: Any, *, credentials: grpc.ChannelCredentials | None = None, **options: Any
     ) -> grpc.aio.Channel:
         """A client with a connection of its own."""
         where = f"{options.pop('host', '127.0.0.1')}:{listener.port}"
@@ -126,7 +128,7 @@ class Bench:
         self._ends.append(channel.close)
         return channel
 
-    async def wire(self, listener: GrpcListener) -> Wire:
+    async def wire(self, listener: Any) -> Wire:
         """A client that sends any bytes."""
         wire = Wire(*await asyncio.open_connection("127.0.0.1", listener.port))
         self._ends.append(wire.close)
@@ -140,7 +142,7 @@ class Bench:
                 await self.opened.wait()
         return self.streams[count - 1]
 
-    async def pass_time(self, listener: GrpcListener, seconds: float) -> None:
+    async def pass_time(self, listener: Any, seconds: float) -> None:
         self.clock.now += seconds
         listener.sweep()
 
@@ -167,3 +169,12 @@ async def ending(stream: Any) -> tuple[int, str]:
     """Status and text with which a stream ends."""
     async with asyncio.timeout(WAIT_S):
         return (await stream.code()).value[0], await stream.details()
+
+
+def streams_of(listener: Any) -> Any:
+    """The streams that are open; empty when there are none."""
+    return listener._calls.streams if isinstance(listener, GrpcListener) else listener._listener.calls.open
+
+
+only_grpcio = pytest.mark.parametrize("bench", [GrpcListener], ids=["grpcio"], indirect=True)
+"""For what is grpcio's own doing."""

@@ -199,10 +199,11 @@ async def test_drain_under_load_fails_no_call_that_was_begun(bench: Bench) -> No
 
 
 async def test_stop_cuts_what_does_not_end_and_says_so(bench: Bench, caplog) -> None:
-    bench.unary = lambda _message, _call: Answer()
+    asked: list[Answer] = []
+    bench.unary = lambda _message, _call: asked.append(Answer()) or asked[0]
     listener = await bench.listen()
     call = asyncio.ensure_future(failure(bench.channel(listener).unary_unary(UNARY)(b"x")))
-    await until(lambda: listener.peers.open == 1)
+    await until(lambda: asked)
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(WAIT_S):
             await listener.stop(0.05)
@@ -216,7 +217,7 @@ async def test_stop_before_start_and_while_a_drain_waits(bench: Bench) -> None:
     bench.unary = lambda _message, _call: Answer()
     listener = await bench.listen()
     call = asyncio.ensure_future(failure(bench.channel(listener).unary_unary(UNARY)(b"x")))
-    await until(lambda: listener.peers.open == 1)
+    await until(lambda: listener.counters().connections_open == 1)
     drain = asyncio.ensure_future(listener.drain())
     async with asyncio.timeout(WAIT_S):
         await listener.stop(0.05)

@@ -6,13 +6,14 @@ import asyncio
 import logging
 
 import pytest
-from calling import STREAM, UNARY, WAIT_S, Bench, failure
+from calling import STREAM, UNARY, WAIT_S, Bench, failure, only_grpcio
 
 from polaris_bridge.adapters._shared.grpc_peers import client_address
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings
 from polaris_bridge.transport.rpc import Status
 
 
+@only_grpcio
 async def held(bench: Bench, listener):
     """A connection with a stream under way."""
     stream = bench.channel(listener).stream_stream(STREAM)()
@@ -22,6 +23,7 @@ async def held(bench: Bench, listener):
     return stream
 
 
+@only_grpcio
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
@@ -53,6 +55,7 @@ async def test_beyond_the_limit_calls_end_until_another_connection_has_left(
     second.cancel()
 
 
+@only_grpcio
 async def test_a_connection_that_was_let_in_is_not_asked_again(bench: Bench) -> None:
     listener = await bench.listen(conn_limit=ConnLimitSettings(open_conn_limit=True, max_conn_per_host=1))
     channel = bench.channel(listener)
@@ -62,6 +65,7 @@ async def test_a_connection_that_was_let_in_is_not_asked_again(bench: Bench) -> 
     assert listener.counters().connections_total == 1
 
 
+@only_grpcio
 async def test_the_white_list_is_beyond_the_limit_per_host(bench: Bench) -> None:
     limits = ConnLimitSettings(open_conn_limit=True, max_conn_per_host=1, white_list="10.0.0.1, 127.0.0.1")
     listener = await bench.listen(conn_limit=limits)
@@ -69,6 +73,7 @@ async def test_the_white_list_is_beyond_the_limit_per_host(bench: Bench) -> None
         assert await bench.channel(listener).unary_unary(UNARY)(b"x") == b"x"
 
 
+@only_grpcio
 async def test_limits_that_are_not_switched_on(bench: Bench) -> None:
     listener = await bench.listen(conn_limit=ConnLimitSettings(max_conn_per_host=1, max_conn_limit=1))
     for _ in range(3):
@@ -78,6 +83,7 @@ async def test_limits_that_are_not_switched_on(bench: Bench) -> None:
     assert listener.counters().connections_open == 0
 
 
+@only_grpcio
 async def test_who_is_not_allowed_is_told_so_and_reaches_no_handler(bench: Bench) -> None:
     asked: list[str] = []
 
@@ -113,6 +119,7 @@ def test_addresses(text: str, address: str) -> None:
     assert client_address(text) == address
 
 
+@only_grpcio
 @pytest.mark.parametrize(
     ("listen", "call"), [("::", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("localhost", "localhost")]
 )
