@@ -109,7 +109,7 @@ class Port:
         self.streams.append(Echo(call, self.script))
         return self.streams[-1]
 
-    async def listen(self, host: str = "127.0.0.1", **options: Any) -> NativeListener:
+    async def listen(self, host: str = "127.0.0.1", number: int = 0, **options: Any) -> NativeListener:
         """Options are NativeListener's; those of Limits go there."""
         methods = Methods()
         methods.unary(UNARY, lambda message, call: self.unary(message, call))
@@ -123,7 +123,7 @@ class Port:
             monotonic=self.clock,
             **wiring,
         )
-        sock = socket.create_server((host, 0), backlog=2048)
+        sock = socket.create_server((host, number), backlog=2048)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.start([sock])

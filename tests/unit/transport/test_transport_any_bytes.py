@@ -38,6 +38,7 @@ BODIES = st.one_of(
     st.binary(max_size=40),
     st.just(struct.pack(">BI", 0, 3000) + bytes(3000)),
 )  # fmt: skip
+SHORT = st.binary(max_size=12)
 FLAGS = st.sampled_from([0, 0, 1, 4, 5, 8, 0x20, 0x2D, 0xFF])
 CREDIT = st.sampled_from([0, 1, 100, 65535, 2**31 - 1, 2**32 - 1])
 SETTING = st.builds(
@@ -52,7 +53,7 @@ FRAMES = st.one_of(
     st.builds(lambda n, credit: frame(8, 0, n, struct.pack(">I", credit)), NUMBERS, CREDIT),
     st.builds(lambda items: frame(SETTINGS, 0, 0, b"".join(items)), st.lists(SETTING, max_size=3)),
     st.builds(lambda n: frame(3, 0, n, bytes(4)), NUMBERS),
-    st.builds(lambda n, kind, flags, body: frame(kind, flags, n, body), NUMBERS, st.integers(0, 12), FLAGS, st.binary(max_size=12)),
+    st.builds(lambda n, kind, flags, octets: frame(kind, flags, n, octets), NUMBERS, st.integers(0, 12), FLAGS, SHORT),
     st.builds(whole_call, st.sampled_from(range(1, 40, 2)), st.sampled_from([UNARY, STREAM])),
     st.binary(max_size=20),
 )  # fmt: skip
