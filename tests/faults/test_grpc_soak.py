@@ -153,9 +153,10 @@ def descriptors(child: Child) -> int:
     return len(os.listdir(f"/proc/{child.process.pid}/fd"))
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Child]:
-    child = Child(tmp_path)
+@pytest.fixture(params=["native", "grpcio"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Child]:
+    """One for each transport."""
+    child = Child(tmp_path, f"apiservers.service-grpc.option.transport={request.param}")
     yield child
     child.end()
 
