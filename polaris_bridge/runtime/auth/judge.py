@@ -37,8 +37,8 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "Heartbeat": "RegisterInstance",
 }
 """Operations that policies know under another name. Whoever may register may say that it lives."""
-FREE: Final = frozenset({"ReportClient", "DescribeServerFunctions"})
-"""What everybody may do who is let in, as in the original."""
+FREE: Final = frozenset({"ReportClient", "DescribeReportClients", "DescribeServerFunctions"})
+"""What everybody may do who shows nothing wrong, as in the original. Prometheus finds its targets by the second."""
 
 NOTHING: Final = Resource("")
 
