@@ -51,9 +51,13 @@ def spawned_eureka(folder: Path) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def spawned_polaris(folder: Path) -> Iterator[Target]:
-    """A fresh, empty server of ours, asked through its native listeners; the console is open, as when it was recorded."""
-    with spawned(folder, "auth.strategy.option.consoleOpen=false") as ports:
+def spawned_polaris(transport: str, folder: Path) -> Iterator[Target]:
+    """A fresh, empty server of ours, asked through its native listeners; the console is open, as when it was recorded.
+
+    ``transport`` carries the gRPC port.
+    """
+    carried = f"apiservers.service-grpc.option.transport={transport}"
+    with spawned(folder, "auth.strategy.option.consoleOpen=false", carried) as ports:
         yield Target(http=("127.0.0.1", ports["api-http"]), grpc=("127.0.0.1", ports["service-grpc"]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from . import rules_polaris
@@ -13,24 +15,33 @@ from .suite import RECORDINGS, Suite
 NAMES = [path.stem for path in recordings(RECORDINGS / "polaris")]
 
 
+TRANSPORTS = ("native", "grpcio")
+
+
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+def suites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Suite]:
+    return {transport: _suite(transport, tmp_path_factory) for transport in TRANSPORTS}
+
+
+def _suite(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Suite:
     return Suite(
         "polaris",
         rules_polaris.PLAN,
         rules_polaris.READING,
         RuleBook(rules_polaris.RULES),
-        spawned_polaris,
+        partial(spawned_polaris, transport),
         tmp_path_factory.mktemp("polaris"),
     )
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_as_recorded(suite: Suite, name: str) -> None:
-    report = suite.report(name)
+def test_answers_as_recorded(suites: dict[str, Suite], name: str, transport: str) -> None:
+    report = suites[transport].report(name)
     assert report.exchanges > 0
     assert not report.failures, str(report)
 
 
-def test_every_rule_is_needed(suite: Suite) -> None:
-    assert suite.unused() == []
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_every_rule_is_needed(suites: dict[str, Suite], transport: str) -> None:
+    assert suites[transport].unused() == []
