@@ -16,7 +16,7 @@ from polaris_bridge.core.ports import Resource
 from polaris_bridge.core.registry import Registry
 
 from .directory import Directory
-from .values import ACCOUNTS, NAMESPACE, SERVICE, Grant, Policy
+from .values import ACCOUNTS, ANY, NAMESPACE, SERVICE, Grant, Policy
 
 CREATED: Final = "create"
 REGISTERED: Final = "register"
@@ -70,7 +70,9 @@ class Ownership:
         directory = self._directory
         shown = directory.snapshot.default_policy(principal)
         policy = None if shown is None else directory.newest(Policy, shown.id)
-        if policy is None or grant in policy.grants or len(policy.grants) >= MAX_GRANTS:
+        if policy is None or len(policy.grants) >= MAX_GRANTS:
+            return
+        if grant in policy.grants or Grant(grant.kind, ANY) in policy.grants:
             return
         given = (principal, grant)
         self._fresh.add(given)
