@@ -135,7 +135,7 @@ def test_languages(world: World, target: str, headers: dict[str, str], info: str
     response = world.send("POST", SERVICES + target, [{"namespace": "shop"}], headers)
     assert document(response)["info"] == info
     assert header(response, "X-Polaris-Message") == "invalid service name"
-    assert document(world.send("POST", SERVICES + target, b"{", headers))["info"].startswith("request decode failed:")
+    assert document(world.send("POST", SERVICES + target, b"{", headers))["info"].startswith("request decode failed: ")
 
 
 # ---------------------------------------------------------------------- groups

@@ -41,6 +41,8 @@ _JSON: Final = "application/json"
 _NOT_FOUND: Final = Response(404, b"404: Page Not Found", (_PLAIN,))
 _MEDIA: Final = Response(415, b"415: Unsupported Media Type", (_PLAIN,))
 _NOT_ACCEPTABLE: Final = Response(406, b"406: Not Acceptable\n\nAvailable representations: application/json", (_PLAIN,))
+_CLOSE: Final = frozenset({"/core/v1/user/login", "/core/v1/auth/strategy"})
+"""Where the reason why a body could not be read follows its colon without a space; on a real server, everywhere else with one."""
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e\x80-\xff]{0,1024}")
 _BROKEN_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PREFLIGHT_METHODS: Final = ("GET", "POST", "PUT")
@@ -113,7 +115,8 @@ class NativeHttp:
                 arguments.append(_cleared(request.body, route.clears))
             return route.handle(*arguments)
         except json.Malformed as error:
-            return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}:{error}")
+            space = "" if route.path in _CLOSE else " "
+            return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}:{space}{error}")
         except CoreError as error:
             return refusal(route, code_of(error))
 
