@@ -23,6 +23,8 @@ from polaris_bridge.storage.documents import Reader, columns
 SETTINGS = PolarisSettings()
 WORD = st.text(alphabet="abc-._/:09", min_size=1, max_size=12)
 TEXT = st.text(max_size=20)
+HOSTS = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
+"""Spaces around a host are not kept."""
 UINT = st.integers(0, 2**32 - 1)
 
 
@@ -39,7 +41,7 @@ def legal(draw: st.DrawFn) -> v1.Instance:
     """An instance that is accepted."""
     fields = {
         "service": draw(wrapped(WORD)), "namespace": draw(wrapped(WORD)),
-        "host": draw(wrapped(st.text(min_size=1, max_size=12))), "port": draw(wrapped(st.integers(0, 65535))),
+        "host": draw(wrapped(HOSTS)), "port": draw(wrapped(st.integers(0, 65535))),
         "id": draw(maybe(TEXT)), "vpc_id": draw(maybe(TEXT)), "protocol": draw(maybe(TEXT)), "version": draw(maybe(TEXT)),
         "priority": draw(maybe(UINT)), "weight": draw(maybe(st.integers(0, 65535))),
         "enable_health_check": draw(maybe(st.booleans())), "healthy": draw(maybe(st.booleans())),

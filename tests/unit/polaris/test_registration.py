@@ -404,6 +404,31 @@ def test_deregister_by_place_and_by_id(native: Native) -> None:
     assert native.shown() == {}
 
 
+TOO_MUCH: list[tuple[dict[str, Any], int]] = [
+    ({"service": "s" * 129}, 400120), ({"namespace": "n" * 65}, 400110), ({"host": "h" * 129}, 400131),
+    ({"port": 65536}, 400132), ({"weight": 65536}, 400103),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "code"), TOO_MUCH)
+def test_deregister_by_a_place_beyond_the_limits(native: Native, fields: dict[str, Any], code: int) -> None:
+    asked = instance(**fields)
+    answer = native.deregister(asked)
+    assert (answer.code.value, answer.instance) == (code, asked)
+    asked.id.value = "mine"
+    assert native.deregister(asked).code.value == OK, "who gives an id has nothing else looked at"
+
+
+def test_spaces_around_a_host_are_no_part_of_it(native: Native) -> None:
+    native.register(instance(host=" 10.0.0.7 "))
+    ((id, shown),) = native.shown().items()
+    assert (shown.host.value, id) == ("10.0.0.7", instance_id("default", "orders", " 10.0.0.7 ", PORT))
+    assert native.beat(instance(host=" 10.0.0.7 ")) == OK
+    native.deregister(instance(host=" 10.0.0.7 "))
+    assert native.shown() == {}
+    assert native.register(instance(host=" \t")).code.value == v1.InvalidInstanceHost
+
+
 def test_deregister_what_is_unknown(native: Native) -> None:
     answer = native.deregister()
     assert (answer.code.value, answer.instance) == (OK, instance(id=ID))

@@ -141,8 +141,11 @@ class Registering:
     # ------------------------------------------------------------------ deregister
 
     def deregister(self, instance: v1.Instance, caller: Caller) -> Outcome:
-        """End a registration, named by its id or its place. Of an unknown one too the answer is 200000."""
-        code = check_named(instance)
+        """End a registration, named by its id or its place. Of an unknown one too the answer is 200000.
+
+        Who names the place has what else is in the request held to the limits, as on polaris-server.
+        """
+        code = check_named(instance) if instance.HasField("id") else check(instance, self._settings)
         if code != OK:
             return Outcome(respond(code, instance=instance))
         id = id_of(instance)

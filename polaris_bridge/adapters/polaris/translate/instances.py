@@ -94,7 +94,7 @@ def check_place(instance: v1.Instance) -> int:
         return v1.InvalidServiceName
     if not _NAME.fullmatch(instance.namespace.value):
         return v1.InvalidNamespaceName
-    if not instance.host.value:
+    if not instance.host.value.strip():
         return v1.InvalidInstanceHost
     if not instance.HasField("port"):
         return v1.InvalidInstancePort
@@ -131,10 +131,11 @@ def lift(instance: v1.Instance, before: Registration | None = None, id: str = ""
     """The canonical form of an instance that ``check`` accepts. ``before``: what its key held until now, whose parts are
     kept where they are the same (equal objects are kept once). ``id``: ``id_of`` the instance, if known already.
 
-    Isolation is no part of it: that is a switch on the address.
+    Isolation is no part of it: that is a switch on the address. Spaces around a host are the one thing that is not kept
+    as it was sent, as on polaris-server; the id is that of the host with them.
     """
     namespace, service = sys.intern(instance.namespace.value), sys.intern(instance.service.value)
-    host, port, vpc = instance.host.value, instance.port.value, instance.vpc_id.value
+    host, port, vpc = instance.host.value.strip(), instance.port.value, instance.vpc_id.value
     given = instance.id.value
     metadata, internal = _pairs(instance)
     ttl_s = ttl_of(instance)
