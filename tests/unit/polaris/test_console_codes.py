@@ -160,9 +160,10 @@ CODES = [
     ("PUT", INSTANCES, {**AT, "metadata": MANY}, 400150),
     ("PUT", INSTANCES, {**AT, "weight": 65536}, 400103),
     ("PUT", f"{INSTANCES}/isolate/host", AT, 400139),
+    ("PUT", f"{INSTANCES}/isolate/host", {}, 400139),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": False}, 200002),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "service": "zz"}, 400301),
-    ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": "10.0.0.9"}, 400303),
+    ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": "10.0.0.9"}, 200002),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": ""}, 400131),
 ]
 

@@ -152,6 +152,15 @@ def test_an_update_of_a_namespace_replaces_metadata_and_visibility(world: World)
     }  # fmt: skip
 
 
+def test_what_a_registration_made_on_the_way_belongs_to_the_server(world: World) -> None:
+    place = {"namespace": "made", "service": "cart", "host": "10.0.0.1", "port": 80}
+    assert world.code("POST", INSTANCES, [place]) == 200000
+    assert world.call("GET", "/core/v1/namespaces?name=made")["namespaces"][0]["owners"] == "Polaris"
+    assert world.call("GET", f"{SERVICES}?name=cart")["services"][0]["owners"] == "Polaris"
+    assert world.code("POST", "/core/v1/namespaces", [{"name": "given"}]) == 200000
+    assert world.call("GET", "/core/v1/namespaces?name=given")["namespaces"][0]["owners"] == ""
+
+
 def test_metadata_of_a_service_can_be_emptied(world: World) -> None:
     world.call("POST", SERVICES, [{"namespace": "shop", "name": "cart", "metadata": {"a": "b"}}])
     key = {"namespace": "shop", "name": "cart"}

@@ -11,7 +11,7 @@ from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import NamespaceRecord
 
 from .keys import SOURCE
-from .services import Counts
+from .services import NOBODY, Counts
 from .times import local_time
 
 
@@ -56,7 +56,7 @@ def render_namespace(record: NamespaceRecord, services: int, counts: Counts) -> 
     m.id.value = record.name
     m.name.value = record.name
     m.comment.value = record.comment
-    m.owners.value = record.owners
+    m.owners.value = record.owners or (NOBODY if record.auto_created else "")
     m.ctime.value = local_time(record.created_ms)
     m.mtime.value = local_time(record.updated_ms)
     m.total_service_count.value = services

@@ -133,15 +133,10 @@ class Instances:
         """Isolate, or no longer, everything of a service at a host."""
 
         def do(m: v1.Instance) -> Outcome:
-            if not m.HasField("isolate"):
-                return _answer(v1.InvalidInstanceIsolate, m)
             service = self._service(m)
             if service is None:
                 return _answer(v1.NotFoundService, m)
-            found = list(self._at_host(service, m.host.value))
-            if not found:
-                return _answer(v1.NotFoundInstance, m)
-            other = [one for one in found if one.isolated != m.isolate.value]
+            other = [one for one in self._at_host(service, m.host.value) if one.isolated != m.isolate.value]
             if not other:
                 return _answer(v1.NoNeedUpdate, m)
             with self._registry.transaction() as commit:
@@ -149,7 +144,7 @@ class Instances:
                     self._isolate(one, m.isolate.value, caller)
             return Outcome(respond(OK, instance=m), commit)
 
-        return each(instances, _check_host, do, "instance")
+        return each(instances, _check_isolation, do, "instance")
 
     def _apply(self, found: Listed, m: v1.Instance, caller: Caller, cleared: bool) -> Commit | None:
         """Perform an update. None when there is nothing to do."""
@@ -222,6 +217,11 @@ def _check_host(m: v1.Instance) -> int:
     if not is_name(m.namespace.value):
         return v1.InvalidNamespaceName
     return OK if m.host.value else v1.InvalidInstanceHost
+
+
+def _check_isolation(m: v1.Instance) -> int:
+    """The same for one that is to say whether they are isolated."""
+    return _check_host(m) if m.HasField("isolate") else v1.InvalidInstanceIsolate
 
 
 def _answer(code: int, m: v1.Instance) -> Outcome:

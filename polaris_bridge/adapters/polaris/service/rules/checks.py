@@ -124,11 +124,12 @@ def circuit_breaker(rule: v1.CircuitBreakerRule) -> Defect | None:
 
 
 def fault_detect(rule: v1.FaultDetectRule) -> Defect | None:
-    """Has a name and a service to probe, which may be any."""
+    """Has a name and a service to probe, which may be any. The codes of a bad name are those that polaris-server sends,
+    not those that the specification has for it."""
     target = rule.target_service
     return _first(
-        Defect(v1.InvalidFaultDetectName) if not rule.name else None,
-        _longer(rule.name, MAX_NAME, v1.InvalidFaultDetectName),
+        Defect(v1.InvalidCircuitBreakerName) if not rule.name else None,
+        _longer(rule.name, MAX_NAME, v1.InvalidRateLimitName),
         _longer(rule.namespace, MAX_NAMESPACE, v1.InvalidFaultDetectNamespace),
         _longer(rule.description, MAX_TEXT, v1.InvalidServiceComment),
         _place(target.namespace, target.service, or_any=True),
