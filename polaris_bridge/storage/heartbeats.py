@@ -72,8 +72,9 @@ class RedisHeartbeats:
             await self._client.aclose()
             self._client = None
             where = self._settings.address or ", ".join(self._settings.addresses)
+            why = str(error).rstrip(".")
             raise RedisUnreachable(
-                f"heartbeats are to be kept in Redis at {where or '(no kvAddr)'}, which does not answer: {error}. "
+                f"heartbeats are to be kept in Redis at {where or '(no kvAddr)'}, which does not answer: {why}. "
                 f"Start it, correct healthcheck.checkers, or use heartbeatMemory."
             ) from error
 

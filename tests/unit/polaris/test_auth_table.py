@@ -24,8 +24,8 @@ EVERYBODY, ANYBODY, READ, WRITE = "everybody", "anybody", "read", "write"
 """Whoever it is; whoever shows nothing wrong; who may read; who may write."""
 
 ROWS: Final[dict[str, str]] = {
-    **dict.fromkeys(("Login", "DescribeAuthStatus"), EVERYBODY),
-    **dict.fromkeys(("ReportClient", "DescribeReportClients", "DescribeServerFunctions"), ANYBODY),
+    **dict.fromkeys(("Login", "DescribeAuthStatus", "DescribeReportClients"), EVERYBODY),
+    **dict.fromkeys(("ReportClient", "DescribeServerFunctions"), ANYBODY),
     **dict.fromkeys(
         (
             "BatchCleanInstances", "CleanInstance", "CloseConnections", "FreeOSMemory", "ReleaseLeaderElection",

@@ -14,7 +14,7 @@ import orjson
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from polaris_bridge import __version__
-from polaris_bridge.adapters.polaris.service.routes import Query, Route, Text
+from polaris_bridge.adapters.polaris.service.routes import EVERYBODY, Query, Route, Text
 from polaris_bridge.adapters.polaris.wire import codes, v1
 from polaris_bridge.core.model import Caller
 
@@ -59,6 +59,7 @@ class Description:
             operation="DescribeApi",
             handle=self._answer,
             response="",
+            door=EVERYBODY,
             about="This description.",
         )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters.polaris.service.clients import Clients
 from polaris_bridge.adapters.polaris.service.index import InstanceIndex
-from polaris_bridge.adapters.polaris.service.routes import ADMIN, CONSOLE, Handle, Query, Route, Takes, Text
+from polaris_bridge.adapters.polaris.service.routes import ADMIN, CONSOLE, EVERYBODY, Handle, Query, Route, Takes, Text
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import Caller, Registration, ServiceKey
@@ -226,6 +226,7 @@ def _targets_route(path: str, handle: Handle) -> Route:
         response="",
         group=CONSOLE,
         include=frozenset(),
+        door=EVERYBODY,  # a scraper has no token, and the original asks for none
         about="Where metrics of SDKs and nodes are, for Prometheus' HTTP discovery.",
     )
 
