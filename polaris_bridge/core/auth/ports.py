@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -46,6 +46,15 @@ class Tries(Protocol):
 
     def succeeded(self, name: str, address: str, /) -> None:
         """The right password ends the count."""
+        ...
+
+
+@runtime_checkable
+class Overseer(Protocol):
+    """An authority that can tell when there is nothing to leave out."""
+
+    def oversees(self, principal: str, operation: str, /) -> bool:
+        """Whether a principal may do an operation with every resource of every namespace."""
         ...
 
 

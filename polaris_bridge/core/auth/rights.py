@@ -57,6 +57,11 @@ class Functions:
         self._patterns: dict[str, None] = {}
         self._reads: Functions | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none was added."""
+        return not (self._all or self._exact or self._patterns or self._reads)
+
     def add(self, policy: Policy) -> None:
         """The functions of one more policy."""
         if policy.effect == READ:
@@ -117,6 +122,11 @@ class Effect:
         self.nothing = Functions()
         """What counts for operations about no resource."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no policy of this effect."""
+        return not self.by_key and not self.conditional and self.anything.is_empty
+
     def covers(self, function: str, keys: Iterable[Key], labels: Labels) -> bool:
         """Whether one of the policies means this function on this resource."""
         by_key = self.by_key
@@ -164,6 +174,13 @@ class Rights:
             functions = Functions()
             functions.add(policy)
             effect.conditional.append(Conditional(functions, policy.conditions))
+
+    def oversees(self, function: str) -> bool:
+        """Whether a function is allowed with every resource that is in a namespace, and nothing is denied."""
+        if self.everything:
+            return True
+        functions = self._allow.by_key.get(_key(_EVERYWHERE))
+        return functions is not None and function in functions and self._deny.is_empty
 
     def allow(self, function: str, resource: Resource, labels: Labels = NO_LABELS) -> bool:
         """The decision. ``labels``: those that the resource has now."""

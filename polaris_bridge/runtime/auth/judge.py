@@ -194,6 +194,10 @@ class Judge:
             return self._ownership.owns(principal, resource)
         return decision
 
+    def oversees(self, principal: str, operation: str) -> bool:
+        """See ``Overseer``."""
+        return self.directory.snapshot.rights(principal or ANONYMOUS).oversees(FUNCTIONS.get(operation, operation))
+
     def _effective(self, resource: Resource, function: str) -> Resource:
         """What a decision is about: what is not there yet is something in its namespace; a new namespace is nothing."""
         kind = resource.kind
@@ -253,3 +257,7 @@ class Lenient:
     def allow(self, principal: str, operation: str, resource: Resource) -> bool:
         """See ``Authority``."""
         return self._judge.allow(principal, operation, resource)
+
+    def oversees(self, principal: str, operation: str) -> bool:
+        """See ``Overseer``."""
+        return self._judge.oversees(principal, operation)

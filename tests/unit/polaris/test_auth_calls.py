@@ -471,3 +471,68 @@ def test_names() -> None:
     assert not is_group_name("a\nb")
     assert is_password("123456")
     assert not is_password("x" * 18)
+
+
+# ---------------------------------------------------------------------- what lists show
+
+
+def test_lists_show_what_their_reader_may_see(world: Guarded) -> None:
+    ann = world.user("ann")
+    for namespace in ("mine", "theirs"):
+        for name in ("a", "b"):
+            service = {"name": name, "namespace": namespace}
+            assert world.code_of("POST", "/naming/v1/services", [service]) == OK
+            instance = {"service": name, "namespace": namespace, "host": f"10.0.0.{name == 'a':d}", "port": 80}
+            assert world.code_of("POST", "/naming/v1/instances", [instance]) == OK
+        rule = {
+            "name": f"r-{namespace}",
+            "namespace": namespace,
+            "service": "a",
+            "amounts": [{"maxAmount": 1, "validDuration": "1s"}],
+        }
+        assert world.code_of("POST", "/naming/v1/ratelimits", [rule]) == OK
+        alias = {"service": "a", "namespace": namespace, "alias": "other", "alias_namespace": namespace}
+        assert world.code_of("POST", "/naming/v1/service/alias", alias) == OK
+    [b] = world.ask("GET", "/naming/v1/services?namespace=theirs&name=b")["services"]
+    resources = {"namespaces": [{"id": "mine"}], "services": [{"id": b["id"]}]}
+    world.policy("reads", principals={"users": [{"id": ann.id}]}, functions=["Describe*"], resources=resources)
+
+    def seen(path: str, field: str) -> set[str]:
+        answer = world.ask("GET", path, token=ann.token)
+        assert (answer["amount"], answer["size"]) == (len(answer[field]),) * 2
+        return {
+            f"{each.get('namespace') or each.get('alias_namespace') or ''}/{each.get('name') or each.get('service')}"
+            for each in answer[field]
+        }
+
+    assert seen("/naming/v1/services", "services") == {"mine/a", "mine/b", "theirs/b"}
+    assert seen("/naming/v1/services/all", "services") == {"mine/a", "mine/b", "mine/other", "theirs/b"}
+    assert world.ask("GET", "/naming/v1/services/count", token=ann.token)["amount"] == 4
+    assert {each["name"] for each in world.ask("GET", "/core/v1/namespaces", token=ann.token)["namespaces"]} == {"mine"}
+    assert seen("/naming/v1/instances?host=10.0.0.0", "instances") == {"mine/b", "theirs/b"}
+    assert seen("/naming/v1/instances?host=10.0.0.1", "instances") == {"mine/a"}
+    assert world.ask("GET", "/naming/v1/instances/count", token=ann.token)["amount"] == 3
+    assert {each["name"] for each in world.ask("GET", "/naming/v1/ratelimits", token=ann.token)["rateLimits"]} == {
+        "r-mine"
+    }
+    assert {
+        each["alias_namespace"] for each in world.ask("GET", "/naming/v1/service/aliases", token=ann.token)["aliases"]
+    } == {"mine"}
+    token = "/naming/v1/service/token?name={}&namespace=theirs"
+    assert world.code_of("GET", token.format("a"), token=ann.token) == 401001
+    assert world.code_of("GET", token.format("b"), token=ann.token) == OK
+    assert len(world.ask("GET", "/naming/v1/services")["services"]) == 4, "the main user sees everything"
+
+
+def test_an_instance_that_only_its_id_names_belongs_to_its_service(world: Guarded) -> None:
+    ann = world.user("ann")
+    for name in ("a", "b"):
+        instance = {"service": name, "namespace": "default", "host": "10.0.0.1", "port": 80, "id": f"id-{name}"}
+        assert world.code_of("POST", "/v1/RegisterInstance", instance) == OK
+    [a] = world.ask("GET", "/naming/v1/services?namespace=default&name=a")["services"]
+    world.policy(
+        "a", principals={"users": [{"id": ann.id}]}, functions=["*"], resources={"services": [{"id": a["id"]}]}
+    )
+    assert world.code_of("POST", "/v1/DeregisterInstance", {"id": "id-b"}, ann.token) == 401001
+    assert world.code_of("POST", "/naming/v1/instances/delete", [{"id": "id-b"}], ann.token) == 401001
+    assert world.code_of("POST", "/v1/DeregisterInstance", {"id": "id-a"}, ann.token) == OK

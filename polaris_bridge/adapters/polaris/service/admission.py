@@ -11,6 +11,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from msgspec import structs
 
+from polaris_bridge.core.auth.ports import Overseer
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.ports import Authority, Credential, OpenDoor, Resource
@@ -82,10 +83,9 @@ class Admission:
 
     def sees(self, caller: Caller, operation: str, door: str = CONSOLE) -> Callable[[Resource], bool] | None:
         """What of a list a caller may see; None: all of it."""
-        judge = self._judges[door]
-        if judge is None:
+        judge, principal = self._judges[door], caller.principal
+        if judge is None or (isinstance(judge, Overseer) and judge.oversees(principal, operation)):
             return None
-        principal = caller.principal
         return lambda resource: judge.allow(principal, operation, resource)
 
     def _found(self, messages: tuple[Message, ...]) -> tuple[Resource, ...]:

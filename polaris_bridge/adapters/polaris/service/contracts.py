@@ -26,6 +26,7 @@ from .console.names import is_name
 from .console.work import joined
 from .queries import BadQuery, bad_query, filters_of, list_answer, wild
 from .routes import Handle, Query, Route, Takes
+from .visible import Visible
 
 KIND: Final = "contract"
 """The documents that contracts are."""
@@ -58,12 +59,14 @@ class Contracts:
         registry: Registry,
         unique: Callable[[], str],
         target: Callable[[ServiceKey], ServiceKey] = lambda key: key,
+        visible: Visible | None = None,
     ) -> None:
         """``unique`` makes revisions; ``target`` tells the service that a name means (aliases)."""
         self._registry = registry
         self._documents = registry.documents
         self._unique = unique
         self._target = target
+        self._visible = visible or Visible()
 
     # ------------------------------------------------------------------ SDKs
 
@@ -128,7 +131,7 @@ class Contracts:
 
         return self._each(contracts, lambda _m: None, do)
 
-    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """Contracts by their names (``*`` at either end), the latest change first. ``status``: whether a healthy instance of
         the service has the contract's version. Unknown filters are ignored, as there."""
         known = {name: values for name, values in query.items() if name in (*_FILTERS, "offset", "limit")}
@@ -136,7 +139,8 @@ class Contracts:
             page, filters = filters_of(known, _FILTERS)
         except BadQuery as error:
             return bad_query(error)
-        found = [d for d in self._latest() if _passes(d, filters)]
+        sees = self._visible.services(caller, "DescribeServiceContracts")
+        found = [d for d in self._latest() if _passes(d, filters) and all(map(sees, d.targets))]
         part = found[page.offset : page.offset + page.limit]
         answer = list_answer(OK, len(found), len(part))
         for document in part:
@@ -145,7 +149,7 @@ class Contracts:
             _pack(answer, m)
         return answer
 
-    def versions(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def versions(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """The contracts of one service without their contents."""
         first = {name: values[0] for name, values in query.items() if values}
         namespace, service = first.get("namespace", ""), first.get("service", "")
@@ -153,7 +157,9 @@ class Contracts:
             answer = list_answer(v1.InvalidParameter, 0, 0)
             answer.info.value = "namespace is empty"
             return answer
-        found = [d for d in self._latest() if d.targets == (ServiceKey(namespace, service),)]
+        key = ServiceKey(namespace, service)
+        seen = self._visible.services(caller, "DescribeServiceContractVersions")(key)
+        found = [d for d in self._latest() if seen and d.targets == (key,)]
         answer = list_answer(OK, len(found), len(found))
         for document in found:
             _pack(answer, _shown(document, full=False))

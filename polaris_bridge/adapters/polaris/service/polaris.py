@@ -29,6 +29,7 @@ from .rules import console as rules_console
 from .rules.delivery import Deliveries
 from .rules.kinds import ROUTING
 from .rules.writing import Rules
+from .visible import Visible
 
 
 class PolarisService:
@@ -62,13 +63,14 @@ class PolarisService:
             service_of=self._service_of,
             refused=self._refused,
         )
+        visible = Visible(self.admission.sees)
         self.registering = Registering(registry, settings, self.index, locate)
         self.heartbeats = Heartbeats(registry, settings, self.index, self.registering)
         self.deliveries = Deliveries(registry)
         self.discovering = Discovering(registry, pairs, self.deliveries.deliver, cache_size=settings.kept_answers)
         self.clients = Clients(registry, settings, locate)
-        self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target)
-        self.rules = Rules(registry, ids)
+        self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
+        self.rules = Rules(registry, ids, visible)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)
         self.console = Console(
@@ -80,6 +82,7 @@ class PolarisService:
             routed=self._routed,
             revision=self.discovering.revision,
             unique=ids.unique,
+            visible=visible,
         )
 
     def routes(self, *, pprof: bool = False) -> tuple[Route, ...]:

@@ -10,6 +10,7 @@ from msgspec import structs
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, respond
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
 from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.service.visible import Visible
 from polaris_bridge.adapters.polaris.translate.services import lift_alias, render_alias, service_token
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.batches import SETTLED
@@ -37,7 +38,14 @@ _INTERFACES: Final = 4096
 class Aliases:
     """Create, delete, update, list."""
 
-    def __init__(self, registry: Registry, references: References, unique: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        references: References,
+        unique: Callable[[], str],
+        visible: Visible | None = None,
+    ) -> None:
+        self._visible = visible or Visible()
         self._registry = registry
         self._references = references
         self._unique = unique
@@ -115,11 +123,12 @@ class Aliases:
 
     # ------------------------------------------------------------------ queries
 
-    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """Aliases by the filters of ``FILTERS``, latest change first. An alias whose service is gone is not listed."""
-        return answering(lambda: self._find(single(query)))
+        return answering(lambda: self._find(single(query), caller))
 
-    def _find(self, filters: dict[str, str]) -> v1.BatchQueryResponse:
+    def _find(self, filters: dict[str, str], caller: Caller) -> v1.BatchQueryResponse:
+        sees = self._visible.services(caller, "DescribeServiceAliases")
         part = page(filters)
         if any(key not in FILTERS for key in filters):
             raise Refused(v1.InvalidParameter)
@@ -128,7 +137,7 @@ class Aliases:
             record = snapshot.record
             if record is None or record.reference is None or not _matches(record, record.reference, filters):
                 continue
-            if self._registry.snapshot(record.reference).record is not None:
+            if self._registry.snapshot(record.reference).record is not None and sees(record.key):
                 found.append((record, record.reference))
         found.sort(key=lambda one: (-one[0].updated_ms, one[0].key))
         shown = found[part.offset : part.offset + part.limit]

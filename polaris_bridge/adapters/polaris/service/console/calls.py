@@ -8,14 +8,17 @@ from uuid import uuid4
 from polaris_bridge.adapters.polaris.service.index import InstanceIndex
 from polaris_bridge.adapters.polaris.service.registration import Registering
 from polaris_bridge.adapters.polaris.service.routes import Handle, Query, Result, Route
+from polaris_bridge.adapters.polaris.service.visible import Visible
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.core.model import Caller, ServiceKey
+from polaris_bridge.core.ports import Resource
 from polaris_bridge.core.registry import Registry
 
 from . import aliases, search, service_filters
 from .aliases import Aliases
 from .counting import Counting
+from .filters import single
 from .instances import Instances
 from .listing import Listing
 from .namespaces import Namespaces
@@ -26,6 +29,16 @@ _WRITES = frozenset({"default", "service"})
 _READS = _WRITES | {"default-read"}
 _CORE = frozenset({"default"})
 _CORE_READS = _CORE | {"default-read"}
+
+
+def _namespace_named(query: Query) -> tuple[Resource, ...]:
+    name = single(query).get("name", "")
+    return (Resource("namespace", name, name),)
+
+
+def _service_named(query: Query) -> tuple[Resource, ...]:
+    asked = single(query)
+    return (Resource("service", asked.get("namespace", ""), asked.get("name", "")),)
 
 
 class Console:
@@ -42,17 +55,18 @@ class Console:
         routed: Callable[[ServiceKey], bool] = lambda _service: False,
         revision: Callable[[ServiceKey], str] = lambda _service: "",
         unique: Callable[[], str] = lambda: uuid4().hex,
+        visible: Visible | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``. ``routed``: whether a route rule names a service. ``revision``: what Discover
-        says of a service's instances. ``unique``: ids and tokens, 32 hexadecimal digits."""
+        says of a service's instances. ``unique``: ids and tokens, 32 hexadecimal digits. ``visible``: what readers see."""
         self.counting = Counting(registry)
-        self.namespaces = Namespaces(registry, self.counting, unique)
+        self.namespaces = Namespaces(registry, self.counting, unique, visible)
         references = References(registry)
-        self.services = Services(registry, self.counting, references, unique, routed)
-        self.aliases = Aliases(registry, references, unique)
+        self.services = Services(registry, self.counting, references, unique, routed, visible)
+        self.aliases = Aliases(registry, references, unique, visible)
         self._index = index
         self.instances = Instances(registry, settings, index, registering)
-        self.listing = Listing(registry, self.counting, pairs, revision)
+        self.listing = Listing(registry, self.counting, pairs, revision, visible)
 
     def routes(self) -> tuple[Route, ...]:
         """Its calls over HTTP."""
@@ -109,6 +123,7 @@ class Console:
                 path=token,
                 operation="DescribeNamespaceToken",
                 handle=calls.token,
+                resources=_namespace_named,
                 response="Response",
                 include=reads,
                 about="The token of a namespace.",
@@ -157,6 +172,7 @@ class Console:
                 path="/naming/v1/service/token",
                 operation="DescribeServiceToken",
                 handle=calls.token,
+                resources=_service_named,
                 response="Response",
                 include=_READS,
                 about="The token of a service.",

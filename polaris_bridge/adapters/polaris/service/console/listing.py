@@ -12,6 +12,7 @@ from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.answers import respond
 from polaris_bridge.adapters.polaris.service.queries import list_answer, wild
 from polaris_bridge.adapters.polaris.service.routes import Query, Result
+from polaris_bridge.adapters.polaris.service.visible import ALL, Visible
 from polaris_bridge.adapters.polaris.translate.services import counted, render_service, service_id, service_token
 from polaris_bridge.adapters.polaris.translate.shown import Pairs, render, seen
 from polaris_bridge.adapters.polaris.translate.times import local_time
@@ -42,38 +43,44 @@ class Listing:
         counting: Counting,
         pairs: Pairs,
         revision: ServiceRevision = lambda _service: "",
+        visible: Visible | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``revision`` tells the revision that Discover gives of a service's instances."""
         self._registry = registry
         self._counting = counting
         self._pairs = pairs
         self._revision = revision
+        self._visible = visible or Visible()
         self._long = LongWork(registry.scheduler)
 
     # ------------------------------------------------------------------ queries
 
-    def count(self, _query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def count(self, _query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """How many instances there are."""
+        sees = self._visible.services(caller, "DescribeInstancesCount")
+        if sees is not ALL:
+            return list_answer(OK, self._counting.sum(s.key for s in self._registry if sees(s.key)).total, 0)
         return list_answer(OK, self._counting.all().total, 0)
 
-    def labels(self, query: Query, _caller: Caller) -> Result:
+    def labels(self, query: Query, caller: Caller) -> Result:
         """The keys of the metadata of a service's instances, with all their values."""
         key = self._labelled(single(query))
-        if key is None:
+        if key is None or not self._visible.services(caller, "DescribeInstanceLabels")(key):
             answer = respond(OK)
             answer.instanceLabels.SetInParent()
             return answer
         snapshot = self._registry.snapshot(key)
         return self._long.result(self._label(snapshot), len(snapshot.addresses))
 
-    def find(self, query: Query, _caller: Caller) -> Result:
+    def find(self, query: Query, caller: Caller) -> Result:
         """Instances by the filters of ``search.FILTERS``, latest change first. Without any filter: 400104."""
         filters = single(query)
         try:
             wanted, part = wanted_of(filters), page(filters)
         except Refused as refused:
             return refusal(refused)
-        snapshots = list(self._snapshots(wanted))
+        sees = self._visible.services(caller, "DescribeInstances")
+        snapshots = [snapshot for snapshot in self._snapshots(wanted) if sees(snapshot.key)]
         search = Search(snapshots, wanted, part)
         return self._long.result(self._found(search, filters), sum(len(s.addresses) for s in snapshots))
 

@@ -10,6 +10,7 @@ from msgspec import structs
 from polaris_bridge.adapters.polaris.answers import Outcome, respond
 from polaris_bridge.adapters.polaris.service.queries import MAX_PAGE, list_answer, wild
 from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.service.visible import Visible
 from polaris_bridge.adapters.polaris.translate.namespaces import (
     exported,
     lift_namespace,
@@ -32,7 +33,10 @@ from .work import OK, one_by_one
 class Namespaces:
     """Create, delete, update, list, and tokens."""
 
-    def __init__(self, registry: Registry, counting: Counting, unique: Callable[[], str]) -> None:
+    def __init__(
+        self, registry: Registry, counting: Counting, unique: Callable[[], str], visible: Visible | None = None
+    ) -> None:
+        self._visible = visible or Visible()
         self._registry = registry
         self._counting = counting
         self._unique = unique
@@ -102,11 +106,12 @@ class Namespaces:
         refused, record = self._named(m)
         return refused if record is None else Outcome(_named(m, namespace_token(record)))
 
-    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """Namespaces by ``name`` and ``owner`` (several values each, patterns), latest change first. A limit of 0: all."""
-        return answering(lambda: self._find(query))
+        return answering(lambda: self._find(query, caller))
 
-    def _find(self, query: Query) -> v1.BatchQueryResponse:
+    def _find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
+        sees = self._visible.namespaces(caller, "DescribeNamespaces")
         offset = _whole(query.get("offset"), 0)
         limit = min(_whole(query.get("limit"), MAX_PAGE), MAX_PAGE)
         names, owners = query.get("name"), query.get("owner")
@@ -115,6 +120,7 @@ class Namespaces:
             for record in self._registry.namespaces()
             if (not names or any(wild(name, record.name) for name in names))
             and (not owners or any(wild(owner, record.owners) for owner in owners))
+            and sees(record.name)
         ]
         found.sort(key=lambda record: (-record.updated_ms, record.name))
         shown = found[offset : offset + limit] if limit else found

@@ -12,6 +12,7 @@ from polaris_bridge.adapters.polaris.answers import Outcome, respond
 from polaris_bridge.adapters.polaris.service.batches import not_a_batch
 from polaris_bridge.adapters.polaris.service.queries import list_answer
 from polaris_bridge.adapters.polaris.service.routes import Encoded, Query, Result
+from polaris_bridge.adapters.polaris.service.visible import ALL, Visible
 from polaris_bridge.adapters.polaris.translate.services import (
     EDITED,
     attributes,
@@ -54,8 +55,10 @@ class Services:
         references: References,
         unique: Callable[[], str],
         routed: Callable[[ServiceKey], bool] = lambda _service: False,
+        visible: Visible | None = None,
     ) -> None:
-        """``routed`` says whether a route rule names a service, which is then not deleted."""
+        """``routed`` says whether a route rule names a service, which is then not deleted. ``visible``: to whom."""
+        self._visible = visible or Visible()
         self._registry = registry
         self._counting = counting
         self._references = references
@@ -169,13 +172,17 @@ class Services:
             m.owners.value = record.owners
         return Outcome(answer)
 
-    def count(self, _query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def count(self, _query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """How many services there are, aliases among them."""
-        return list_answer(OK, sum(s.record is not None for s in self._registry), 0)
+        sees = self._visible.services(caller, "DescribeServicesCount")
+        return list_answer(OK, sum(s.record is not None and sees(s.key) for s in self._registry), 0)
 
-    def every(self, query: Query, _caller: Caller) -> Result:
+    def every(self, query: Query, caller: Caller) -> Result:
         """All services of ``namespace``, or of all, aliases among them: names, metadata, counts. No pages."""
         found = self._registry.services(single(query).get("namespace") or None)
+        sees = self._visible.services(caller, "DescribeAllServices")
+        if sees is not ALL:
+            found = [snapshot for snapshot in found if sees(snapshot.key)]
         return self._long.result(self._every(found), len(found))
 
     def _every(self, snapshots: Iterable[ServiceSnapshot]) -> Work:
@@ -192,15 +199,20 @@ class Services:
                 yield
         return Encoded(OK, json.encode(list_answer(OK, len(items), len(items)), {"services": items}))
 
-    def find(self, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """Services by the filters of ``FILTERS``, latest change first, without aliases."""
-        return answering(lambda: self._find(single(query)))
+        return answering(lambda: self._find(single(query), caller))
 
-    def _find(self, filters: dict[str, str]) -> v1.BatchQueryResponse:
+    def _find(self, filters: dict[str, str], caller: Caller) -> v1.BatchQueryResponse:
+        sees = self._visible.services(caller, "DescribeServices")
         only(filters, FILTERS, may_be_empty=("values",))
         part = page(filters)
         wanted = wanted_of(filters)
-        found = [s.record for s in self._candidates(filters) if s.record is not None and self._fits(s, wanted)]
+        found = [
+            s.record
+            for s in self._candidates(filters)
+            if s.record is not None and self._fits(s, wanted) and sees(s.key)
+        ]
         found.sort(key=lambda record: (-record.updated_ms, record.key))
         shown = found[part.offset : part.offset + part.limit]
         answer = list_answer(OK, len(found), len(shown))

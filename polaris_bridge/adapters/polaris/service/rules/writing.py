@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, respond, text
 from polaris_bridge.adapters.polaris.service.batches import batch_answer, not_a_batch, refused, worked
 from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.service.visible import ALL, Visible
 from polaris_bridge.adapters.polaris.translate.routing import TYPE_URL
 from polaris_bridge.adapters.polaris.translate.times import local_time
 from polaris_bridge.adapters.polaris.wire import v1
@@ -21,7 +22,7 @@ from polaris_bridge.core.registry import Registry
 from .checks import Defect
 from .fields import put_text
 from .fields import text as field_text
-from .kinds import CREATE, DELETE, ENABLE, ID, NOTHING, UPDATE, Kind, Moment
+from .kinds import CREATE, DELETE, DESCRIBE, ENABLE, ID, NOTHING, UPDATE, Kind, Moment
 from .listing import listing
 from .records import document_of, enable, is_enabled, lift, message_of, same_rule
 
@@ -31,7 +32,9 @@ Do = Callable[[Any], v1.Response]
 class Rules:
     """Every kind of rule: the operations of the console, on decoded messages."""
 
-    def __init__(self, registry: Registry, ids: Ids) -> None:
+    def __init__(self, registry: Registry, ids: Ids, visible: Visible | None = None) -> None:
+        """``visible``: what readers of lists see."""
+        self._visible = visible or Visible()
         self._registry = registry
         self._documents = registry.documents
         self._ids = ids
@@ -66,9 +69,10 @@ class Rules:
             kind, rules, lambda rule: self._identified(kind, rule), lambda rule: self._enable(kind, rule, taken, caller)
         )
 
-    def query(self, kind: Kind, query: Query, _caller: Caller) -> v1.BatchQueryResponse:
+    def query(self, kind: Kind, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """A page of what the filters leave, the latest change first unless an order is asked for."""
-        return listing(kind, self._documents.all(kind.name), query)
+        documents, sees = self._documents.all(kind.name), self._visible.documents(caller, DESCRIBE + kind.noun)
+        return listing(kind, documents if sees is ALL else [d for d in documents if sees(d)], query)
 
     # ------------------------------------------------------------------ one rule
 
