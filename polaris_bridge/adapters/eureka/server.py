@@ -29,6 +29,7 @@ from . import page
 from .listing import Body
 from .service import Anonymous, EurekaService, Outcome
 from .translate import SOURCE
+from .view import NamespaceView
 from .wire import negotiation
 from .wire.decoding import decode_instance
 from .wire.messages import Format, Malformed, ReplicationItem, first_defect
@@ -258,28 +259,28 @@ class EurekaServer:
 
     # ------------------------------------------------------------------ reads
 
-    def apps(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+    def apps(self, request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps"""
-        return self._large(request, namespace, "apps")
+        return self._large(request, self._service.view(namespace, caller), "apps")
 
-    def delta(self, request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+    def delta(self, request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps/delta"""
-        return self._large(request, namespace, "delta")
+        return self._large(request, self._service.view(namespace, caller), "delta")
 
     def application(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
         """GET apps/{app}"""
         view = self._service.view(namespace)
         return self._list(request, lambda variant: view.application(target.app, variant))
 
-    def vip(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+    def vip(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """GET vips/{vip} and svips/{vip}"""
-        view = self._service.view(namespace)
+        view = self._service.view(namespace, caller)
         secure = target.resource == "svip"
         return self._list(request, lambda variant: view.vip(target.id, secure, variant))
 
-    def instance(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+    def instance(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps/{app}/{id} and instances/{id}"""
-        view = self._service.view(namespace)
+        view = self._service.view(namespace, caller)
         entry = view.entry(target.app, target.id) if target.app else view.entry_anywhere(target.id)
         variant = _entity_variant(request)
         if variant is None:
@@ -288,17 +289,16 @@ class EurekaServer:
             return _EMPTY[404]
         return Response(200, variant.instance_document(view.info(entry)), _TYPES[variant.format])
 
-    def _large(self, request: Request, namespace: str, what: str) -> Answer:
+    def _large(self, request: Request, view: NamespaceView, what: str) -> Answer:
         """A list that may hold everything: gzipped when welcome, made in slices when there is much to encode."""
         variant = negotiation.list_variant(request.header(b"accept"), request.header(b"x-eureka-accept"))
         if variant is None:
             return _EMPTY[406]
         gzipped = negotiation.accepts_gzip(request.header(b"accept-encoding"))
         headers = (_GZIPPED if gzipped else _TYPES)[variant.format]
-        view = self._service.view(namespace)
         work = view.long_work(what, variant, gzipped)
         if work is not None:
-            key = (namespace, what, variant.format, variant.detail, gzipped)
+            key = (view.namespace, view.reader, what, variant.format, variant.detail, gzipped)
             return InSlices(lambda done: self._slices.run(key, lambda: _with_headers(work(), headers), done))
         body = view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
         return Response(200, body, headers)
@@ -406,9 +406,10 @@ class EurekaServer:
         body = page.status_document(page.facts(self._service, namespace), answer_format)
         return Response(200, body, _TYPES[answer_format])
 
-    def page(self, _request: Request, _target: Target, namespace: str, _caller: Caller) -> Answer:
+    def page(self, _request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
         """GET /: the page that people and scrapers know"""
-        return Response(200, page.home(page.facts(self._service, namespace), self._service.view(namespace)), (_HTML,))
+        view = self._service.view(namespace, caller)
+        return Response(200, page.home(page.facts(self._service, namespace), view), (_HTML,))
 
     def lastn(self, _request: Request, _target: Target, _namespace: str, _caller: Caller) -> Answer:
         """GET /lastn: the latest registrations and cancellations"""

@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from polaris_bridge.core.auth.ports import Overseer
+from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import Busy, CoreError, Denied, Unavailable
 from polaris_bridge.core.events import OFFLINE, ONLINE, InstanceEvent
@@ -49,6 +51,9 @@ class Outcome(Struct, frozen=True):
     commit: Commit = SETTLED
     instance: InstanceInfo | None = None
 
+
+READ: Final = "service:read"
+"""What readers need a right to."""
 
 OK: Final = Outcome(200)
 NOT_FOUND: Final = Outcome(404)
@@ -101,19 +106,30 @@ class EurekaService:
         """
         if credential is None:
             if self.settings.auth:
-                raise Anonymous("credentials are demanded")
+                raise self._unknown(caller, operation, namespace, "credentials are demanded")
             principal: str | None = ""
         else:
             try:
                 principal = self._authority.authenticate(credential)
             except Denied as error:
-                raise Anonymous(str(error)) from None
+                raise self._unknown(caller, operation, namespace, str(error)) from None
             if principal is None:
-                raise Anonymous("wrong credentials")
+                raise self._unknown(caller, operation, namespace, "wrong credentials")
+        if principal:
+            caller = structs.replace(caller, principal=principal)
         for resource in self._resources(namespace, app):
-            if not self._authority.allow(principal or "", operation, resource):
-                raise Denied(f"{principal or 'anonymous'} may not {operation} in {namespace} {app}")
-        return structs.replace(caller, principal=principal) if principal else caller
+            if not self._authority.allow(principal or "", operation, resource) and (
+                app or operation != READ or not self.view(namespace, caller).applications
+            ):
+                denied = Denied(f"{principal or 'anonymous'} may not {operation} in {namespace} {app}")
+                tell_refusal(self.registry, caller, operation, resource, denied)
+                raise denied
+        return caller
+
+    def _unknown(self, caller: Caller, operation: str, namespace: str, why: str) -> Anonymous:
+        error = Anonymous(why)
+        tell_refusal(self.registry, caller, operation, Resource("namespace", namespace, namespace), error)
+        return error
 
     def _resources(self, namespace: str, app: str) -> list[Resource]:
         """The services that an application's name means, whatever their spelling; the namespace when there is none yet."""
@@ -126,9 +142,17 @@ class EurekaService:
 
     # ------------------------------------------------------------------ reading
 
-    def view(self, namespace: str) -> NamespaceView:
-        """A namespace as readers see it."""
-        return self.views.of(namespace)
+    def view(self, namespace: str, caller: Caller | None = None) -> NamespaceView:
+        """A namespace as readers see it; as much of it as ``caller`` may see."""
+        authority = self._authority
+        if caller is None or not isinstance(authority, Overseer) or authority.oversees(caller.principal, READ):
+            return self.views.of(namespace)
+        principal = caller.principal
+
+        def sees(key: ServiceKey) -> bool:
+            return authority.allow(principal, READ, Resource("service", key.namespace, key.name))
+
+        return self.views.partial(namespace, principal, authority.revision, sees)
 
     # ------------------------------------------------------------------ register, renew, cancel
 

@@ -44,6 +44,8 @@ FULL_FETCH_VERSION: Final = 1
 """``versions__delta`` of full lists, as on a real server."""
 SUBSET_VERSION: Final = -1
 """``versions__delta`` of VIP answers, as on a real server."""
+MAX_PARTIAL: Final = 64
+"""Views of readers who may not see everything; the one that was read longest ago makes room."""
 _LEFT: Final = float("-inf")
 """Deadline of an address that left already: it stays away until it is heard of again or gone."""
 
@@ -53,8 +55,18 @@ Where = tuple[ServiceKey, AddressKey]
 class NamespaceView:
     """The readable state of one namespace."""
 
-    def __init__(self, registry: Registry, namespace: str, settings: EurekaSettings) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        namespace: str,
+        settings: EurekaSettings,
+        sees: Callable[[ServiceKey], bool] | None = None,
+        reader: str = "",
+    ) -> None:
+        """``sees``: which services are in it, when not all; ``reader``: who may see just these."""
         self.namespace = namespace
+        self.reader = reader
+        self._sees = sees
         self._registry = registry
         self._settings = settings
         self._full = Listing()
@@ -77,6 +89,8 @@ class NamespaceView:
         self._changes = 0
         self._delta_changes = 0
         for snapshot in registry.services(namespace):
+            if sees is not None and not sees(snapshot.key):
+                continue
             for place, address in snapshot.addresses.items():
                 self._apply(AddressChange(snapshot.key, place, None, address), self.version, recent=False)
         self._recall()
@@ -91,7 +105,7 @@ class NamespaceView:
     def published(self, published: Published) -> None:
         """Take over the changes of one publication."""
         for change in published.changes:
-            if change.service.namespace == self.namespace:
+            if change.service.namespace == self.namespace and (self._sees is None or self._sees(change.service)):
                 self._apply(change, published.revision, recent=True)
 
     def sweep(self) -> None:
@@ -222,6 +236,8 @@ class NamespaceView:
         for ended in self._registry.ended_before:
             if ended.source == SOURCE and ended.namespace == self.namespace and ended.changed_ms >= oldest_ms:
                 r = farewell(RegistrationKey(ended.source, ended.namespace, ended.key))
+                if self._sees is not None and not self._sees(r.service_key):
+                    continue
                 gone = Entry(r.key, r.service_key, r.address, r, DOWN, None, True, DELETED, ended.changed_ms)
                 if self._full.get(app_of(ended.key), gone.id) is None:
                     known.append((ended.changed_ms, app_of(ended.key), gone))
@@ -372,6 +388,8 @@ class Views:
         self._registry = registry
         self._settings = settings
         self._views: dict[str, NamespaceView] = {}
+        self._partial: dict[tuple[str, str], tuple[int, NamespaceView]] = {}
+        """By namespace and reader: the views of those who may not see everything, and when their rights were looked at."""
         registry.observe(self._published)
         self.keep(settings.namespace)
 
@@ -391,16 +409,31 @@ class Views:
             return self.keep(namespace)
         return NamespaceView(self._registry, namespace, self._settings)
 
+    def partial(self, namespace: str, reader: str, rights: int, sees: Callable[[ServiceKey], bool]) -> NamespaceView:
+        """The view of a reader who may see some services only. ``rights``: a number that moves when these may be others."""
+        kept = self._partial.pop((namespace, reader), None)
+        if kept is None or kept[0] != rights:
+            kept = rights, NamespaceView(self._registry, namespace, self._settings, sees, reader)
+        if len(self._partial) >= MAX_PARTIAL:
+            del self._partial[next(iter(self._partial))]
+        self._partial[namespace, reader] = kept
+        return kept[1]
+
+    def _followed(self) -> Iterator[NamespaceView]:
+        yield from self._views.values()
+        for _, view in self._partial.values():
+            yield view
+
     def __iter__(self) -> Iterator[NamespaceView]:
         return iter(self._views.values())
 
     def sweep(self) -> None:
         """Once a second."""
-        for view in self._views.values():
+        for view in self._followed():
             view.sweep()
 
     def _published(self, published: Published) -> None:
-        for view in self._views.values():
+        for view in self._followed():
             view.published(published)
 
 

@@ -51,7 +51,12 @@ class Tries(Protocol):
 
 @runtime_checkable
 class Overseer(Protocol):
-    """An authority that can tell when there is nothing to leave out."""
+    """An authority that can tell when there is nothing to leave out, and when it may decide otherwise than before."""
+
+    @property
+    def revision(self) -> int:
+        """Moves with everything that decisions depend on."""
+        ...
 
     def oversees(self, principal: str, operation: str, /) -> bool:
         """Whether a principal may do an operation with every resource of every namespace."""

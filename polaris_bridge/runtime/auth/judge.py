@@ -194,6 +194,11 @@ class Judge:
             return self._ownership.owns(principal, resource)
         return decision
 
+    @property
+    def revision(self) -> int:
+        """See ``Overseer``."""
+        return self.directory.snapshot.revision
+
     def oversees(self, principal: str, operation: str) -> bool:
         """See ``Overseer``."""
         return self.directory.snapshot.rights(principal or ANONYMOUS).oversees(FUNCTIONS.get(operation, operation))
@@ -257,6 +262,11 @@ class Lenient:
     def allow(self, principal: str, operation: str, resource: Resource) -> bool:
         """See ``Authority``."""
         return self._judge.allow(principal, operation, resource)
+
+    @property
+    def revision(self) -> int:
+        """See ``Overseer``."""
+        return self._judge.revision
 
     def oversees(self, principal: str, operation: str) -> bool:
         """See ``Overseer``."""

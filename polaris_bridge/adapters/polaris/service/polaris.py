@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.core.auth.ports import Accounts, Doors
+from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.errors import Denied
-from polaris_bridge.core.events import OperationRecord
 from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids, Resource
 from polaris_bridge.core.registry import Registry
@@ -108,19 +108,7 @@ class PolarisService:
 
     def _refused(self, caller: Caller, operation: str, resource: Resource, error: Denied) -> None:
         """Every refusal is an operation record."""
-        detail = " ".join(filter(None, (resource.kind, resource.id)))
-        record = OperationRecord(
-            self.registry.clock.wall_ms(),
-            resource.kind or "call",
-            resource.name or resource.id,
-            resource.namespace,
-            operation,
-            caller,
-            detail,
-            type(error).__name__,
-        )
-        for told in self.registry.operations:
-            told(record)
+        tell_refusal(self.registry, caller, operation, resource, error)
 
     def _routed(self, service: ServiceKey) -> bool:
         """Whether a route rule names a service."""
