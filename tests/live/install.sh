@@ -17,9 +17,14 @@ java_package() {
   fi
 }
 
+# Debian 12 has a Cargo of 2022 by that name, and the one that its browsers are built with.
+cargo_package() {
+  if apt-cache show cargo-web >/dev/null 2>&1; then echo cargo-web; else echo cargo; fi
+}
+
 install_toolchains() {
   local missing=() packages=() tool
-  for tool in javac mvn node npm go redis-server; do
+  for tool in javac mvn node npm go redis-server cargo curl openssl; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -33,9 +38,27 @@ install_toolchains() {
       npm) packages+=(npm) ;;
       go) packages+=(golang-go) ;;
       redis-server) packages+=(redis-server) ;;
+      cargo) packages+=("$(cargo_package)") ;;
+      curl | openssl) packages+=("$tool" ca-certificates) ;;
     esac
   done
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+# The newest libraries in Go need a newer one than Debian has; Go is to be had as a module of itself.
+renew_go() {
+  local needed=1.26.0 module folder scratch
+  [ "$(printf '%s\n' "go$needed" "$(go env GOVERSION)" | sort -V | head -n 1)" = "go$needed" ] && return
+  echo "installing go $needed"
+  module=golang.org/toolchain@v0.0.1-go$needed.$(go env GOOS)-$(go env GOARCH)
+  scratch=$(mktemp -d)
+  (cd "$scratch" && go mod init scratch 2>/dev/null && go mod download "$module")
+  folder=$(go env GOMODCACHE)/$module
+  as_root mkdir -p "/usr/local/lib/go-$needed"
+  as_root cp -R "$folder/." "/usr/local/lib/go-$needed"
+  as_root chmod -R a+rx "/usr/local/lib/go-$needed/bin" "/usr/local/lib/go-$needed/pkg/tool"
+  as_root ln -sf "/usr/local/lib/go-$needed/bin/go" /usr/local/bin/go
+  rm -rf "$scratch"
 }
 
 build_programs() {
@@ -55,5 +78,6 @@ install_browser() {
 }
 
 install_toolchains
+renew_go
 install_browser
 build_programs
