@@ -1,290 +1,487 @@
-// Every kind of call against the echo server. Prints a line of JSON per check: its name, and what went wrong or "".
+// A grpc-go client of the echo server: runs checks and prints one JSON line for each.
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand"
 	"os"
-	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 )
 
-type raw struct{}
+const text = "Грешка 値 ✓ 100% \"a\"\n b\tc"
 
-func (raw) Marshal(v interface{}) ([]byte, error)      { return *v.(*[]byte), nil }
-func (raw) Unmarshal(data []byte, v interface{}) error { *v.(*[]byte) = append([]byte(nil), data...); return nil }
-func (raw) Name() string                               { return "proto" }
-
-var conn *grpc.ClientConn
-
-func call(ctx context.Context, method string, message []byte, options ...grpc.CallOption) ([]byte, error) {
-	var answer []byte
-	err := conn.Invoke(ctx, "/check.Echo/"+method, &message, &answer, options...)
-	return answer, err
-}
-
-func echo(message []byte, options ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	answer, err := call(ctx, "Unary", message, options...)
-	if err == nil && !bytes.Equal(answer, message) {
-		err = fmt.Errorf("%d bytes became %d", len(message), len(answer))
-	}
-	return err
-}
-
-func stream(ctx context.Context, method string, options ...grpc.CallOption) (grpc.ClientStream, error) {
-	return conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/check.Echo/"+method, options...)
-}
+var (
+	address    = flag.String("address", "", "host:port")
+	ca         = flag.String("ca", "", "PEM file of the authority; without it the connection is plain")
+	names      = flag.String("checks", "", "names, separated by commas; all when empty")
+	sequential = flag.Int("sequential", 10000, "calls one after another")
+	parallel   = flag.Int("parallel", 1500, "calls at the same time on one connection")
+	messages   = flag.Int("messages", 2000, "messages of a stream")
+	idle       = flag.Float64("idle", 12, "seconds of silence")
+	mode       = flag.String("mode", "checks", "checks, or load: calls until the input ends")
+)
 
 func random(size int) []byte {
 	message := make([]byte, size)
-	rand.Read(message)
+	rand.New(rand.NewSource(7)).Read(message)
 	return message
 }
 
-func expect(err error, code codes.Code, text string) error {
-	found := status.Convert(err)
-	if found.Code() != code || (text != "" && found.Message() != text) {
-		return fmt.Errorf("%v instead of %v %q", err, code, text)
+func unary(ctx context.Context, c *client) error { return c.echo(ctx, []byte("hello")) }
+
+func empty(ctx context.Context, c *client) error { return c.echo(ctx, nil) }
+
+func headers(ctx context.Context, c *client) error {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	sent := map[string]string{
+		"plain": "a value, with ~ signs", "some-bin": string(every), "none-bin": "", "long": strings.Repeat("x", 5000),
+	}
+	ctx = metadata.NewOutgoingContext(ctx, metadata.New(sent))
+	for round := 0; round < 3; round++ {
+		for name, value := range sent {
+			got, err := c.call(ctx, "Metadata", []byte(name))
+			if err == nil {
+				err = same(got, []byte(value))
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	_, err := c.call(ctx, "Metadata", []byte("absent"))
+	return ended(err, codes.NotFound, "no absent")
+}
+
+func statuses(ctx context.Context, c *client) error {
+	for code := codes.Code(1); code <= 16; code++ {
+		for _, told := range []string{"", "plain", text} {
+			_, err := c.call(ctx, "Fail", []byte(fmt.Sprintf("%d %s", code, told)))
+			if wrong := ended(err, code, told); wrong != nil {
+				return wrong
+			}
+		}
 	}
 	return nil
 }
 
-func bidi(count int, options ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	s, err := stream(ctx, "Stream", options...)
+func crash(ctx context.Context, c *client) error {
+	_, err := c.call(ctx, "Crash", []byte("x"))
+	if wrong := ended(err, codes.Internal, ""); wrong != nil {
+		return wrong
+	}
+	return unary(ctx, c)
+}
+
+func unknown(ctx context.Context, c *client) error {
+	_, err := c.call(ctx, "Nothing", []byte("x"))
+	if wrong := ended(err, codes.Unimplemented, "unknown method Nothing for service live.Echo"); wrong != nil {
+		return wrong
+	}
+	_, err = c.call(ctx, "/live.Nobody/Unary", []byte("x"))
+	return ended(err, codes.Unimplemented, "unknown service live.Nobody")
+}
+
+func big4(ctx context.Context, c *client) error { return c.echo(ctx, random(4*mib)) }
+
+func big30(ctx context.Context, c *client) error { return c.echo(ctx, random(30*mib)) }
+
+func limit(ctx context.Context, c *client) error {
+	_, err := c.call(ctx, "Unary", make([]byte, 33*mib))
+	if wrong := ended(err, codes.ResourceExhausted, ""); wrong != nil {
+		return wrong
+	}
+	return unary(ctx, c)
+}
+
+func zipped(ctx context.Context, c *client) error {
+	for _, message := range [][]byte{nil, make([]byte, mib), random(300000)} {
+		if err := c.echo(ctx, message, grpc.UseCompressor(gzip.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bomb is small on its way and beyond the server's limit when inflated.
+func bomb(ctx context.Context, c *client) error {
+	_, err := c.call(ctx, "Unary", make([]byte, 40*mib), grpc.UseCompressor(gzip.Name))
+	if wrong := ended(err, codes.ResourceExhausted, ""); wrong != nil {
+		return wrong
+	}
+	return unary(ctx, c)
+}
+
+func push(ctx context.Context, c *client) error {
+	s, err := c.open(ctx, "Push")
 	if err != nil {
 		return err
 	}
-	sent := make([][]byte, count)
-	for i := range sent {
-		sent[i] = random(i * 10 % 20000)
+	if err := s.send([]byte(fmt.Sprint(*messages))); err != nil {
+		return err
 	}
+	if err := s.CloseSend(); err != nil {
+		return err
+	}
+	return s.fills(*messages)
+}
+
+func count(ctx context.Context, c *client) error {
+	s, err := c.open(ctx, "Count")
+	if err != nil {
+		return err
+	}
+	size := 0
+	for number := 0; number < *messages; number++ {
+		message := fill(number)
+		size += len(message)
+		if err := s.send(message); err != nil {
+			_, err = s.read()
+			return fmt.Errorf("message %d: %w", number, err)
+		}
+	}
+	if err := s.CloseSend(); err != nil {
+		return err
+	}
+	got, err := s.read()
+	if err != nil {
+		return err
+	}
+	if err := same(got, []byte(fmt.Sprintf("%d %d", *messages, size))); err != nil {
+		return err
+	}
+	return s.over()
+}
+
+func chat(ctx context.Context, c *client) error {
+	s, err := c.open(ctx, "Chat")
+	if err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
 	go func() {
-		for i := range sent {
-			if s.SendMsg(&sent[i]) != nil {
+		for number := 0; number < *messages; number++ {
+			if err := s.send(fill(number)); err != nil {
+				sent <- err
 				return
 			}
 		}
-		s.CloseSend()
+		sent <- s.CloseSend()
 	}()
-	for i := range sent {
-		var answer []byte
-		if err := s.RecvMsg(&answer); err != nil {
-			return fmt.Errorf("message %d: %v", i, err)
-		}
-		if !bytes.Equal(answer, sent[i]) {
-			return fmt.Errorf("message %d differs", i)
-		}
-	}
-	if err := s.RecvMsg(new([]byte)); err != io.EOF {
-		return fmt.Errorf("the end was %v", err)
-	}
-	return nil
-}
-
-func serverStream() error {
-	s, err := stream(context.Background(), "Stream")
-	if err != nil {
+	if err := s.fills(*messages); err != nil {
 		return err
 	}
-	many := []byte("many")
-	if err := s.SendMsg(&many); err != nil {
-		return err
-	}
-	s.CloseSend()
-	for i := 0; i <= 100; i++ {
-		var answer []byte
-		if err := s.RecvMsg(&answer); err != nil {
-			return err
-		}
-		if i < 100 && string(answer) != strconv.Itoa(i) {
-			return fmt.Errorf("%q is number %d", answer, i)
-		}
-	}
-	return nil
+	return <-sent
 }
 
-func clientStream() error {
-	s, err := stream(context.Background(), "Last")
-	if err != nil {
-		return err
-	}
-	for i := 0; i < 1000; i++ {
-		message := random(100)
-		if err := s.SendMsg(&message); err != nil {
-			return err
-		}
-	}
-	last := []byte("last")
-	if err := s.SendMsg(&last); err != nil {
-		return err
-	}
-	var answer []byte
-	if err := s.RecvMsg(&answer); err != nil || string(answer) != "1001" {
-		return fmt.Errorf("%q, %v", answer, err)
-	}
-	return s.CloseSend()
-}
-
-func header() error {
-	for name, value := range map[string]string{"x-text": "some text", "x-octets-bin": string([]byte{0, 255, 7})} {
-		ctx := metadata.AppendToOutgoingContext(context.Background(), name, value)
-		answer, err := call(ctx, "Header", []byte(name))
-		if err != nil || string(answer) != value {
-			return fmt.Errorf("%s is %q, %v", name, answer, err)
-		}
-	}
-	return nil
-}
-
-func deadline() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	_, err := call(ctx, "Never", nil)
-	return expect(err, codes.DeadlineExceeded, "")
-}
-
-func closed() int {
-	answer, _ := call(context.Background(), "Closed", nil)
-	count, _ := strconv.Atoi(string(answer))
-	return count
-}
-
-func cancels(count int) error {
-	before := closed()
-	for i := 0; i < count; i++ {
-		ctx, cancel := context.WithCancel(context.Background())
-		s, err := stream(ctx, "Stream")
+// early goes on sending when the server has ended the stream.
+func early(ctx context.Context, c *client) error {
+	for round := 0; round < 5; round++ {
+		s, err := c.open(ctx, "Early")
 		if err != nil {
-			cancel()
 			return err
 		}
-		never := []byte("never")
-		err = s.SendMsg(&never)
+		s.flood()
+		answers := 0
+		for {
+			if _, err = s.read(); err != nil {
+				break
+			}
+			answers++
+		}
+		if wrong := ended(err, codes.OutOfRange, "достаточно ✓"); wrong != nil {
+			return wrong
+		}
+		if answers != 3 {
+			return fmt.Errorf("%d answers came before the end, want 3", answers)
+		}
+	}
+	return unary(ctx, c)
+}
+
+func broken(ctx context.Context, c *client) error {
+	s, err := c.open(ctx, "Broken")
+	if err != nil {
+		return err
+	}
+	for number := 0; number < 2; number++ {
+		if err := s.send([]byte("x")); err != nil {
+			return err
+		}
+	}
+	if got, err := s.read(); err != nil || string(got) != "x" {
+		return fmt.Errorf("the first answer is %q, %v", got, err)
+	}
+	if err := s.over(); err != nil {
+		return err
+	}
+	return unary(ctx, c)
+}
+
+func refused(ctx context.Context, c *client) error {
+	s, err := c.open(ctx, "Refused")
+	if err != nil {
+		return err
+	}
+	s.flood()
+	_, err = s.read()
+	return ended(err, codes.PermissionDenied, "не для вас")
+}
+
+func deadline(ctx context.Context, c *client) error {
+	began := time.Now()
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	_, err := c.call(short, "Later", []byte("5000"))
+	if wrong := ended(err, codes.DeadlineExceeded, ""); wrong != nil {
+		return wrong
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		return fmt.Errorf("took %v", took)
+	}
+	for _, limit := range []time.Duration{50 * time.Hour, time.Minute, 30 * time.Second, 10 * time.Second} {
+		long, cancel := context.WithTimeout(ctx, limit)
+		err := unary(long, c)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("deadline of %v: %w", limit, err)
+		}
+	}
+	return nil
+}
+
+func deadlineOfStream(ctx context.Context, c *client) error {
+	short, cancel := context.WithTimeout(keyed(ctx, "deadline"), 700*time.Millisecond)
+	defer cancel()
+	s, err := c.hold(short)
+	if err != nil {
+		return err
+	}
+	_, err = s.read()
+	if wrong := ended(err, codes.DeadlineExceeded, ""); wrong != nil {
+		return wrong
+	}
+	return c.allOver(ctx, "deadline", 1)
+}
+
+func cancelled(ctx context.Context, c *client) error {
+	short, cancel := context.WithCancel(keyed(ctx, "cancel"))
+	s, err := c.hold(short)
+	if err == nil {
+		cancel()
+		_, err = s.read()
+	}
+	cancel()
+	if wrong := ended(err, codes.Canceled, ""); wrong != nil {
+		return wrong
+	}
+	return c.allOver(ctx, "cancel", 1)
+}
+
+func inSequence(ctx context.Context, c *client) error {
+	message := random(200)
+	for number := 0; number < *sequential; number++ {
+		if err := c.echo(ctx, message); err != nil {
+			return fmt.Errorf("call %d: %w", number, err)
+		}
+	}
+	return nil
+}
+
+func atOnce(ctx context.Context, c *client) error {
+	failures := make(chan error, *parallel)
+	for number := 0; number < *parallel; number++ {
+		go func() {
+			got, err := c.call(ctx, "Later", []byte("300"))
+			if err == nil {
+				err = same(got, []byte("300"))
+			}
+			failures <- err
+		}()
+	}
+	var first error
+	for number := 0; number < *parallel; number++ {
+		if err := <-failures; err != nil && first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		return first
+	}
+	return c.oneConnection()
+}
+
+func cancels(ctx context.Context, c *client) error {
+	for number := 0; number < 300; number++ {
+		short, cancel := context.WithCancel(keyed(ctx, "cancels"))
+		s, err := c.open(short, "Hold")
+		if err == nil && number%2 == 0 {
+			err = s.send([]byte("here"))
+		}
 		cancel()
 		if err != nil {
 			return err
 		}
 	}
-	end := time.Now().Add(5 * time.Second)
-	for closed() < before+count {
-		if time.Now().After(end) {
-			return fmt.Errorf("%d of %d handlers were told", closed()-before, count)
-		}
-		time.Sleep(10 * time.Millisecond)
+	if err := c.allOver(ctx, "cancels", 0); err != nil {
+		return err
 	}
-	return nil
+	return c.oneConnection()
 }
 
-func parallel(count int) error {
-	var group sync.WaitGroup
-	errors := make(chan error, count)
-	for i := 0; i < count; i++ {
-		group.Add(1)
-		go func() { defer group.Done(); errors <- echo(random(200)) }()
+// silence runs beside the other checks on connections of its own: one with a stream, one without.
+func silence(ctx context.Context) error {
+	pings := keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}
+	c, err := connect(grpc.WithKeepaliveParams(pings))
+	if err != nil {
+		return err
 	}
-	group.Wait()
-	close(errors)
-	for err := range errors {
-		if err != nil {
+	defer c.conn.Close()
+	without, err := connect(grpc.WithKeepaliveParams(pings))
+	if err != nil {
+		return err
+	}
+	defer without.conn.Close()
+	s, err := c.hold(keyed(ctx, "idle"))
+	if err != nil {
+		return err
+	}
+	if err := unary(ctx, without); err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(*idle * float64(time.Second)))
+	if err := s.send([]byte("again")); err != nil {
+		return err
+	}
+	if got, err := s.read(); err != nil || string(got) != "again" {
+		return fmt.Errorf("after %v s: %q, %v", *idle, got, err)
+	}
+	if err := unary(ctx, without); err != nil {
+		return err
+	}
+	if err := c.oneConnection(); err != nil {
+		return err
+	}
+	return without.oneConnection()
+}
+
+var checks = []struct {
+	name string
+	run  func(context.Context, *client) error
+}{
+	{"unary", unary}, {"empty", empty}, {"metadata", headers}, {"statuses", statuses}, {"crash", crash},
+	{"unknown", unknown}, {"big4", big4}, {"big30", big30}, {"limit", limit}, {"gzip", zipped}, {"bomb", bomb},
+	{"push", push}, {"count", count}, {"chat", chat}, {"early", early}, {"broken", broken}, {"refused", refused},
+	{"deadline", deadline}, {"deadline_of_stream", deadlineOfStream}, {"cancel", cancelled},
+	{"sequential", inSequence}, {"parallel", atOnce}, {"cancels", cancels},
+}
+
+func say(name string, began time.Time, err error, calls int) {
+	line := map[string]interface{}{
+		"check": name, "ok": err == nil, "why": "", "s": time.Since(began).Seconds(), "calls": calls,
+	}
+	if err != nil {
+		line["why"] = err.Error()
+	}
+	json.NewEncoder(os.Stdout).Encode(line)
+}
+
+// load says when it has begun, then calls without a pause until the input ends. No call may fail, whatever the server does.
+func load() {
+	began := time.Now()
+	c, err := connect()
+	if err == nil {
+		err = unary(context.Background(), c)
+	}
+	if say("started", began, err, 1); err != nil {
+		return
+	}
+	over := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		close(over)
+	}()
+	var calls, failed atomic.Int64
+	var first atomic.Value
+	var workers sync.WaitGroup
+	call := func(slow bool) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patient)
+		defer cancel()
+		if slow {
+			_, err := c.call(ctx, "Later", []byte("20"))
 			return err
 		}
+		return unary(ctx, c)
 	}
-	return nil
+	for worker := 0; worker < 8; worker++ {
+		workers.Add(1)
+		go func(slow bool) {
+			defer workers.Done()
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				calls.Add(1)
+				if err := call(slow); err != nil {
+					failed.Add(1)
+					first.CompareAndSwap(nil, err.Error())
+				}
+			}
+		}(worker%2 == 0)
+	}
+	workers.Wait()
+	if failed.Load() > 0 {
+		err = fmt.Errorf("%d of %d calls failed: %v", failed.Load(), calls.Load(), first.Load())
+	}
+	say("load", began, err, int(calls.Load()))
 }
 
-func sequential(count int) error {
-	for i := 0; i < count; i++ {
-		if err := echo(random(i % 300)); err != nil {
-			return fmt.Errorf("call %d: %v", i, err)
-		}
-	}
-	return nil
-}
-
-func refused(method string, code codes.Code, text string) func() error {
-	return func() error {
-		_, err := call(context.Background(), method, nil)
-		return expect(err, code, text)
-	}
+func wanted(name string) bool {
+	return *names == "" || strings.Contains(","+*names+",", ","+name+",")
 }
 
 func main() {
-	transport := insecure.NewCredentials()
-	if len(os.Args) > 2 {
-		authority, err := os.ReadFile(os.Args[2])
-		if err != nil {
-			panic(err)
-		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(authority)
-		transport = credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: "localhost"})
+	flag.Parse()
+	if *mode == "load" {
+		load()
+		return
 	}
-	var err error
-	conn, err = grpc.Dial(os.Args[1], grpc.WithTransportCredentials(transport),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(64<<20)))
+	ctx := context.Background()
+	began := time.Now()
+	idled := make(chan error, 1)
+	if wanted("idle") {
+		go func() { idled <- silence(ctx) }()
+	}
+	c, err := connect()
 	if err != nil {
 		panic(err)
 	}
-	zipped := grpc.UseCompressor(gzip.Name)
-	checks := []struct {
-		name  string
-		check func() error
-	}{
-		{"unary", func() error { return echo([]byte("hello")) }},
-		{"empty", func() error { return echo(nil) }},
-		{"4 MiB", func() error { return echo(random(4 << 20)) }},
-		{"30 MiB", func() error { return echo(random(30 << 20)) }},
-		{"too large", func() error { return expect(echo(make([]byte, 65<<20)), codes.ResourceExhausted, "") }},
-		{"gzip", func() error { return echo(bytes.Repeat([]byte("again "), 100000), zipped) }},
-		{"gzip bomb", func() error { return expect(echo(make([]byte, 70<<20), zipped), codes.ResourceExhausted, "") }},
-		{"metadata", header},
-		{"status", refused("Refuse", codes.Aborted, "für später: 50%\n")},
-		{"failure", refused("Fail", codes.Internal, "internal error")},
-		{"unknown method", refused("Nothing", codes.Unimplemented, "unknown method Nothing for service check.Echo")},
-		{"both ways", func() error { return bidi(2000) }},
-		{"both ways with gzip", func() error { return bidi(300, zipped) }},
-		{"server stream", serverStream},
-		{"client stream", clientStream},
-		{"deadline", deadline},
-		{"cancels", func() error { return cancels(500) }},
-		{"10,000 in a row", func() error { return sequential(10000) }},
-		{"1,500 at once", func() error { return parallel(1500) }},
-		{"idle", idle},
-	}
-	for _, one := range checks {
-		text := ""
-		if err := one.check(); err != nil {
-			text = err.Error()
+	for _, check := range checks {
+		if wanted(check.name) {
+			began := time.Now()
+			limited, cancel := context.WithTimeout(ctx, patient)
+			say(check.name, began, check.run(limited, c), 0)
+			cancel()
 		}
-		line, _ := json.Marshal(map[string]string{"check": one.name, "error": text})
-		fmt.Println(string(line))
 	}
-}
-
-// idle waits as long as IDLE_S says, with pings, and then calls over the same connection.
-func idle() error {
-	seconds, _ := strconv.Atoi(os.Getenv("IDLE_S"))
-	time.Sleep(time.Duration(seconds) * time.Second)
-	return echo([]byte("still here"))
+	if wanted("idle") {
+		say("idle", began, <-idled, 0)
+	}
 }
