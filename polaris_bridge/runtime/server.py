@@ -326,9 +326,14 @@ class Server:
     def _plugins(self) -> None:
         plugin = self.config.plugin
         if plugin.history.entries:
-            self.registry.operations.append(HistoryLog(socket.gethostname()))
+            self.registry.operations.append(HistoryLog(socket.gethostname(), name_of=self._name_of))
         if plugin.discover_event.entries:
             self.registry.events.append(DiscoverEventLog())
+
+    def _name_of(self, principal: str) -> str:
+        """The name of who has an account, for people who read records."""
+        found = None if self.access is None else self.access.directory.snapshot.principal(principal)
+        return principal if found is None else f"{found.name}({principal})"
 
     def _statistics(self) -> Windows:
         local = [entry for entry in self.config.plugin.statis.entries if isinstance(entry, LocalStatis)]

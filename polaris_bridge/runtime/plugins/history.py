@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from polaris_bridge.core.events import OperationRecord
@@ -21,38 +22,46 @@ _OPERATIONS: Final = {"register": "Create", "deregister": "Delete", "isolate": "
 
 
 class HistoryLog:
-    """A sink of operation records. ``server`` is this server's own address, the last field of each line."""
+    """A sink of operation records. ``server`` is this server's own address, the last field of each line; ``name_of`` tells
+    the name of a principal."""
 
-    def __init__(self, server: str, logger: logging.Logger | None = None) -> None:
+    def __init__(
+        self,
+        server: str,
+        logger: logging.Logger | None = None,
+        name_of: Callable[[str], str] = lambda principal: principal,
+    ) -> None:
         self._server = server
+        self._name_of = name_of
         self._logger = logger or scope(SCOPE)
 
     def __call__(self, record: OperationRecord) -> None:
         """Write one operation."""
         if self._logger.isEnabledFor(logging.INFO):
-            self._logger.info(_Line(record, self._server))
+            self._logger.info(_Line(record, _operator(record.caller, self._name_of), self._server))
 
 
 class _Line:
     """Becomes text in the log thread; record and server never change."""
 
-    __slots__ = ("_record", "_server")
+    __slots__ = ("_operator", "_record", "_server")
 
-    def __init__(self, record: OperationRecord, server: str) -> None:
+    def __init__(self, record: OperationRecord, operator: str, server: str) -> None:
         self._record = record
+        self._operator = operator
         self._server = server
 
     def __str__(self) -> str:
         r = self._record
         operation = _OPERATIONS.get(r.operation, r.operation.capitalize())
         return line(
-            utc(r.wall_ms), r.resource.capitalize(), r.name, r.namespace, operation, _operator(r.caller), _detail(r),
+            utc(r.wall_ms), r.resource.capitalize(), r.name, r.namespace, operation, self._operator, _detail(r),
             self._server,
         )  # fmt: skip
 
 
-def _operator(caller: Caller) -> str:
-    return caller.principal or caller.address or caller.protocol
+def _operator(caller: Caller, name_of: Callable[[str], str]) -> str:
+    return name_of(caller.principal) if caller.principal else caller.address or caller.protocol
 
 
 def _detail(record: OperationRecord) -> str:

@@ -536,3 +536,20 @@ def test_an_instance_that_only_its_id_names_belongs_to_its_service(world: Guarde
     assert world.code_of("POST", "/v1/DeregisterInstance", {"id": "id-b"}, ann.token) == 401001
     assert world.code_of("POST", "/naming/v1/instances/delete", [{"id": "id-b"}], ann.token) == 401001
     assert world.code_of("POST", "/v1/DeregisterInstance", {"id": "id-a"}, ann.token) == OK
+
+
+def test_a_service_is_given_to_others_with_the_call_that_writes_it(world: Guarded) -> None:
+    ann, bob = world.user("ann"), world.user("bob")
+    service = {"name": "orders", "namespace": "shop"}
+    given = {"user_ids": [ann.id, "nobody"], "group_ids": []}
+    assert world.code_of("POST", "/naming/v1/services", [{**service, **given}]) == OK
+
+    def may(user: Any) -> bool:
+        return world.code_of("PUT", "/naming/v1/services", [{**service, "comment": user.id}], user.token) == OK
+
+    assert (may(ann), may(bob)) == (True, False)
+    changed = {"remove_user_ids": [ann.id], "user_ids": [bob.id], "comment": "x"}
+    assert world.code_of("PUT", "/naming/v1/services", [{**service, **changed}]) == OK
+    assert (may(ann), may(bob)) == (False, True)
+    assert world.code_of("PUT", "/core/v1/namespaces", [{"name": "shop", "user_ids": [ann.id]}]) == OK
+    assert may(ann), "what is in the namespace too"

@@ -87,14 +87,17 @@ class PolarisService:
 
     def routes(self, *, pprof: bool = False) -> tuple[Route, ...]:
         """Everything that is called over HTTP. ``pprof``: profiles of the process too."""
+        console, accounts = self.console.routes(), self.accounts
+        if accounts is not None:
+            console = tuple(map(accounts.links.around, console))
         return (
             *client_routes(self.registering, self.discovering, self.clients),
-            *self.console.routes(),
+            *console,
             *rules_console.routes(self.rules),
             *self.contracts.routes(),
             *self.clients.routes(),
             *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
-            *(() if self.accounts is None else self.accounts.routes()),
+            *(() if accounts is None else accounts.routes()),
         )
 
     def _service_of(self, id: str) -> ServiceKey | None:

@@ -14,6 +14,7 @@ from polaris_bridge.core.registry import Registry
 from . import groups, policies, roles, users
 from .desk import Desk
 from .groups import Groups
+from .links import Links
 from .login import Login
 from .policies import Policies
 from .roles import Roles
@@ -28,6 +29,7 @@ class AccountCalls:
 
     def __init__(self, registry: Registry, accounts: Accounts) -> None:
         desk = Desk(registry, accounts)
+        self.links = Links(desk)
         self.login = Login(desk)
         self.users = Users(desk)
         self.groups = Groups(desk)
