@@ -26,8 +26,9 @@ def socket_address(port: int) -> dict[str, Any]:
 
 
 def asking_echo(**more: Any) -> dict[str, Any]:
-    """Envoy's own gRPC client, calling the echo server."""
-    return {"transport_api_version": "V3", "grpc_service": {"envoy_grpc": {"cluster_name": ECHO}}, **more}
+    """Envoy's own gRPC client, calling the echo server; by itself it waits 200 ms, too little for a thousand at once."""
+    service = {"envoy_grpc": {"cluster_name": ECHO}, "timeout": "20s"}
+    return {"transport_api_version": "V3", "grpc_service": service, **more}
 
 
 def cluster(server: EchoServer) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def cluster(server: EchoServer) -> dict[str, Any]:
             {
                 "timeout": "5s",
                 "interval": "1s",
+                "no_traffic_interval": "1s",
                 "healthy_threshold": 1,
                 "unhealthy_threshold": 1,
                 "grpc_health_check": {"service_name": "live.Echo"},
