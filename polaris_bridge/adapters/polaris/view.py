@@ -135,10 +135,9 @@ class ServiceView:
         self._all_json = self.changes
         return found
 
-    @property
-    def content(self) -> bytes:
-        """All instances, as fields of a ``DiscoverResponse``. Joined anew with every call: whoever has many calls keeps it."""
-        return b"".join([item.content for item in self])
+    def contents(self) -> list[bytes]:
+        """Each instance as a field of a ``DiscoverResponse``, to be joined by whoever keeps the whole."""
+        return [item.content for items in self._items.values() for item in items]
 
     @property
     def digest(self) -> bytes:

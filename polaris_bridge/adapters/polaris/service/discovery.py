@@ -280,8 +280,11 @@ class Discovering:
         body = answer.body
         if body is None:
             self._forget(asked)
-            content = [view.content for view in answer.views]
-            body = b"".join((self._head(asked, answer), *content, self._tail(answer)))
+            parts = [self._head(asked, answer)]
+            for view in answer.views:
+                parts += view.contents()
+            parts.append(self._tail(answer))
+            body = b"".join(parts)
             if len(body) > KEPT_BYTES or not self._cache_size:
                 return body
             answer.body = body
