@@ -13,9 +13,10 @@ Who uses this: after ``receive`` always ask ``take``; ``ended`` means: write wha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from . import frames
+from .contract import Application, ConnectionFault, Opening, StreamFault
 from .frames import (
     ACK,
     CONTINUATION,
@@ -32,7 +33,7 @@ from .frames import (
     WITH_PRIORITY,
     Fault,
 )
-from .headers import Malformed, Request, check_trailers, read_request
+from .headers import Malformed, check_trailers, read_request
 from .hpack import Decoder, HpackError, TooLarge
 from .limits import (
     CACHED_BLOCKS,
@@ -53,45 +54,6 @@ from .streams import REACTIONS, Reaction, State, Stream
 
 _UNPACK: Final = HEAD.unpack_from
 _STREAM_MASK: Final = 0x7FFFFFFF
-
-
-class ConnectionFault(Exception):
-    """The peer broke what cannot be mended: GOAWAY."""
-
-    def __init__(self, fault: Fault, why: str) -> None:
-        super().__init__(fault, why)
-        self.fault = fault
-        self.why = why
-
-
-class StreamFault(Exception):
-    """The peer broke one stream: RST_STREAM."""
-
-    def __init__(self, stream: int, fault: Fault, why: str) -> None:
-        super().__init__(stream, fault, why)
-        self.stream = stream
-        self.fault = fault
-        self.why = why
-
-
-class Opening(Protocol):
-    """What a header block means; remembered with the block, so it holds nothing of one call."""
-
-    def open(self, connection: Connection, stream: int) -> Stream:
-        """Begin a call."""
-        ...
-
-
-class Application(Protocol):
-    """Who answers."""
-
-    def opening(self, request: Request) -> Opening:
-        """What a valid header list asks for."""
-        ...
-
-    def too_large(self, size: int) -> Opening:
-        """What a header list of too much is answered with."""
-        ...
 
 
 class Connection(Sender):
@@ -412,11 +374,14 @@ class Connection(Sender):
     def _open(self, opening: Opening, number: int, flags: int) -> None:
         self.last_stream = number
         stream = self.streams[number] = opening.open(self, number)
+        if not flags & END_STREAM:
+            stream.opened()
+            return
+        if stream.left > 0:
+            raise StreamFault(number, Fault.PROTOCOL_ERROR, "content-length is not the length")
+        stream.ended = True
         stream.opened()
-        if flags & END_STREAM and number in self.streams:
-            if stream.left > 0:
-                raise StreamFault(number, Fault.PROTOCOL_ERROR, "content-length is not the length")
-            stream.ended = True
+        if number in self.streams:
             stream.on_data(b"", True)
 
     def _trailers(self, stream: Stream, flags: int, fields: list[tuple[str, str]]) -> None:
@@ -463,6 +428,7 @@ class Connection(Sender):
             raise ConnectionFault(Fault.ENHANCE_YOUR_CALM, "SETTINGS frames without end")
         self.greeted = True
         self._control(_SETTINGS_ACK)  # before any DATA that the new settings allow
+        # Each name once: a frame of 2,700 window sizes would touch every stream as often.
         for name, value in dict(frames.SETTING.iter_unpack(payload)).items():
             self._setting(name, value)
 

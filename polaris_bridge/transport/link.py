@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .connection import Application, Connection
+from .connection import Connection
+from .contract import Application
 from .frames import Fault
 from .limits import WRITE_SIZE, Budget, Limits
 
@@ -213,13 +214,15 @@ class Link(asyncio.Protocol):
     def flush(self) -> None:
         """Write what there is, until the socket is full."""
         transport = self._transport
-        if transport is None or self._closing:
-            self.connection.take()
+        connection = self.connection
+        take = connection.take
+        if transport is None or self._closing or transport.is_closing():
+            take()
             return
-        take = self.connection.take
         while data := take():
             transport.write(data)
-        connection = self.connection
+            if transport.is_closing():  # the write failed
+                return
         if connection.ended:
             self._leave(b"")
         elif connection.leaving and not connection.streams:
@@ -230,7 +233,7 @@ class Link(asyncio.Protocol):
         """Close so that what was written arrives: end our side, drop what still comes for a while, then close. For a client
         that does not read we wait only when ``patient``."""
         transport = self._transport
-        if self._closing or transport is None:
+        if self._closing or transport is None or transport.is_closing():
             return
         self._closing = True
         if answer:
@@ -307,13 +310,12 @@ class Link(asyncio.Protocol):
         connection = self.connection
         if connection.ended or self._closing or connection.asked_to_go:
             return
-        if not connection.greeted:
-            self.cut()
-            return
         connection.ask_to_go()
         self._loop.call_later(_SECOND_GOAWAY_S, self._drain_on)
 
     def _drain_on(self) -> None:
-        if not self._closing:
+        if not self.connection.greeted:
+            self.cut()
+        elif not self._closing:
             self.connection.refuse_more()
             self.flush()

@@ -335,8 +335,7 @@ class StreamCall(Call):
     def gone(self) -> None:
         """See ``Stream``."""
         if not self._closed:
-            self._opening.shared.refused(self.path, Status.CANCELLED, perf_counter())
-            self._close()
+            self._close()  # to leave a stream is what clients do when they need no more of it: not counted
 
     def _close(self) -> None:
         """Let go of everything, then ``on_close``."""
