@@ -163,7 +163,7 @@ CODES = [
     ("PUT", f"{INSTANCES}/isolate/host", {}, 400139),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": False}, 200002),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "service": "zz"}, 400301),
-    ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": "10.0.0.9"}, 200002),
+    ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": "10.0.0.9"}, 400303),
     ("PUT", f"{INSTANCES}/isolate/host", {**AT, "isolate": True, "host": ""}, 400131),
 ]
 

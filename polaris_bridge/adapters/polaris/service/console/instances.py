@@ -136,7 +136,10 @@ class Instances:
             service = self._service(m)
             if service is None:
                 return _answer(v1.NotFoundService, m)
-            other = [one for one in self._at_host(service, m.host.value) if one.isolated != m.isolate.value]
+            found = list(self._at_host(service, m.host.value))
+            if not found:
+                return _answer(v1.NotFoundInstance, m)
+            other = [one for one in found if one.isolated != m.isolate.value]
             if not other:
                 return _answer(v1.NoNeedUpdate, m)
             with self._registry.transaction() as commit:
