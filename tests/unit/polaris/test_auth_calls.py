@@ -553,3 +553,19 @@ def test_a_service_is_given_to_others_with_the_call_that_writes_it(world: Guarde
     assert (may(ann), may(bob)) == (False, True)
     assert world.code_of("PUT", "/core/v1/namespaces", [{"name": "shop", "user_ids": [ann.id]}]) == OK
     assert may(ann), "what is in the namespace too"
+
+
+def test_tokens_in_messages_count_for_clients_only(world: Guarded) -> None:
+    instance = {
+        "service": "orders",
+        "namespace": "shop",
+        "host": "10.0.0.1",
+        "port": 80,
+        "service_token": "polaris@12345678",
+    }
+    assert world.code_of("POST", "/naming/v1/instances", [instance]) == OK
+    assert world.code_of("POST", "/v1/RegisterInstance", instance) == 401001
+    assert world.code_of("POST", "/v1/RegisterInstance", {**instance, "service_token": MAIN.token}, token="") == OK
+    assert (
+        world.code_of("POST", "/naming/v1/instances", [{**instance, "service_token": MAIN.token}], token="") == 401001
+    )

@@ -56,14 +56,15 @@ class Admission:
     ) -> Caller:
         """The caller with its principal. Raises ``Denied`` when it may not do this to every resource named.
 
-        ``token`` is the header ``x-polaris-token``; one in a message (``service_token``, ``token``) counts instead.
+        ``token`` is the header ``x-polaris-token``; in calls of clients one in a message (``service_token``, ``token``) counts
+        instead. (polaris-controller sends a ``service_token`` of its own making with console calls, which nobody looks at.)
         ``resources``: what it is about, when the messages do not say so.
         """
         judge = self._judges[door]
         if judge is None:
             return caller
         messages = tuple(messages)
-        shown = next(filter(None, map(_token_of, messages)), token)
+        shown = next(filter(None, map(_token_of, messages)), token) if door == CLIENT else token
         resource = NOTHING
         try:
             principal = judge.authenticate(Credential(token=shown, address=caller.address)) if shown else ""
