@@ -51,11 +51,6 @@ CUT_SHORT: Final = RpcError(Status.INTERNAL, "unexpected EOF")
 HELD_TOO_MUCH: Final = RpcError(Status.RESOURCE_EXHAUSTED, "too many bytes of unfinished messages on this connection")
 
 
-def not_allowed(host: str) -> RpcError:
-    """What an address is told that may not call."""
-    return RpcError(Status.PERMISSION_DENIED, f"{host} is not allowed to call this server")
-
-
 class Shared:
     """What all calls of one listener share: limits and counters."""
 
@@ -172,6 +167,13 @@ class Call(Stream):
         """See ``rpc.Call``."""
         value = self._opening.metadata.get(name)
         return binary(value) if value is not None and name.endswith("-bin") else value
+
+    def _check_allowed(self) -> None:
+        """RpcError for an address that may not call."""
+        allow = self._opening.shared.allow
+        if allow is not None and not allow(self.peer):
+            self.connection.budget.reasons["not_allowed"] += 1
+            raise RpcError(Status.PERMISSION_DENIED, f"{self.peer} is not allowed to call this server")
 
     def _refuse(self, error: RpcError, began: float) -> None:
         """End the call with a status."""

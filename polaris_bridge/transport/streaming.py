@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from .call import CUT_SHORT, EXPIRED, HELD_TOO_MUCH, Call, Opening, Timer, not_allowed
+from .call import CUT_SHORT, EXPIRED, HELD_TOO_MUCH, Call, Opening, Timer
 from .frames import MESSAGE
 from .grpc_framing import PLAIN, PREFIX_SIZE, message_size, too_large_sent
 from .rpc import Later, RpcError, Status, StreamHandler
@@ -121,8 +121,7 @@ class StreamCall(Call):
         try:
             if shared.stopping:
                 raise _STOPPING
-            if shared.allow is not None and not shared.allow(self.peer):
-                raise not_allowed(self.peer)
+            self._check_allowed()
             assert opening.stream is not None
             self._handler = opening.stream(self)
         except RpcError as error:

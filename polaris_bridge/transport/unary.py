@@ -6,7 +6,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from .call import CUT_SHORT, EXPIRED, HELD_TOO_MUCH, INTERNAL, Call, Opening, Timer, not_allowed
+from .call import CUT_SHORT, EXPIRED, HELD_TOO_MUCH, INTERNAL, Call, Opening, Timer
 from .frames import MESSAGE
 from .grpc_framing import PLAIN, PREFIX_SIZE, message_size, too_large_received, too_large_sent
 from .rpc import Later, RpcError, Status
@@ -92,10 +92,9 @@ class UnaryCall(Call):
             self._set_aside(message)
             return
         began = perf_counter()
-        allow = opening.shared.allow
         try:
-            if allow is not None and not allow(self.peer):
-                raise not_allowed(self.peer)
+            if opening.shared.allow is not None:
+                self._check_allowed()
             assert opening.unary is not None
             reply = opening.unary(message, self)
             if type(reply) is bytes:

@@ -198,6 +198,7 @@ async def test_who_may_not_call_is_told_so(port: Port) -> None:
     assert await failure(channel.unary_unary(UNARY)(b"")) == expected
     assert await failure(channel.stream_unary(STREAM)(iter([b""]))) == expected
     assert port.streams == []
+    assert listener.counters().reasons == {"not_allowed": 2}
 
 
 async def test_a_link_has_an_identity_and_tells_its_end(port: Port) -> None:
