@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Work
@@ -65,6 +65,11 @@ class NamespaceList:
         """All services, as fields of a ``DiscoverResponse``."""
         return b"".join([content for content, _ in self._items.values()])
 
+    def part(self, sees: Callable[[ServiceKey], bool]) -> tuple[int, list[bytes]]:
+        """The sum and the contents of the services that a reader may see."""
+        seen = [item for name, item in self._items.items() if sees(ServiceKey(self._namespace, name))]
+        return sum(digest for _, digest in seen), [content for content, _ in seen]
+
 
 def _listed(record: ServiceRecord) -> bytes:
     m = v1.Service()
@@ -117,4 +122,18 @@ def revision(lists: Iterable[NamespaceList]) -> str:
     for each in lists:
         total += each.sum
         count += len(each)
+    return _revision(total, count)
+
+
+def parts(lists: Iterable[NamespaceList], sees: Callable[[ServiceKey], bool]) -> tuple[str, bytes]:
+    """The revision and the content of what a reader may see of several lists."""
+    total, contents = 0, list[bytes]()
+    for each in lists:
+        more, found = each.part(sees)
+        total += more
+        contents += found
+    return _revision(total, len(contents)), b"".join(contents)
+
+
+def _revision(total: int, count: int) -> str:
     return f"{(total + count) & _MASK:040x}" if count else ""

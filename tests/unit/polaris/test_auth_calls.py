@@ -569,3 +569,33 @@ def test_tokens_in_messages_count_for_clients_only(world: Guarded) -> None:
     assert (
         world.code_of("POST", "/naming/v1/instances", [{**instance, "service_token": MAIN.token}], token="") == 401001
     )
+
+
+def test_sdks_find_the_services_and_namespaces_that_they_may_see(world: Guarded) -> None:
+    ann = world.user("ann")
+    for namespace in ("mine", "theirs"):
+        assert world.code_of("POST", "/naming/v1/services", [{"name": "a", "namespace": namespace}]) == OK
+    mine = {"namespaces": [{"id": "mine"}]}
+    world.policy("reads", principals={"users": [{"id": ann.id}]}, functions=["Discover*"], resources=mine)
+
+    def found(type: str, field: str, token: str, **service: str) -> tuple[set[str], str]:
+        answer = world.ask("POST", "/v1/Discover", {"type": type, "service": service}, token)
+        assert answer["code"] == OK
+        return {f"{each.get('namespace', '')}/{each['name']}" for each in answer[field]}, answer["service"]["revision"]
+
+    everything, revision = found("SERVICES", "services", MAIN.token, namespace="")
+    assert everything >= {"mine/a", "theirs/a"}
+    part, own = found("SERVICES", "services", ann.token, namespace="")
+    assert part == {"mine/a"}
+    assert own != revision
+    again = world.ask(
+        "POST", "/v1/Discover", {"type": "SERVICES", "service": {"namespace": "", "revision": own}}, ann.token
+    )
+    assert again["code"] == 200001
+    assert found("SERVICES", "services", ann.token, namespace="mine")[0] == {"mine/a"}
+    assert (
+        world.code_of("POST", "/v1/Discover", {"type": "SERVICES", "service": {"namespace": "theirs"}}, ann.token)
+        == 401001
+    )
+    assert found("NAMESPACES", "namespaces", ann.token)[0] == {"/mine"}
+    assert found("NAMESPACES", "namespaces", MAIN.token)[0] >= {"/mine", "/theirs"}

@@ -34,11 +34,12 @@ from polaris_bridge.adapters.polaris.service.discover_answers import (
     unchanged,
 )
 from polaris_bridge.adapters.polaris.service.routes import Encoded
+from polaris_bridge.adapters.polaris.service.visible import ALL, Visible
 from polaris_bridge.adapters.polaris.translate.namespaces import render_namespace
 from polaris_bridge.adapters.polaris.translate.services import Counts, render_service, service_revision
 from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.adapters.polaris.view import LONG, NOTHING, ServiceView, Views, field
-from polaris_bridge.adapters.polaris.view_services import ServiceLists, refresh_in_slices, revision
+from polaris_bridge.adapters.polaris.view_services import ServiceLists, parts, refresh_in_slices, revision
 from polaris_bridge.adapters.polaris.wire import json, v1
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Caller, ServiceKey
@@ -131,8 +132,10 @@ class Discovering:
         deliver: Deliver = no_rules,
         *,
         cache_size: int = 128,
+        visible: Visible | None = None,
     ) -> None:
-        """``pairs``: see ``translate.shown``."""
+        """``pairs``: see ``translate.shown``; ``visible``: what readers of lists see."""
+        self._visible = visible or Visible()
         self.catalog = Catalog(registry)
         self._registry = registry
         self._deliver = deliver
@@ -161,7 +164,7 @@ class Discovering:
         if type == SERVICES and request.HasField("service"):
             return self._services(request, caller)
         if type == NAMESPACES and request.HasField("service"):
-            return self._all_namespaces(request)
+            return self._all_namespaces(request, caller)
         return refusal(request, fault(request))
 
     def discover_json(self, request: v1.DiscoverRequest, caller: Caller) -> Encoded | Later[Encoded]:
@@ -370,28 +373,39 @@ class Discovering:
             )
         for each in lists:
             each.refresh()
-        now = revision(lists)
+        sees = self._visible.services(caller, "DiscoverServices")
+        now, part = (revision(lists), None) if sees is ALL else parts(lists, sees)
         if not now:
             return begin(OK, SERVICES) + field(SERVICE, service.SerializeToString())
         if now == service.revision.value:
             return unchanged(request)
-        return b"".join((headed(SERVICES, service, now), *(each.content for each in lists)))
+        contents = (each.content for each in lists) if part is None else (part,)
+        return b"".join((headed(SERVICES, service, now), *contents))
 
-    def _all_namespaces(self, request: v1.DiscoverRequest) -> bytes:
+    def _all_namespaces(self, request: v1.DiscoverRequest, caller: Caller) -> bytes:
+        sees = self._visible.namespaces(caller, "Discover")
         generation, now, content = self._namespaces
-        if generation != self.catalog.namespace_generation:
-            m = v1.DiscoverResponse()
-            for record in sorted(self._registry.namespaces(), key=lambda record: record.name):
-                namespace = m.namespaces.add()
-                namespace.CopyFrom(render_namespace(record, 0, Counts()))
-                for count in ("total_service_count", "total_instance_count", "total_health_instance_count"):
-                    namespace.ClearField(count)
-            content = m.SerializeToString(deterministic=True)
-            now = hashlib.blake2b(content, digest_size=20).hexdigest() if content else NOTHING
+        if sees is not ALL:
+            now, content = self._namespaces_that(sees)
+        elif generation != self.catalog.namespace_generation:
+            now, content = self._namespaces_that(sees)
             self._namespaces = (self.catalog.namespace_generation, now, content)
         if now == request.service.revision.value:
             return unchanged(request)
         return headed(NAMESPACES, request.service, now) + content
+
+    def _namespaces_that(self, sees: Callable[[str], bool]) -> tuple[str, bytes]:
+        """The revision and the content of the namespaces that a reader may see."""
+        m = v1.DiscoverResponse()
+        for record in sorted(self._registry.namespaces(), key=lambda record: record.name):
+            if not sees(record.name):
+                continue
+            namespace = m.namespaces.add()
+            namespace.CopyFrom(render_namespace(record, 0, Counts()))
+            for count in ("total_service_count", "total_instance_count", "total_health_instance_count"):
+                namespace.ClearField(count)
+        content = m.SerializeToString(deterministic=True)
+        return hashlib.blake2b(content, digest_size=20).hexdigest() if content else NOTHING, content
 
     # ------------------------------------------------------------------ rules
 

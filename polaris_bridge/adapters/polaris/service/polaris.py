@@ -24,7 +24,7 @@ from .heartbeats import Heartbeats
 from .index import InstanceIndex
 from .maintain.calls import Maintain
 from .registration import Registering
-from .routes import Route
+from .routes import CLIENT, Route
 from .rules import console as rules_console
 from .rules.delivery import Deliveries
 from .rules.kinds import ROUTING
@@ -67,7 +67,13 @@ class PolarisService:
         self.registering = Registering(registry, settings, self.index, locate)
         self.heartbeats = Heartbeats(registry, settings, self.index, self.registering)
         self.deliveries = Deliveries(registry)
-        self.discovering = Discovering(registry, pairs, self.deliveries.deliver, cache_size=settings.kept_answers)
+        self.discovering = Discovering(
+            registry,
+            pairs,
+            self.deliveries.deliver,
+            cache_size=settings.kept_answers,
+            visible=Visible(lambda caller, operation: self.admission.sees(caller, operation, CLIENT)),
+        )
         self.clients = Clients(registry, settings, locate)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
