@@ -67,6 +67,7 @@ def cluster(server: EchoServer) -> dict[str, Any]:
             "typed_config": {
                 "@type": f"{EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext",
                 "common_tls_context": {
+                    "alpn_protocols": ["h2"],
                     "validation_context": {"trusted_ca": {"filename": str(server.certificate.ca)}},
                 },
             },

@@ -53,7 +53,7 @@ SIZES = {
     "native": {"sequential": round(10_000 * SOAK_FACTOR), "parallel": 1_500},
     "grpcio": {"sequential": 1_000, "parallel": 900},
 }
-SEQUENTIAL_BY_TLS = 2_000
+SEQUENTIAL_BY_TLS = 1_000
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,19 @@ from . import matrix, programs
 from .conftest import Servers, build
 from .echo import ENVOY_VERSIONS
 from .envoy import ECHO, Envoy
-from .matrix import CHECKS, PROGRAM_ENDS_WITHIN_S, TRANSPORTS, Case
+from .matrix import CHECKS, PROGRAM_ENDS_WITHIN_S, SOAK_FACTOR, Case
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(PROGRAM_ENDS_WITHIN_S)]
 
 CLIENT = "grpc-go"
 WITHIN_S = 20
+# It pings the server every second, whatever the client does.
+IDLE_S = 4 * SOAK_FACTOR
 
 
 @pytest.fixture(
     scope="module",
-    params=[(transport, tls) for transport in TRANSPORTS for tls in (False, True)],
+    params=[("grpcio", False), ("native", False), ("native", True)],
     ids=lambda param: f"{param[0]}-{'tls' if param[1] else 'plain'}",
 )
 def envoy(
@@ -52,7 +54,7 @@ def test_it_asks_for_the_health_of_the_server(envoy: Envoy) -> None:
 def passed(envoy: Envoy, tmp_path_factory: pytest.TempPathFactory) -> matrix.Outcome:
     """What a client says whose calls go through Envoy."""
     build(programs.CLIENTS[CLIENT])
-    arguments = Case(CLIENT, envoy.server.transport, False).arguments(envoy.address)
+    arguments = [*Case(CLIENT, envoy.server.transport, False).arguments(envoy.address), "--idle", str(IDLE_S)]
     return matrix.run(CLIENT, arguments, tmp_path_factory.mktemp("passed"))
 
 
