@@ -27,7 +27,7 @@ from polaris_bridge.core.auth.values import (
     from_document,
     to_document,
 )
-from polaris_bridge.core.model import SYSTEM, Caller, Document
+from polaris_bridge.core.model import SYSTEM, Caller, Document, Registration, ServiceKey
 from polaris_bridge.core.ports import Credential, Resource
 
 ORDERS = Resource("service", "shop", "orders")
@@ -299,3 +299,35 @@ def test_a_policy_of_its_own_is_replaced_whole() -> None:
     chamber.directory.put(structs.replace(policy, functions=("B",)), SYSTEM)
     chamber.settle()
     assert (chamber.judge.allow(ann.id, "A", NOTHING), chamber.judge.allow(ann.id, "B", NOTHING)) == (False, True)
+
+
+def test_what_is_deleted_belongs_to_nobody() -> None:
+    chamber = Chamber()
+    ann, bob = chamber.user("ann"), chamber.user("bob")
+    as_ann, as_bob = (Caller("polaris", principal=user.id) for user in (ann, bob))
+    chamber.service("shop", "orders", caller=as_ann)
+    chamber.registry.documents.put(Document("routing", "r1"), as_ann)
+    chamber.settle()
+    chamber.registry.delete_service(ServiceKey("shop", "orders"), as_bob)
+    chamber.registry.documents.delete("routing", "r1", as_bob)
+    chamber.settle()
+    assert [p.grants for p in chamber.directory.snapshot.policies_of(ann.id)] == [(Grant(USER, ann.id),)]
+    chamber.service("shop", "orders", caller=as_bob)
+    assert not chamber.judge.allow(ann.id, "UpdateServices", ORDERS)
+    assert chamber.judge.allow(bob.id, "UpdateServices", ORDERS)
+
+
+def test_who_registers_again_changes_nothing() -> None:
+    chamber = Chamber()
+    ann = chamber.user("ann")
+    as_ann = Caller("polaris", principal=ann.id)
+    one = Registration(source="polaris", namespace="shop", key="k", service="orders", host="10.0.0.1", port=1)
+    revisions: set[int] = set()
+    for port in (1, 2, 3):
+        chamber.registry.register(structs.replace(one, port=port), as_ann)
+        chamber.settle()
+        own = chamber.directory.snapshot.default_policy(ann.id)
+        assert own is not None
+        assert Grant("service", "", "shop", "orders") in own.grants
+        revisions.add(chamber.directory.snapshot.revision)
+    assert len(revisions) == 1
