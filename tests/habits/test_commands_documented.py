@@ -36,7 +36,19 @@ def test_every_option_of_serve_is_in_operations(option: str) -> None:
 
 def test_contributing_and_readme_name_the_first_two_commands() -> None:
     assert re.search(r"^    make run$", text("README.md"), re.MULTILINE)
-    assert {"run", "test", "test-live", "bench", "soak", "lint", "format", "protos", "lock", "clean", "help"} == make_targets()
+    assert {
+        "run",
+        "test",
+        "test-live",
+        "bench",
+        "soak",
+        "lint",
+        "format",
+        "protos",
+        "lock",
+        "clean",
+        "help",
+    } == make_targets()
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))

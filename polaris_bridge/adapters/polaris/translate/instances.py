@@ -21,7 +21,7 @@ from polaris_bridge.core.model import (
     Registration,
 )
 
-from .keys import SOURCE, Document, instance_id
+from .keys import EMPTY, SOURCE, Document, instance_id
 
 OK: Final[int] = v1.ExecuteSuccess
 
@@ -144,6 +144,7 @@ def lift(instance: v1.Instance, before: Registration | None = None, id: str = ""
         ttl_s,
         instance.HasField("priority"),
         instance.HasField("weight"),
+        _empty(instance),
     )
     if internal:
         document = Document(
@@ -153,6 +154,7 @@ def lift(instance: v1.Instance, before: Registration | None = None, id: str = ""
             document.ttl_s,
             document.priority_given,
             document.weight_given,
+            document.empty,
         )
     if before is not None:
         metadata = before.metadata if before.metadata == metadata else metadata
@@ -209,8 +211,23 @@ def _lease(ttl_s: int) -> Lease:
 
 
 @lru_cache(maxsize=1024)
-def _document(given_id: bool, ttl_s: int, priority_given: bool, weight_given: bool) -> Document:
-    return Document(given_id, _NO_METADATA, ttl_s > 0, ttl_s, priority_given, weight_given)
+def _document(given_id: bool, ttl_s: int, priority_given: bool, weight_given: bool, empty: int) -> Document:
+    return Document(given_id, _NO_METADATA, ttl_s > 0, ttl_s, priority_given, weight_given, empty)
+
+
+def _empty(instance: v1.Instance) -> int:
+    """The bits of what was sent without a content."""
+    found = 0
+    for name, bit in EMPTY.items():
+        if instance.HasField(name) and not _content(getattr(instance, name)):
+            found |= bit
+    return found
+
+
+def _content(value: v1.StringValue | v1.Location) -> str:
+    if isinstance(value, v1.Location):
+        return value.region.value or value.zone.value or value.campus.value
+    return value.value
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,12 @@ class Document(Struct, frozen=True, gc=False, array_like=True):
     """Seconds between heartbeats, as kept (5 when the client said 0); may be above 60, which is what native readers see."""
     priority_given: bool = False
     weight_given: bool = False
+    empty: int = 0
+    """Which texts, and whether the location, were sent but empty: bits of ``EMPTY``, for absent is not the same."""
+
+
+EMPTY: Final = {"protocol": 1, "version": 2, "vpc_id": 4, "logic_set": 8, "location": 16}
+"""The bit of each field in ``Document.empty``."""
 
 
 class Marks(Struct, frozen=True, gc=False, array_like=True):

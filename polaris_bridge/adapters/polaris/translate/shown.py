@@ -16,7 +16,7 @@ from polaris_bridge.adapters.polaris.wire.v1 import HealthCheck, Instance
 from polaris_bridge.core.model import DOWN, NOWHERE, OUT_OF_SERVICE, UP, Address, Checks, Lease, Registration
 from polaris_bridge.core.views import Shown, shown, withdrawn
 
-from .keys import SOURCE, Document, instance_id
+from .keys import EMPTY, SOURCE, Document, instance_id
 from .times import local_time
 
 Pairs = Mapping[str, Callable[[Registration], Mapping[str, str]]]
@@ -98,6 +98,8 @@ def render(s: Shown, address: Address, id: str, pairs: Pairs, *, discovered: boo
             m.priority.value = r.priority
         metadata.update(r.metadata)
         metadata.update(document.internal)
+        if document.empty:
+            _leave_empty(m, document.empty)
     else:
         if r.priority:
             m.priority.value = r.priority
@@ -174,12 +176,19 @@ def _locate(m: Instance, r: Registration) -> None:
         m.location.campus.value = place.campus
 
 
+def _leave_empty(m: Instance, empty: int) -> None:
+    """What was sent without a content is shown so."""
+    for name, bit in EMPTY.items():
+        if empty & bit and not m.HasField(name):
+            getattr(m, name).SetInParent()
+
+
 def _enrich(metadata: MutableMapping[str, str], r: Registration) -> None:
     if r.version:
         metadata["version"] = r.version
     if r.protocol:
         metadata["protocol"] = r.protocol
-    if r.location != NOWHERE:
+    if r.location != NOWHERE or (r.source == SOURCE and r.ext.empty & EMPTY["location"]):
         metadata["region"] = r.location.region
         metadata["zone"] = r.location.zone
         metadata["campus"] = r.location.campus
