@@ -35,6 +35,11 @@ class Console:
         document: Document = self._http.post(path, json=item).json()
         return document
 
+    def put(self, path: str, item: Document) -> Document:
+        """Changes a single item; the answer as it is."""
+        document: Document = self._http.put(path, json=item).json()
+        return document
+
     def write(self, method: str, path: str, *items: Document) -> list[Document]:
         """Sends a batch; the answers of its items."""
         answer = self._http.request(method, path, json=items)
