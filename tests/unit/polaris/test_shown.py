@@ -18,7 +18,7 @@ from polaris_bridge.adapters.eureka.wire.messages import AMAZON_CLASS, DataCente
 from polaris_bridge.adapters.polaris.translate.instances import lift
 from polaris_bridge.adapters.polaris.translate.shown import instances
 from polaris_bridge.adapters.polaris.wire import v1
-from polaris_bridge.core.model import NOWHERE, Address, Checks, Lease
+from polaris_bridge.core.model import Address, Checks, Lease
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 RECORDED = [
@@ -360,7 +360,7 @@ def test_a_native_instance_is_shown_as_it_was_described(m: v1.Instance) -> None:
     )  # fmt: skip
     [(_, labelled)] = instances(Address(r.host, r.port, r.vpc, (r,)), {}, discovered=True)
     labels = {"version": r.version, "protocol": r.protocol}
-    if r.location != NOWHERE:
+    if m.HasField("location"):
         labels |= {"region": r.location.region, "zone": r.location.zone, "campus": r.location.campus}
     kept = {key: value for key, value in labels.items() if value or key not in ("version", "protocol")}
     assert dict(labelled.metadata) == dict(m.metadata) | kept
