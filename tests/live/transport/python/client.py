@@ -359,7 +359,8 @@ def say(name: str, check: Callable[[], object]) -> None:
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
     line = {"check": name, "ok": not why, "why": why, "s": time.monotonic() - began}
-    print(json.dumps(line), flush=True)
+    sys.stdout.write(json.dumps(line) + "\n")  # in one piece: two threads say things
+    sys.stdout.flush()
 
 
 def load(arguments: argparse.Namespace) -> None:
