@@ -241,13 +241,6 @@ class Sender:
             self._remember(number)
         self._control(out)
 
-    def reset(self, stream: Stream, fault: Fault) -> None:
-        """End a stream without an answer. ``gone`` is not called: the owner does this."""
-        if self.streams.pop(stream.id, None) is not None:
-            self.drop(stream)
-            self._remember(stream.id)
-            self._control(frames.rst_stream(stream.id, fault))
-
     def _remember(self, number: int) -> None:
         self._past[number] = None
         if len(self._past) > REMEMBERED_STREAMS:
