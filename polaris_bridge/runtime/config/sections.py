@@ -12,7 +12,6 @@ SALT_SIZES: Final = (16, 24, 32)
 """Lengths of an AES key."""
 
 
-
 def _salt(value: SecretStr) -> SecretStr:
     size = len(value.get_secret_value().encode())
     if size not in SALT_SIZES:
