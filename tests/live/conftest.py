@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -15,6 +17,12 @@ def pytest_report_header() -> list[str]:
     lines = [f"{name}: {address}" for name, address in given.items() if address]
     missing = [name for name, address in given.items() if not address]
     return [*lines, "real servers not given: " + (", ".join(missing) or "none")]
+
+
+def of_folder(session: pytest.Session, conftest: str) -> Iterator[pytest.Item]:
+    """The selected tests of one suite, given its conftest's own path: several suites run in one session."""
+    folder = Path(conftest).parent
+    return (item for item in session.items if item.path.is_relative_to(folder))
 
 
 def lacking(what: str) -> NoReturn:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import lacking, of_folder
 from ..server import Server
 from ..waiting import until
 from .members import CLIENTS, RENEWS_WITHIN_S, Fleet, Member
@@ -90,7 +90,7 @@ def server(target: Target) -> Server:
 def selected_clients(session: pytest.Session) -> set[str]:
     """Clients that the selected tests name."""
     names: set[str] = set()
-    for item in session.items:
+    for item in of_folder(session, __file__):
         spec = getattr(item, "callspec", None)
         if spec is not None:
             names.update(spec.params[fixture] for fixture in ("member", "stranger") if fixture in spec.params)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import lacking, of_folder
 from ..eureka.registry import Registry
 from ..server import Server
 from .console import Console
@@ -94,7 +94,7 @@ def server(target: Target) -> Server:
 def wanted(session: pytest.Session) -> list[Client]:
     """Clients that the selected tests name."""
     found: dict[str, Client] = {}
-    for item in session.items:
+    for item in of_folder(session, __file__):
         spec = getattr(item, "callspec", None)
         if spec is not None and "member" in spec.params:
             found[spec.params["member"]] = SDKS[spec.params["member"]]
