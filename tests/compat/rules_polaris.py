@@ -52,17 +52,12 @@ PLAN = Plan(
             r"body\.responses\[\d+\]\.(data|rateLimit)\.id",
             "made by the server; later requests name the rule by it",
         ),
-    ),
-    left_out=(
-        LeftOut("users", r"/core/v1/(user|auth).*", "users, tokens and policies are not served yet"),
-        LeftOut(
-            "refused-users",
-            r"/naming/.*",
-            "tokens of users that were made by calls which are left out; the console is open here",
-            status="401",
+        Capture(
+            "user-id", r"body\.responses\[\d+\]\.user\.id", "made by the server; later requests name the user by it"
         ),
-        LeftOut("configuration", r"/config/v1/.*", "configuration files are not served yet"),
+        Capture("user-token", r"body\.loginResponse\.token", "made by the server; later requests show it"),
     ),
+    left_out=(LeftOut("configuration", r"/config/v1/.*", "configuration files are not served yet"),),
     paired=r"/v1\.PolarisGRPC/Discover|/v1\.PolarisHeartbeatGRPC/BatchHeartbeat",
     rewrite=wire_polaris.rewrite,
 )
@@ -235,6 +230,19 @@ def unknown_contract(seen: Seen) -> bool:
     )
 
 
+def password_kept_quiet(seen: Seen) -> bool:
+    """The password that was sent, and nothing here."""
+    sent = f'"password": "{seen.difference.expected}"'.encode()
+    return seen.difference.got is None and sent in seen.exchange.request.body
+
+
+def not_json(seen: Seen) -> bool:
+    """The same beginning, and after it the words of another reader of JSON."""
+    begin = "request decode failed:"
+    sides = (seen.difference.expected, seen.difference.got)
+    return all(isinstance(side, str) and side.startswith(begin) and side != begin for side in sides)
+
+
 # ---------------------------------------------------------------- the table
 _DISCOVER = r"/v1\.PolarisGRPC/Discover"
 
@@ -405,11 +413,31 @@ RULES = (
         source="http-probe",
     ),
     Rule(
-        "owner-is-no-user",
+        "owners-as-given",
         path=r"body\..*\.owners",
         verdict=DIFFERS,
         allows=lambda seen: seen.difference.expected == MAIN_USER and seen.difference.got in (None, ""),
-        reason="whose token it was is not known while the console is open",
+        reason="there the main user's id stands for owners that were not given; here the field is what was given, "
+        "and who made something is kept apart from it",
+        source="http-probe",
+    ),
+    Rule(
+        "password-kept-quiet",
+        path=r"body\.responses\[\d+\]\.user\.password",
+        target=r"/core/v1/users",
+        verdict=DIFFERS,
+        allows=password_kept_quiet,
+        reason="a password is never said back",
+        source="issue 5, point 5",
+    ),
+    Rule(
+        "reader-of-json",
+        path=r"body\.info",
+        target=r"/core/v1/user/login",
+        status="400",
+        verdict=DIFFERS,
+        allows=not_json,
+        reason="where a text stops being JSON is said in the words of the library that reads it",
         source="http-probe",
     ),
     Rule(

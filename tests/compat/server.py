@@ -20,6 +20,8 @@ from .plan import Target
 READY_S = 30.0
 STOP_S = 15.0
 ROOT = Path(__file__).parents[2]
+CONSOLE_WAS_OPEN = "polaris-controller-"
+"""The recording of a client without a token, made on a server whose console asked for none."""
 LISTENERS = (
     "service-eureka",
     "api-http",
@@ -52,12 +54,14 @@ def spawned_eureka(folder: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def spawned_polaris(transport: str, folder: Path) -> Iterator[Target]:
-    """A fresh, empty server of ours, asked through its native listeners; the console is open, as when it was recorded.
+    """A fresh, empty server of ours, asked through its native listeners, with the account whose token was recorded.
 
-    ``transport`` carries the gRPC port.
+    ``transport`` carries the gRPC port. ``folder`` begins with the name of the recording.
     """
-    carried = f"apiservers.service-grpc.option.transport={transport}"
-    with spawned(folder, "auth.strategy.option.consoleOpen=false", carried) as ports:
+    settings = [f"apiservers.service-grpc.option.transport={transport}"]
+    if folder.name.startswith(CONSOLE_WAS_OPEN):
+        settings.append("auth.strategy.option.consoleOpen=false")
+    with spawned(folder, *settings) as ports:
         yield Target(http=("127.0.0.1", ports["api-http"]), grpc=("127.0.0.1", ports["service-grpc"]))
 
 
@@ -71,7 +75,7 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
     for name, port in ports.items():
         command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
-    command += ["--set", "auth.user.option.seedDefaultAdmin=true", "--set", "auth.strategy.option.consoleOpen=false"]
+    command += ["--set", "auth.user.option.seedDefaultAdmin=true"]
     for setting in settings:
         command += ["--set", setting]
     log = folder / "server.log"
