@@ -7,8 +7,8 @@ import logging
 
 import grpc
 import pytest
-from native import WAIT_S, Port, failure, until
 from peer import STREAM, UNARY, Later
+from transport_port import WAIT_S, Port, failure, until
 
 from polaris_bridge.transport.rpc import RpcError, Status
 

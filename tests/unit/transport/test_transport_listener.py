@@ -12,8 +12,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from native import WAIT_S, Files, Port, Wire, failure, until
 from peer import STREAM, UNARY, Later, message, opening, settings
+from transport_port import WAIT_S, Files, Port, Wire, failure, until
 
 from polaris_bridge.transport.frames import (
     DATA,

@@ -6,12 +6,10 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import pytest
+import ngh2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer import NOTHING_LEFT, STREAM, UNARY, Peer
-
-ngh2 = pytest.importorskip("ngh2")
 
 NAME = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=12).map("x-".__add__)
 VALUE = st.text([chr(code) for code in range(0x21, 0x7F)], max_size=60)
