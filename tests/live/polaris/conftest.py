@@ -22,6 +22,8 @@ from .members import GRPC, SDKS, SPRING, Client, Fleet, Member
 PEER = os.environ.get("PEER_POLARIS", "")
 EXTRAS = {"grpc": GRPC, "spring": SPRING}
 RUN = f"{os.getpid():x}"
+ON_GRPCIO = frozenset({"test_registers_and_is_seen_by_every_client", "test_registers_again_with_other_values"})
+"""Told once more with grpcio under the port: it stays the reference and the fallback of our own transport."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         restarts = "server" in metafunc.fixturenames
         names = ["ours"] if restarts or not PEER else ["ours", "peer"]
+        if metafunc.function.__name__ in ON_GRPCIO:
+            names.append("grpcio")
         metafunc.parametrize("target", names, indirect=True, scope="session")
     if "member" in metafunc.fixturenames:
         metafunc.parametrize("member", list(SDKS), indirect=True)
@@ -52,8 +56,9 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp(request.param)
     server = None
     try:
-        if request.param == "ours":
-            server = Server(folder, "service-grpc")
+        if request.param in ("ours", "grpcio"):
+            transport = "native" if request.param == "ours" else "grpcio"
+            server = Server(folder, "service-grpc", (f"apiservers.service-grpc.option.transport={transport}",))
             server.start()
             host, http, grpc, eureka = "127.0.0.1", server.http_port, server.port, server.ports["service-eureka"]
         else:
