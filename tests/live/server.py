@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -31,10 +32,16 @@ STARTS_WITHIN_S = 30
 
 def free_port() -> int:
     """A TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ones: asked for one after the other, the same port may come twice."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class Server:
@@ -44,7 +51,7 @@ class Server:
     """
 
     def __init__(self, folder: Path, listener: str, settings: tuple[str, ...] = ()) -> None:
-        self.ports = {name: free_port() for name in LISTENERS}
+        self.ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         self.port = self.ports[listener]
         self.http_port = self.ports["api-http"]
         self._folder = folder
