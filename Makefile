@@ -18,6 +18,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 
 # How much longer `make soak` makes the tests that read SOAK_FACTOR.
 SOAK_FACTOR ?= 20
+# How long the clients of the native transport come and go in `make soak`.
+SOAK_MINUTES ?= 60
 # Arguments for the server (make run ARGS="--listen 127.0.0.1") or for pytest (make test ARGS="-k eureka").
 ARGS ?=
 BENCHES := $(sort $(wildcard bench/bench_*.py bench/eureka.py bench/polaris.py bench/transport.py))
@@ -41,8 +43,8 @@ bench: $(TEST_STAMP) ## the benchmarks; each prints a table
 	@for program in $(BENCHES); do echo "== $$program"; $(BIN)/python "$$program" $(ARGS); done
 
 soak: $(TEST_STAMP) ## the long versions of the tests; SOAK_FACTOR says how long
-	@echo "soak factor: $(SOAK_FACTOR)"
-	SOAK_FACTOR=$(SOAK_FACTOR) $(BIN)/pytest tests/faults tests/live --timeout 7200 $(ARGS)
+	@echo "soak factor: $(SOAK_FACTOR), minutes: $(SOAK_MINUTES)"
+	SOAK_FACTOR=$(SOAK_FACTOR) SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/pytest tests/faults tests/live --timeout 7200 $(ARGS)
 
 lint: $(TEST_STAMP) ## format check, ruff, strict types, import contracts
 	$(BIN)/ruff format --check .

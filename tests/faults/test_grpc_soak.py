@@ -1,6 +1,7 @@
 """Clients of the native gRPC port that come and go in every rude way, thousands of times: the server stays as it was.
 
-500 comings and goings times ``SOAK_FACTOR`` (``make soak``: 20, which makes 10,000).
+500 comings and goings times ``SOAK_FACTOR`` (``make soak``: 20, which makes 10,000). ``SOAK_MINUTES`` (``make soak``: 60)
+lets the native transport go on for so long.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from child import Child, ask, until
 from polaris_bridge.adapters.polaris.wire import v1
 
 FACTOR = int(os.environ.get("SOAK_FACTOR", "1"))
+MINUTES = float(os.environ.get("SOAK_MINUTES", "0"))
 CYCLES = 500 * FACTOR
 WARM_UP = 300
 ALLOWED_GROWTH = 6_000_000
@@ -154,9 +157,15 @@ def descriptors(child: Child) -> int:
 
 
 @pytest.fixture(params=["native", "grpcio"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Child]:
-    """One for each transport."""
-    child = Child(tmp_path, f"apiservers.service-grpc.option.transport={request.param}")
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each of them."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(transport: str, tmp_path: Path) -> Iterator[Child]:
+    """One on this transport."""
+    child = Child(tmp_path, f"apiservers.service-grpc.option.transport={transport}")
     yield child
     child.end()
 
@@ -166,8 +175,20 @@ def run(child: Child, cycles: int) -> None:
         KINDS[n % len(KINDS)](Client(child.grpc))
 
 
-@pytest.mark.timeout(60 + CYCLES // 20)
-def test_comings_and_goings_leave_nothing(server: Child) -> None:
+def run_for(child: Child, minutes: float) -> None:
+    """Until the time is over, printing once a minute what the server holds."""
+    begun = time.monotonic()
+    done, printed = 0, 0
+    while (passed := time.monotonic() - begun) < minutes * 60:
+        run(child, len(KINDS) * 10)
+        done += len(KINDS) * 10
+        if passed // 60 > printed:
+            printed = int(passed // 60)
+            print(f"minute {printed}: {done} comings and goings, {resident(child) / 1e6:.1f} MB", flush=True)
+
+
+@pytest.mark.timeout(60 + CYCLES // 20 + MINUTES * 61)
+def test_comings_and_goings_leave_nothing(server: Child, transport: str) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
         register = channel.unary_unary("/v1.PolarisGRPC/RegisterInstance")
         for n in range(20):
@@ -183,6 +204,8 @@ def test_comings_and_goings_leave_nothing(server: Child) -> None:
     until(lambda: descriptors(server) <= open_files + 2, 20, "the connections of the warm-up are closed")
     size = resident(server)
     run(server, CYCLES)
+    if transport == "native":
+        run_for(server, MINUTES)
     until(lambda: descriptors(server) <= open_files + 2, 20, f"no more than {open_files} open files")
     until(lambda: connections(server) == 0, 20, "no connection is counted any more")
     grown = resident(server) - size

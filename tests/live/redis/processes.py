@@ -20,18 +20,28 @@ ANSWERS_WITHIN_S = 10
 class Redis:
     """One process of ``redis-server``, or with ``sentinel`` of a sentinel, that keeps its port over restarts."""
 
-    def __init__(self, folder: Path, *lines: str, sentinel: bool = False, secret: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *lines: str,
+        sentinel: bool = False,
+        secret: dict[str, str] | None = None,
+        bus: int | None = None,
+    ) -> None:
         program = shutil.which("redis-server")
         if program is None:
             lacking("redis-server is not installed")
         self.port = free_port()
+        self.bus = bus
+        """The port that nodes of a cluster use among themselves."""
         self._secret = secret or {}
         self._folder = folder / f"redis-{self.port}"
         self._folder.mkdir()
         file = self._folder / "redis.conf"
         own = (f"port {self.port}", "bind 127.0.0.1", f"dir {self._folder}", 'logfile "redis.log"')
         kept = () if sentinel else ('save ""', "appendonly no")
-        file.write_text("\n".join((*own, *kept, *lines)) + "\n")
+        between = () if bus is None else (f"cluster-port {bus}",)
+        file.write_text("\n".join((*own, *kept, *between, *lines)) + "\n")
         self._command = [program, str(file), *(["--sentinel"] if sentinel else [])]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -80,8 +90,11 @@ def running(*processes: Redis) -> Iterator[None]:
 
 
 def cluster(folder: Path) -> list[Redis]:
-    """Three nodes that are to share the slots among them; ``join`` makes them one when they run."""
-    return [Redis(folder, "cluster-enabled yes", "cluster-node-timeout 2000") for _ in range(3)]
+    """Three nodes that are to share the slots among them; ``join`` makes them one when they run.
+
+    The port they talk to each other by is named, because its default is the client port + 10,000, which may be above 65535.
+    """
+    return [Redis(folder, "cluster-enabled yes", "cluster-node-timeout 2000", bus=free_port()) for _ in range(3)]
 
 
 def join(nodes: list[Redis]) -> None:
@@ -91,7 +104,7 @@ def join(nodes: list[Redis]) -> None:
         last = 16383 if number == len(nodes) - 1 else (number + 1) * share - 1
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * share, last)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, nodes[0].bus)
     for node in nodes:
         until(lambda node=node: _joined(node, len(nodes)), 30, "the cluster stands")
 
