@@ -1,0 +1,1 @@
+"""Where Nacos calls come in: gRPC methods, HTTP routes, UDP pushes."""

@@ -1,0 +1,1 @@
+"""What each Nacos call does. The only room that decides."""

@@ -1,0 +1,1 @@
+"""Bytes and messages of Nacos: pure codecs, nothing of the core."""
