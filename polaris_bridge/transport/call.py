@@ -22,7 +22,7 @@ from .grpc_framing import (
 )
 from .headers import Request
 from .limits import Limits
-from .rpc import Open, RpcError, Status, Unary
+from .rpc import Link, Open, RpcError, Status, Unary
 from .streams import Stream
 
 if TYPE_CHECKING:
@@ -159,9 +159,10 @@ class Call(Stream):
         return str(self.connection.owner.host)
 
     @property
-    def link(self) -> object:
-        """The connection that the call came by (``server.Link``)."""
-        return self.connection.owner
+    def link(self) -> Link:
+        """See ``rpc.Call``."""
+        link: Link = self.connection.owner
+        return link
 
     def metadata(self, name: str) -> str | None:
         """See ``rpc.Call``."""

@@ -22,6 +22,8 @@ _LINGER_S: Final = 1.0
 """How long input is dropped after the last write: closing a socket with unread input resets it, and what was written is lost."""
 _SECOND_GOAWAY_S: Final = 0.2
 """After the first: calls that were under way to us have arrived."""
+_CLOSE_S: Final = 2.0
+"""How long a client that is asked to go may take."""
 _LINKS_PER_PASS: Final = 64
 """Connections flushed before others get their turn: a write costs some 20 microseconds."""
 _HTTP1: Final = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) ")
@@ -135,14 +137,23 @@ class Link(asyncio.Protocol):
         cipher = found.cipher()
         return Tls(found.version() or "", cipher[0] if cipher else "", dict(found.getpeercert() or {}))
 
-    def on_lost(self, call: Callable[[], None]) -> None:
-        """Be told when the connection is over; at once when it is already."""
+    def closed(self, told: Callable[[], None]) -> None:
+        """See ``rpc.Link``."""
         if self.lost:
-            call()
+            told()
             return
         if self._listeners is None:
             self._listeners = []
-        self._listeners.append(call)
+        self._listeners.append(told)
+
+    def close(self) -> None:
+        """See ``rpc.Link``."""
+        self.drain()
+        self._loop.call_later(_CLOSE_S, self._cut_late)
+
+    def _cut_late(self) -> None:
+        if not self.lost:
+            self.cut()
 
     def cut(self) -> None:
         """End it, whatever is in flight. Calls end when the loop comes round."""

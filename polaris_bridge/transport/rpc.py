@@ -43,8 +43,35 @@ class RpcError(Exception):
         self.message = message
 
 
+class Link(Protocol):
+    """The connection that calls come by: one object for all calls of one TCP connection, hashable."""
+
+    @property
+    def host(self) -> str:
+        """Address of the client, as ``Call.peer``."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Port of the client; 0 when it has none."""
+        ...
+
+    def closed(self, told: Callable[[], None], /) -> None:
+        """Be told once when the connection is over; at once when it is already."""
+        ...
+
+    def close(self) -> None:
+        """End it: what was sent goes out, calls under way may finish, the client is asked to go and then cut."""
+        ...
+
+
 class Call(Protocol):
     """One call as its handler sees it."""
+
+    @property
+    def link(self) -> Link:
+        """The connection that it came by."""
+        ...
 
     @property
     def path(self) -> str:

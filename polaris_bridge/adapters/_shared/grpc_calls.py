@@ -18,7 +18,7 @@ import grpc
 from grpc import aio
 from grpc.aio import EOF  # type: ignore[attr-defined]
 
-from polaris_bridge.adapters._shared.grpc_peers import Peers
+from polaris_bridge.adapters._shared.grpc_peers import Peer, Peers
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.transport.rpc import Later, Open, RpcError, Status, StreamHandler, Unary
 
@@ -81,11 +81,12 @@ class Calls:
 class PlainCall:
     """``rpc.Call`` of a unary call."""
 
-    __slots__ = ("_context", "_metadata", "path", "peer")
+    __slots__ = ("_context", "_metadata", "link", "path", "peer")
 
-    def __init__(self, path: str, peer: str, context: Any) -> None:
+    def __init__(self, path: str, link: Peer, context: Any) -> None:
         self.path = path
-        self.peer = peer
+        self.link = link
+        self.peer = link.host
         self._context = context
         self._metadata: dict[str, str] | None = None
 
@@ -121,7 +122,7 @@ async def serve_unary(calls: Calls, answer: Unary, path: str, request: bytes, co
     except RpcError as error:
         return await _refuse(calls, path, error, began, context)
     try:
-        reply = answer(request, PlainCall(path, peer.host, context))
+        reply = answer(request, PlainCall(path, peer, context))
         if not isinstance(reply, bytes):
             reply = await arrival(reply)
         too_large = calls.too_large(reply)
@@ -174,9 +175,12 @@ class StreamCall:
         "_waiting",
         "_writing",
         "backlog",
+        "link",
         "path",
         "peer",
     )
+
+    link: Peer
 
     def __init__(self, calls: Calls, path: str, context: Any) -> None:
         self.path = path
@@ -277,7 +281,9 @@ class StreamCall:
         calls.streams.add(self)
         try:
             peer = calls.peers.enter(self._context.peer())
+            self.link = peer
             self.peer = peer.host
+            peer.streams[self] = None
             self._task = asyncio.current_task()
             if calls.leaving:
                 raise RpcError(Status.UNAVAILABLE, STOPPING)
@@ -296,6 +302,7 @@ class StreamCall:
             if self._flusher is not None:
                 self._flusher.cancel()
             if peer is not None:
+                peer.streams.pop(self, None)
                 calls.peers.leave(peer)
         code, message = self._end or (0, "")
         if code:

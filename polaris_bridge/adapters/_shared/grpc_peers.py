@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -28,15 +28,48 @@ NOT_ALLOWED: Final = "not_allowed"
 """The reason in ``refused`` for an address that may not speak to us at all."""
 
 
-class Peer(Struct, gc=False):
-    """One connection, as far as its calls show it."""
+class Peer(Struct, eq=False):
+    """One connection, as far as its calls show it. See ``rpc.Link``: it counts as over when it has been without calls for
+    ``purgeCounterExpire``, and all that can be ended of it are its streams."""
 
     host: str
     """Address of the client; "" when it has none (a Unix socket)."""
+    port: int
     calls: int
     """Calls under way."""
     last_s: float
     """When its last call ended, on the clock of the last sweep."""
+    over: bool = False
+    told: list[Callable[[], None]] = []
+    streams: dict[Ending, None] = {}
+    """Its streams under way."""
+
+    def closed(self, told: Callable[[], None]) -> None:
+        """See ``rpc.Link``."""
+        if self.over:
+            told()
+        else:
+            self.told.append(told)
+
+    def close(self) -> None:
+        """See ``rpc.Link``."""
+        for stream in list(self.streams):
+            stream.finish(Status.UNAVAILABLE, "the connection is to end")
+
+    def end(self) -> None:
+        """It is over."""
+        self.over = True
+        told, self.told = self.told, []
+        for call in told:
+            call()
+
+
+class Ending(Protocol):
+    """A stream under way, as far as its end is concerned."""
+
+    def finish(self, code: Status = Status.OK, message: str = "", /) -> None:
+        """See ``rpc.Call``."""
+        ...
 
 
 class Peers:
@@ -76,7 +109,7 @@ class Peers:
             self._say(reason, host)
             raise RpcError(Status.RESOURCE_EXHAUSTED, f"too many connections: {reason}")
         self.total += 1
-        peer = self._known[address] = Peer(host, 0, self._now)
+        peer = self._known[address] = Peer(host, _port(address), 0, self._now)
         return peer
 
     def _say(self, reason: str, host: str) -> None:
@@ -93,7 +126,9 @@ class Peers:
         self._now = self._monotonic()
         silent = self._now - self._quiet_s
         for address in [text for text, peer in self._known.items() if not peer.calls and peer.last_s < silent]:
-            self._admission.leave(self._known.pop(address).host)
+            peer = self._known.pop(address)
+            self._admission.leave(peer.host)
+            peer.end()
         self._admission.purge()
 
     def connected(self) -> Connected:

@@ -212,13 +212,13 @@ async def test_a_link_has_an_identity_and_tells_its_end(port: Port) -> None:
     assert links[0] is links[2]
     assert links[0].number != links[1].number
     assert links[0].tls is None
-    links[0].on_lost(lambda: ended.append(0))
+    links[0].closed(lambda: ended.append(0))
     assert listener.cut("127.0.0.1", links[0].port) == 1
     assert await first.rest() is not None
     await until(lambda: ended == [0])
     assert links[0].lost
     assert not links[1].lost
-    links[0].on_lost(lambda: ended.append(1))
+    links[0].closed(lambda: ended.append(1))
     assert ended == [0, 1]
 
 
