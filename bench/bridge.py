@@ -28,6 +28,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def free_pair() -> int:
+    """A port nobody listens on just now, nor on the one 1000 above it."""
+    while True:
+        (port,) = free_ports(1)
+        if port + 1000 <= 65535:
+            with socket.socket() as above:
+                try:
+                    above.bind(("127.0.0.1", port + 1000))
+                except OSError:
+                    continue
+            return port
+
+
 class Bridge:
     """A running server, pinned to ``SERVER_CORE``. ``data`` is its folder; without one it gets a new, passing one."""
 
@@ -41,7 +54,10 @@ class Bridge:
         self.front = f"http://127.0.0.1:{front}"
         self.grpc = f"127.0.0.1:{grpc}"
         """Address of the native gRPC port."""
-        settings = {"service-eureka": eureka, "api-http": front, "service-grpc": grpc}
+        nacos = free_pair()
+        self.nacos = f"127.0.0.1:{nacos}"
+        """Address of the Nacos HTTP port; gRPC is 1000 above."""
+        settings = {"service-eureka": eureka, "api-http": front, "service-grpc": grpc, "service-nacos": nacos}
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")
         ]

@@ -37,6 +37,11 @@ class Running:
         """host:port for native SDKs."""
         return f"127.0.0.1:{self._port('service-grpc')}"
 
+    @property
+    def nacos(self) -> str:
+        """host:port for Nacos clients of every generation; gRPC is 1000 above."""
+        return f"127.0.0.1:{self._port('service-nacos')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 

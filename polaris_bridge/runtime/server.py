@@ -175,16 +175,17 @@ class Server:
             if found is not None:
                 endpoint, settings = translate.listener(self.config, listener)
                 face = found.build(around, endpoint, settings)
-                await face.listener.start()
+                await face.start()
                 self.faces.append(face)
-                self.listeners.append(face.listener)
+                self.listeners += face.listeners
         service: PolarisService | None = around.shared.get(SOURCE)
         if service is not None:
             await self._announce(service)
 
     async def _announce(self, service: PolarisService) -> None:
         """Register this server in itself, and say so regularly."""
-        bound = [Listening(d.name, d.host, d.port) for d in (each.describe() for each in self.all_listeners)]
+        first = [*(face.listeners[0] for face in self.faces), *(front.listener for _, front in self._fronts)]
+        bound = [Listening(d.name, d.host, d.port) for d in (each.describe() for each in first)]
         section = self.config.bootstrap.polaris_service
         self._own = SelfRegistration(section, self.registry, service.registering, bound)
         await self._own.start()
@@ -229,6 +230,8 @@ class Server:
         await asyncio.gather(*(listener.stop(grace) for listener in self.all_listeners))
         for drain in drains:
             drain.cancel()
+        for face in self.faces:
+            face.close()
         if not self.registry.idle:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
         if self._heartbeats is not None:

@@ -9,6 +9,8 @@ from typing import Final
 
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, GrpcSettings, HttpSettings, TlsSettings
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
+from polaris_bridge.adapters.nacos.settings import GRPC_OFFSET, NacosSettings
+from polaris_bridge.adapters.nacos.settings import ListenerSettings as NacosPorts
 from polaris_bridge.adapters.polaris.settings import (
     CLIENT_PARTS,
     CONSOLE_PARTS,
@@ -28,7 +30,7 @@ from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
 from .config.listener_options import ListenerOptions
-from .config.listeners import EurekaListener, GrpcOptions, Listener, ServedGroup, ServiceGrpcListener
+from .config.listeners import EurekaListener, GrpcOptions, Listener, NacosListener, ServedGroup, ServiceGrpcListener
 from .config.listeners import HttpListener as FrontEntry
 from .config.maintain import (
     CleanDeletedClients,
@@ -37,6 +39,7 @@ from .config.maintain import (
     DeleteEmptyAutoCreatedService,
     DeleteUnHealthyInstance,
 )
+from .config.nacos import NacosOptions
 from .config.naming import RegistrationBatch
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
@@ -110,6 +113,42 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
     )
 
 
+def nacos(option: NacosOptions) -> NacosSettings:
+    """What a Nacos listener can be told besides."""
+    return NacosSettings(
+        default_namespace=option.default_namespace,
+        namespaces=option.namespaces,
+        default_is_public=option.default_is_public,
+        split_group=option.split_group,
+        auth=option.auth,
+        token_key=option.token_secret_key.get_secret_value(),
+        token_ttl_s=int(option.token_expire.total_seconds()),
+        identity_key=option.server_identity_key,
+        identity_value=option.server_identity_value.get_secret_value(),
+        max_body_bytes=option.max_body_size,
+    )
+
+
+def nacos_ports(name: str, option: NacosOptions) -> NacosPorts:
+    """What the two ports of a Nacos listener can be told."""
+    common = http(name, option)
+    port = common.port + GRPC_OFFSET if common.port else 0
+    return NacosPorts(
+        http=common,
+        grpc=GrpcSettings(
+            name=name,
+            port=port,
+            host=common.host,
+            transport=option.transport,
+            max_receive=common.max_body_size,
+            handshake_timeout_s=common.header_timeout_s,
+            keep_alive_s=common.keep_alive_s,
+            tls=common.tls,
+            conn_limit=common.conn_limit,
+        ),
+    )
+
+
 def polaris(config: Config) -> PolarisSettings:
     """How the native protocol behaves, on every listener."""
     return PolarisSettings(
@@ -179,11 +218,13 @@ def grpc(name: str, option: GrpcOptions) -> GrpcSettings:
     )
 
 
-def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettings, object]:
+def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettings | NacosPorts, object]:
     """What a listener is told, and what its adapter is told besides."""
     match entry:
         case EurekaListener(option=option):
             return http(entry.name, option), eureka(option)
+        case NacosListener(option=option):
+            return nacos_ports(entry.name, option), nacos(option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
@@ -201,7 +242,9 @@ def access(config: Config) -> AccessSettings:
         console_strict=strategy.console_strict or strategy.strict,
         client_open=strategy.client_open,
         client_strict=strategy.client_strict or strategy.strict,
-        asked_elsewhere=any(entry.option.auth for entry in config.apiservers if isinstance(entry, EurekaListener)),
+        asked_elsewhere=any(
+            entry.option.auth for entry in config.apiservers if isinstance(entry, EurekaListener | NacosListener)
+        ),
     )
 
 

@@ -31,6 +31,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def free_pair() -> int:
+    """A port that nobody listens on, nor on the one 1000 above it: Nacos' two."""
+    while True:
+        (port,) = free_ports(1)
+        if port + 1000 <= 65535:
+            with socket.socket() as above:
+                try:
+                    above.bind(("127.0.0.1", port + 1000))
+                except OSError:
+                    continue
+            return port
+
+
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Look again and again until it is so."""
     deadline = time.monotonic() + seconds
@@ -46,11 +59,13 @@ class Child:
         self.folder = folder
         self.port, self.front = ports or tuple(free_ports(2))  # type: ignore[misc]
         (self.grpc,) = free_ports(1)
+        self.nacos = free_pair()
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
             *("--set", f"apiservers.api-http.option.listenPort={self.front}"),
             *("--set", f"apiservers.service-grpc.option.listenPort={self.grpc}"),
+            *("--set", f"apiservers.service-nacos.option.listenPort={self.nacos}"),
             *(part for value in sets for part in ("--set", value)),
         ]
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct, field
@@ -116,16 +116,43 @@ class Listener(Protocol):
 
 
 class Face(Protocol):
-    """One listener of one protocol."""
+    """One entry of ``apiservers``: one protocol on its port or ports."""
 
     @property
-    def listener(self) -> Listener:
+    def listeners(self) -> Sequence[Listener]:
         """Where it listens; not started yet when it is built."""
+        ...
+
+    async def start(self) -> None:
+        """Bind all of them and accept. OSError when that is not possible; then those that were bound are in ``listeners``
+        and are still to be stopped."""
         ...
 
     def sweep(self) -> None:
         """Called once a second."""
         ...
+
+    def close(self) -> None:
+        """Called when the listeners have stopped: let go of what else there is."""
+        ...
+
+
+class OnePort:
+    """What faces with a single port have in common."""
+
+    listener: Listener
+
+    @property
+    def listeners(self) -> Sequence[Listener]:
+        """See ``Face``."""
+        return (self.listener,)
+
+    async def start(self) -> None:
+        """See ``Face``."""
+        await self.listener.start()
+
+    def close(self) -> None:
+        """See ``Face``: there is nothing else."""
 
 
 class Adapter(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
+from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundings
 from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.adapters._shared.settings import HttpSettings
 from polaris_bridge.core.ports import OpenDoor
@@ -18,7 +18,7 @@ from .translate import SOURCE, Document, Marks, native_pairs
 _HEARTBEATS: Final = {200: "ok", 404: "unknown"}
 
 
-class EurekaFace:
+class EurekaFace(OnePort):
     """One Eureka port."""
 
     def __init__(self, around: Surroundings, http: HttpSettings, settings: EurekaSettings) -> None:

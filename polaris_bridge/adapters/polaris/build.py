@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from polaris_bridge.adapters._shared.adapter import Adapter, Surroundings
+from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundings
 from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
@@ -62,7 +62,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
     return around.share(SOURCE, make)
 
 
-class GrpcFace:
+class GrpcFace(OnePort):
     """One native gRPC port."""
 
     def __init__(self, around: Surroundings, grpc: GrpcSettings, settings: NativeSettings) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from polaris_bridge.adapters.nacos.settings import GRPC_OFFSET
+
 from .listeners import ConsulListener, Listener, NacosListener
 from .maintain import AnyJob
 from .problems import Place, Problem
 from .root import Config
 from .shape import find
 from .tree import Node
-
-NACOS_GRPC_OFFSET = 1000
-"""Nacos' clients compute the gRPC port from the HTTP port."""
 
 _EVERY = ("0.0.0.0", "::")
 
@@ -21,7 +20,7 @@ def ports(listener: Listener) -> tuple[int, ...]:
     """Every port that a listener binds."""
     port = listener.option.listen_port
     if isinstance(listener, NacosListener):
-        return port, port + NACOS_GRPC_OFFSET if port else 0
+        return port, port + GRPC_OFFSET if port else 0
     if isinstance(listener, ConsulListener):
         return port, listener.option.dns_port
     return (port,)

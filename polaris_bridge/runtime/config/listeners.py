@@ -8,6 +8,7 @@ from pydantic import Field
 from .eureka import EurekaOptions
 from .fields import ByName, Section, key, unused
 from .listener_options import ListenerOptions, Transport
+from .nacos import NacosOptions
 from .values import Duration, Networks
 
 
@@ -120,16 +121,6 @@ class XdsOptions(ListenerOptions):
     transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
 
 
-class NacosOptions(ListenerOptions):
-    """Options of Nacos. Its gRPC port is always the HTTP port + 1000, since clients compute it."""
-
-    listen_port: int = key(8848, "HTTP port; gRPC listens 1000 above.", ge=0, le=64535)
-    default_namespace: str = unused("default", "Namespace that clients without one (`public`) use.", min_length=1)
-    server_service: str = unused("", "Service under which the server tells clients of its nodes.")
-    server_namespace: str = unused("", "Namespace of that service.")
-    transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
-
-
 class ConsulOptions(ListenerOptions):
     """Options of Consul, in the style of the others; the original has no such listener."""
 
@@ -212,7 +203,6 @@ class XdsListener(Listener):
 class NacosListener(Listener):
     """Nacos HTTP and gRPC."""
 
-    effective: ClassVar[bool] = False
     name: Literal["service-nacos"] = key("service-nacos", "Nacos HTTP and gRPC.")
     option: NacosOptions = key(NacosOptions.model_construct(), "Options of the listener.")
 

@@ -128,7 +128,12 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
     ),
     ("config-grpc", NAMED): ("listenPort: 8093", "connLimit: {openConnLimit: false}"),
     ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
-    ("service-nacos", NAMED): ("listenPort: 8848", "defaultNamespace: default", "serverService: a", "serverNamespace: b"),
+    ("service-nacos", HONOURED): (
+        "listenPort: 8848", "defaultNamespace: default", "namespaces: {dev: development}", "defaultIsPublic: true",
+        "splitGroup: false", "transport: grpcio", "tokenSecretKey: a", "tokenExpire: 1h", "serverIdentityKey: a",
+        "serverIdentityValue: b", "auth: true", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
+    ),
+    ("service-nacos", NAMED): ("serverService: a", "serverNamespace: b"),
     ("service-consul", NAMED): ("listenPort: 8500", "dnsPort: 8600"),
     ("service-limiter", NAMED): ("listenPort: 8101",),
     ("service-l5", NAMED): ("listenPort: 7779", "clusterName: cl5.discover"),
@@ -268,14 +273,14 @@ def test_what_has_no_effect_is_named_by_section_key_or_listener(read):
     apiservers:
       - {name: service-eureka, option: {refreshInterval: 10, namespace: prod}}
       - {name: service-eureka, option: {refreshInterval: 10, listenPort: 8762}}
-      - {name: service-nacos, option: {defaultNamespace: default}}
+      - {name: service-consul, option: {datacenter: dc1}}
     """)
     assert loaded.without_effect == (
         "cache",
         "healthcheck.slotNum",
         "apiservers.0.option.refreshInterval",
         "apiservers.1.option.refreshInterval",
-        "apiservers.service-nacos",
+        "apiservers.service-consul",
     )
 
 
@@ -292,8 +297,8 @@ def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(re
         ("service-consul", 8500),
     ]
     assert loaded.warnings == ()
-    assert {"apiservers.service-nacos", "healthcheck.slotNum"} <= set(loaded.without_effect)
-    assert "apiservers.service-eureka" not in loaded.without_effect
+    assert {"apiservers.service-consul", "healthcheck.slotNum"} <= set(loaded.without_effect)
+    assert not {"apiservers.service-eureka", "apiservers.service-nacos"} & set(loaded.without_effect)
     assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
 
 
