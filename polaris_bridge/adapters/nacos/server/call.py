@@ -1,0 +1,80 @@
+"""One HTTP call as its route sees it, and what a route is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+
+from polaris_bridge.adapters._shared.exchange import Request
+from polaris_bridge.adapters.nacos.service.scope import Scope
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_GROUP, PUBLIC
+from polaris_bridge.adapters.nacos.wire.params import Params
+from polaris_bridge.core.model import Caller
+
+from .answers import Reply
+
+if TYPE_CHECKING:
+    from polaris_bridge.adapters.nacos.service.nacos import NacosService
+
+Generation = Literal[1, 2, 3]
+
+
+class HttpCall:
+    """A call: its parameters, who asks, and what it is about."""
+
+    __slots__ = ("_service", "caller", "generation", "heartbeat", "params", "request", "scope")
+
+    def __init__(self, service: NacosService, request: Request, params: Params, generation: int) -> None:
+        self._service = service
+        self.request = request
+        self.params = params
+        self.generation = generation
+        """1, 2 or 3: in whose words refusals are said."""
+        self.caller: Caller = NOBODY
+        """Set when the call was let in."""
+        self.scope: Scope = NOTHING
+        """The service or the list that the route's ``names`` found."""
+        self.heartbeat = ""
+        """What a heartbeat came to, for the counters: ``ok`` or ``unknown``; empty: the call was none."""
+
+    def named(self, service: str = "serviceName", group: str = "groupName", space: str = "namespaceId") -> Scope:
+        """The scope that three parameters name; the service's name may carry the group, or be absent."""
+        values = self.params
+        return self._service.scope(
+            values.text(space, PUBLIC), values.text(service), values.text(group) or DEFAULT_GROUP
+        )
+
+
+NOBODY: Final = Caller("nacos")
+NOTHING: Final = Scope("", "", "", "")
+
+Names = Callable[[HttpCall], Scope]
+"""What a call is about. ``name`` empty: all services of the namespace. May raise ``Refused``."""
+
+
+def by_service(call: HttpCall) -> Scope:
+    """``namespaceId``, ``groupName`` and ``serviceName``."""
+    return call.named()
+
+
+def by_namespace(call: HttpCall) -> Scope:
+    """``namespaceId`` alone."""
+    return call.named("")
+
+
+class Route(Struct, frozen=True):
+    """Who answers a path, and what a caller must be allowed to: ``rights`` "" = nothing."""
+
+    run: Callable[[NacosService, HttpCall], Reply]
+    rights: Literal["r", "w", ""] = "r"
+    names: Names = by_service
+    generation: Generation = 1
+    kind: Literal["naming", "config"] = "naming"
+    discovers: bool = False
+    """Whether it is a read of a service's instances, for the records of who looks for what."""
+
+
+Routes = dict[tuple[str, str], Route]
+"""By method and path without the context path: ``("GET", "/v1/ns/instance/list")``."""

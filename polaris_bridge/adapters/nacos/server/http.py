@@ -1,0 +1,293 @@
+"""Nacos' HTTP, all generations: request -> parameters -> route -> answer. No rule of business here.
+
+One function, ``NacosHttp.handle``, answers everything; the listener calls it beneath the framework for what ``hot`` claims and
+through Starlette for the rest. It is the one place where calls are let in and where refusals become answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
+from polaris_bridge.adapters._shared.slices import Slices
+from polaris_bridge.adapters.nacos.service.admission import Forbidden
+from polaris_bridge.adapters.nacos.wire.messages import Refused
+from polaris_bridge.adapters.nacos.wire.params import IllegalParam, Params
+from polaris_bridge.core.errors import CoreError, Unavailable
+from polaris_bridge.core.model import Caller
+from polaris_bridge.core.ports import Undecided
+
+from .answers import (
+    PLAIN,
+    Answer,
+    Later,
+    Reply,
+    Sliced,
+    container_error,
+    failure,
+    parameter_error,
+    refused,
+    summary,
+    text_headers,
+)
+from .call import NOBODY, HttpCall, Route, Routes
+
+if TYPE_CHECKING:
+    from polaris_bridge.adapters.nacos.service.nacos import NacosService
+
+CONTEXT: Final = "/nacos"
+_NAMING: Final = "/nacos/v1/ns/"
+_HOT: Final = (b"/nacos/v1/ns/instance", b"/nacos/v2/ns/instance", b"/nacos/v3/client/ns/instance")
+_SAME_AS_GET: Final = {"HEAD": "GET"}
+
+Observe = Callable[[str, int, float], None]
+"""Told of every finished call: operation, status, seconds."""
+
+
+class NacosHttp:
+    """The HTTP face of one listener."""
+
+    def __init__(
+        self,
+        service: NacosService,
+        routes: Routes,
+        *,
+        observe: Observe | None = None,
+        heartbeat: Callable[[str], None] | None = None,
+        discovered: Callable[[str, str], None] | None = None,
+        elapsed: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``heartbeat`` is told what each came to, ``discovered`` of every read: namespace and service of the core."""
+        self._service = service
+        self._routes = {
+            (method, CONTEXT + path): (route, f"{method} {path}") for (method, path), route in routes.items()
+        }
+        self._methods: dict[str, list[str]] = {}
+        for method, path in self._routes:
+            self._methods.setdefault(path, []).append(method)
+        self._slices = Slices(service.registry.scheduler)
+        self._sliced = 0
+        self._observe = observe
+        self._heartbeat = heartbeat
+        self._discovered = discovered
+        self._elapsed = elapsed
+
+    # ------------------------------------------------------------------ entry points
+
+    def hot(self, _method: bytes, target: bytes) -> Handler | None:
+        """Claims what makes up nearly all traffic: instances, their lists and heartbeats."""
+        return self.handle if target.startswith(_HOT) else None
+
+    def app(self) -> Starlette:
+        """The cold path."""
+        endpoint = asgi_endpoint(self.handle, max_body_size=self._service.settings.max_body_bytes)
+        return Starlette(routes=[Mount("/", app=endpoint)])
+
+    def internal_error(self, request: Request) -> Response:
+        """What the listener says when a route fails unexpectedly."""
+        return self._container(request, 500, "Internal Server Error")
+
+    def handle(self, request: Request) -> Response | Deferred:
+        """Answer one request."""
+        began = self._elapsed()
+        method, path = request.method, request.path
+        found = self._routes.get((_SAME_AS_GET.get(method, method), path))
+        if found is None and len(path) > len(CONTEXT) and path[-1] == "/":
+            found = self._routes.get((_SAME_AS_GET.get(method, method), path[:-1]))
+        if found is None:
+            response = self._unknown(request)
+            if self._observe is not None:
+                self._observe("unknown", response.status, self._elapsed() - began)
+            return response
+        route, operation = found
+        return self._run(request, route, operation, began)
+
+    def _run(self, request: Request, route: Route, operation: str, began: float) -> Response | Deferred:
+        try:
+            reply = self._reply(request, route)
+        except Undecided as undecided:
+            return _Asked(undecided, lambda: self._run(request, route, operation, began), self, request, route)
+        except (Refused, CoreError) as error:
+            reply = self.refusal(error, request, route)
+        observe = self._observe
+        if isinstance(reply, Answer):
+            commit = reply.commit
+            if commit.done and commit.error is None:
+                reply = _response(reply, request)
+            else:
+                return _Pending(self, request, route, _durable(reply), self._observer(operation, began))
+        if isinstance(reply, Response):
+            if observe is not None:
+                observe(operation, reply.status, self._elapsed() - began)
+            return reply
+        return _Pending(self, request, route, self._beginning(reply), self._observer(operation, began))
+
+    def _reply(self, request: Request, route: Route) -> Reply:
+        """Let the call in and run its route. The one place that asks ``Admission``."""
+        service = self._service
+        content_type = request.header(b"content-type") or "" if request.body else ""
+        params = Params.of(request.query, request.body, content_type, route.generation)
+        call = HttpCall(service, request, params, route.generation)
+        scope = call.scope = route.names(call)
+        agent = request.header(b"user-agent") or request.header(b"client-version") or ""
+        caller = Caller(NOBODY.protocol, request.peer, "", "", agent)
+        if route.rights:
+            admission = service.admission
+            shown = admission.shown(params.raw, lambda name: request.header(name.encode("latin-1")), request.peer)
+            name = service.key(scope).name if scope.name else ""
+            caller = admission.admit(shown, route.rights, route.kind, scope.namespace, name, caller)
+            if route.discovers and self._discovered is not None:
+                self._discovered(scope.namespace, name or "*")
+        call.caller = caller
+        reply = route.run(service, call)
+        if call.heartbeat and self._heartbeat is not None:
+            self._heartbeat(call.heartbeat)
+        return reply
+
+    # ------------------------------------------------------------------ refusals
+
+    def refusal(self, error: Exception, request: Request, route: Route) -> Answer | Response:
+        """A refusal in the words of the route's generation."""
+        if isinstance(error, CoreError):
+            error = refused(error)
+        if isinstance(error, Forbidden):
+            return self._container(request, error.status, error.text)
+        if isinstance(error, IllegalParam):
+            return parameter_error(error.text)
+        if not isinstance(error, Refused):
+            return self.internal_error(request)
+        if route.generation == 1:
+            return Answer(error.text.encode("utf-8", "replace"), None, error.status)
+        return failure(error.status, error.code, summary(error.code), error.text)
+
+    def _unknown(self, request: Request) -> Response:
+        """A path or a method that nobody answers."""
+        method, path = request.method, request.path
+        allowed = self._methods.get(path)
+        if allowed is not None and method == "OPTIONS":
+            return Response(200, b"", ((b"Allow", ",".join([*allowed, "OPTIONS"]).encode()),))
+        if path.startswith(_NAMING):
+            return Response(501, f"no such api:{method}:{path}".encode("utf-8", "replace"), PLAIN)
+        if allowed is not None:
+            response = self._container(request, 405, f"Request method '{method}' not supported")
+            return Response(405, response.body, (*response.headers, (b"Allow", ",".join(allowed).encode())))
+        return self._container(request, 404, "No message available")
+
+    def _container(self, request: Request, status: int, message: str) -> Response:
+        return container_error(status, message, request.path, self._service.registry.clock.wall_ms())
+
+    # ------------------------------------------------------------------ answers that come later
+
+    def _beginning(self, reply: Later | Sliced | Deferred) -> Begin:
+        if isinstance(reply, Later):
+            return reply.begin
+        if isinstance(reply, Sliced):
+            self._sliced += 1
+            key, work = self._sliced, reply.work
+            return lambda done: self._slices.run(
+                key, lambda: work, lambda made: done(RuntimeError("sliced work failed") if made is None else made)
+            )
+        return reply.then
+
+    def _observer(self, operation: str, began: float) -> Callable[[int], None]:
+        observe = self._observe
+        if observe is None:
+            return lambda _status: None
+        return lambda status: observe(operation, status, self._elapsed() - began)
+
+
+Begin = Callable[[Callable[[Answer | Response | Exception], None]], None]
+"""Called once with who takes the answer."""
+
+
+class _Pending:
+    """An answer that is not there yet."""
+
+    __slots__ = ("_begin", "_http", "_observe", "_request", "_route")
+
+    def __init__(
+        self, http: NacosHttp, request: Request, route: Route, begin: Begin, observe: Callable[[int], None]
+    ) -> None:
+        self._http = http
+        self._request = request
+        self._route = route
+        self._begin = begin
+        self._observe = observe
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+
+        def arrive(found: Answer | Response | Exception) -> None:
+            if isinstance(found, Exception):
+                found = self._http.refusal(found, self._request, self._route)
+            if isinstance(found, Answer):
+                if not (found.commit.done and found.commit.error is None):
+                    _durable(found)(arrive)
+                    return
+                found = _response(found, self._request)
+            self._observe(found.status)
+            reply(found)
+
+        self._begin(arrive)
+
+
+class _Asked:
+    """A response to a request whose password is being checked: the request is answered when that is done."""
+
+    __slots__ = ("_again", "_http", "_request", "_route", "_undecided")
+
+    def __init__(
+        self,
+        undecided: Undecided,
+        again: Callable[[], Response | Deferred],
+        http: NacosHttp,
+        request: Request,
+        route: Route,
+    ) -> None:
+        self._undecided = undecided
+        self._again = again
+        self._http = http
+        self._request = request
+        self._route = route
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+
+        def decided() -> None:
+            answer = self._again()
+            if isinstance(answer, Response):
+                reply(answer)
+            else:
+                answer.then(reply)
+
+        try:
+            self._undecided.then(decided)
+        except CoreError as error:
+            found = self._http.refusal(error, self._request, self._route)
+            reply(_response(found, self._request) if isinstance(found, Answer) else found)
+
+
+def _durable(answer: Answer) -> Begin:
+    """The answer when its write is durable; the refusal when the store did not take it."""
+
+    def begin(done: Callable[[Answer | Response | Exception], None]) -> None:
+        def settled(error: Exception | None) -> None:
+            if error is None:
+                done(Answer(answer.body, answer.headers, answer.status))
+            else:
+                done(error if isinstance(error, CoreError) else Unavailable(str(error)))
+
+        answer.commit.then(settled)
+
+    return begin
+
+
+def _response(answer: Answer, request: Request) -> Response:
+    headers = answer.headers
+    return Response(answer.status, answer.body, text_headers(request) if headers is None else headers)

@@ -1,0 +1,234 @@
+"""Parameters of HTTP calls, from the query and the form body alike, and the rules that names and numbers must keep.
+
+The rules are functions from a value to the text of the objection, or None; HTTP and gRPC both ask them. Texts and bounds are
+those of Nacos 2.5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote_plus
+
+from . import codes
+from .messages import Refused
+
+FORM: Final = "application/x-www-form-urlencoded"
+MAX_PAIRS: Final = 10_000
+"""Of one call; what comes after them is dropped, as Tomcat does it."""
+
+_TRUE: Final = frozenset({"y", "yes", "on", "true", "t"})
+
+
+def pairs(text: str) -> dict[str, str]:
+    """A query or a form, decoded as UTF-8; the first value of a repeated name counts."""
+    found: dict[str, str] = {}
+    if not text:
+        return found
+    parts = text.split("&")
+    for part in parts if len(parts) <= MAX_PAIRS else parts[:MAX_PAIRS]:
+        name, _, value = part.partition("=")
+        if not name:
+            continue
+        if "%" in name or "+" in name:
+            name = unquote_plus(name)
+        if "%" in value or "+" in value:
+            value = unquote_plus(value)
+        found.setdefault(name, value)
+    return found
+
+
+class Params:
+    """The parameters of one call. A getter's default stands for an absent and for a blank value; values are stripped.
+
+    The getters raise ``Refused`` in the words of the call's generation: 1 is the v1 naming API, 2 and 3 have the envelope.
+    """
+
+    __slots__ = ("_generation", "_values")
+
+    def __init__(self, values: dict[str, str], generation: int = 1) -> None:
+        self._values = values
+        self._generation = generation
+
+    @classmethod
+    def of(cls, query: str, body: bytes = b"", content_type: str = "", generation: int = 1) -> Params:
+        """From a raw query string and, when it is a form, the body; the query's values win."""
+        values = pairs(query)
+        if body and content_type[:33].lower() == FORM:
+            for name, value in pairs(body.decode("utf-8", "replace").rstrip("\r\n")).items():
+                values.setdefault(name, value)
+        return cls(values, generation)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def raw(self, name: str) -> str | None:
+        """As it came, None when absent."""
+        return self._values.get(name)
+
+    def items(self) -> Mapping[str, str]:
+        """All of them, as they came."""
+        return self._values
+
+    def text(self, name: str, default: str = "") -> str:
+        """A text."""
+        value = self._values.get(name)
+        return default if not value else value.strip() or default
+
+    def first(self, names: Iterable[str], default: str = "") -> str:
+        """The first of several names that has a value."""
+        for name in names:
+            value = self.text(name)
+            if value:
+                return value
+        return default
+
+    def required(self, name: str, kind: str = "String") -> str:
+        """A text that must be there. ``kind``: the Java type that the second generation's objection names."""
+        value = self._values.get(name)
+        if not value:
+            raise missing(name, kind, self._generation)
+        return value.strip()
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number of 32 bits; without a default it must be there."""
+        value = self.required(name, "Integer") if default is None else self.text(name)
+        if not value:
+            return default or 0
+        if len(value) <= 11 and value.isascii():
+            try:
+                number = int(value) if "_" not in value else None
+            except ValueError:
+                number = None
+            if number is not None and -(2**31) <= number < 2**31:
+                return number
+        raise Refused(400, codes.PARAMETER_VALIDATE, f'For input string: "{value}"')
+
+    def number(self, name: str, default: float) -> float:
+        """A decimal number."""
+        return decimal(self.text(name)) if self.text(name) else default
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """``y yes on true t`` in any case are true, all else is false: Python's ``True`` and ``False`` are read too."""
+        value = self.text(name)
+        return value.lower() in _TRUE if value else default
+
+
+def decimal(value: str) -> float:
+    """A number as Java's ``Double`` reads it; raises ``Refused``."""
+    try:
+        if "_" in value or len(value) > 400:
+            raise ValueError
+        return float(value)
+    except ValueError:
+        raise Refused(400, codes.PARAMETER_VALIDATE, f'For input string: "{value}"') from None
+
+
+def missing(name: str, kind: str = "String", generation: int = 1) -> Refused:
+    """The objection to an absent parameter."""
+    if generation == 1:
+        return Refused(400, codes.PARAMETER_MISSING, f"Param '{name}' is required.")
+    return Refused(400, codes.PARAMETER_MISSING, f"Required parameter '{name}' type {kind} is not present")
+
+
+class IllegalParam(Refused):
+    """A parameter against the rules; HTTP says it as plain text with an end of line whatever the generation."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(400, codes.PARAMETER_VALIDATE, text)
+
+
+# ---------------------------------------------------------------------- the rules
+
+_NAMESPACE_ID: Final = re.compile(r"[\w-]+", re.ASCII)
+_NAMESPACE_NAME: Final = re.compile(r"[^@#$%^&*]+")
+_WORDS: Final = re.compile(r"[a-zA-Z0-9\-_:.]*")
+_SERVICE: Final = re.compile(r"(?!@)(?:(?!@@)[^\u4e00-\u9fa5\s])*")
+_CLUSTER: Final = re.compile(r"[0-9a-zA-Z\-_]+")
+_IP: Final = re.compile(r"[^\u4e00-\u9fa5\s]*")
+
+MAX_METADATA: Final = 1024
+"""Characters of all keys and values of an instance's metadata."""
+
+
+def _rule(name: str, longest: int, allowed: re.Pattern[str]) -> Callable[[str | None], str | None]:
+    too_long = f"Param '{name}' is illegal, the param length should not exceed {longest}."
+    strange = f"Param '{name}' is illegal, illegal characters should not appear in the param."
+
+    def objection(value: str | None) -> str | None:
+        if not value or value.isspace():
+            return None
+        if len(value) > longest:
+            return too_long
+        return None if allowed.fullmatch(value) else strange
+
+    objection.__doc__ = f"The objection to a {name}, or None; blank is not objected to."
+    return objection
+
+
+namespace_objection: Final = _rule("namespaceId/tenant", 64, _NAMESPACE_ID)
+namespace_name_objection: Final = _rule("namespaceShowName", 256, _NAMESPACE_NAME)
+data_id_objection: Final = _rule("dataId", 256, _WORDS)
+service_objection: Final = _rule("serviceName", 512, _SERVICE)
+group_objection: Final = _rule("group", 128, _WORDS)
+cluster_objection: Final = _rule("cluster", 64, _CLUSTER)
+ip_objection: Final = _rule("ip", 128, _IP)
+
+
+def clusters_objection(value: str | None) -> str | None:
+    """To a comma list of clusters."""
+    for name in value.split(",") if value else ():
+        text = cluster_objection(name)
+        if text is not None:
+            return text
+    return None
+
+
+def port_objection(value: str | int | None) -> str | None:
+    """To a port; blank is not objected to."""
+    if value is None or value == "" or (isinstance(value, str) and value.isspace()):
+        return None
+    if isinstance(value, str):
+        value = int(value) if value.lstrip("+-").isdecimal() and value.isascii() and len(value) < 12 else -1
+    return None if 0 <= value <= 65535 else "Param 'port' is illegal, the value should be between 0 and 65535."
+
+
+def metadata_objection(metadata: Mapping[str, str] | None) -> str | None:
+    """To an instance's metadata: all keys and values together may have ``MAX_METADATA`` characters."""
+    if not metadata:
+        return None
+    size = sum(map(len, metadata)) + sum(map(len, metadata.values()))
+    if size <= MAX_METADATA:
+        return None
+    return f"Param 'Metadata' is illegal, the param length should not exceed {MAX_METADATA}."
+
+
+def naming_objection(
+    namespace_id: str | None = None,
+    service: str | None = None,
+    group: str | None = None,
+    *,
+    clusters: str | None = None,
+    cluster: str | None = None,
+    ip: str | None = None,
+    port: str | int | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> str | None:
+    """The first objection to what a naming call says, in the order in which the real server looks. ``service`` has no group."""
+    return (
+        namespace_objection(namespace_id)
+        or service_objection(service)
+        or group_objection(group)
+        or clusters_objection(clusters)
+        or cluster_objection(cluster)
+        or ip_objection(ip)
+        or port_objection(port)
+        or metadata_objection(metadata)
+    )
+
+
+def check(objection: str | None) -> None:
+    """Raise ``IllegalParam`` when there is an objection."""
+    if objection is not None:
+        raise IllegalParam(objection)
