@@ -1,0 +1,73 @@
+"""Reading a service's instances: whole lists as bytes, lists of values, and one instance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from polaris_bridge.adapters._shared.slices import Work
+from polaris_bridge.adapters.nacos.translate.names import service_key
+from polaris_bridge.adapters.nacos.view import Views
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Host
+from polaris_bridge.adapters.nacos.wire.service_info import Form
+from polaris_bridge.core.model import Address, AddressKey, ServiceKey
+from polaris_bridge.core.registry import Registry
+
+from .scope import Scope
+
+LONG: Final = 256
+"""More addresses than this to encode for one answer are better encoded in slices (10 microseconds each)."""
+
+
+class Discovery:
+    """What readers get. Nothing here waits; a service that does not exist is one without instances."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.views = Views(registry)
+
+    def key(self, scope: Scope) -> ServiceKey:
+        """Where a service lives in the core."""
+        return service_key(scope.namespace, scope.group, scope.name)
+
+    def revision(self, scope: Scope) -> int:
+        """Of the service's newest publication: what a watch is armed with."""
+        return self._registry.revision_of(self.key(scope))
+
+    def info(self, scope: Scope, clusters: str = "", healthy_only: bool = False, form: Form = "v1") -> bytes:
+        """A whole list, the disabled left out. Equal lists are the same object until something in them changes.
+
+        ``clusters``: comma list, empty for all; it is echoed. ``form``: see ``wire.service_info``.
+        """
+        return self.views.of(self.key(scope)).info(clusters, healthy_only, form)
+
+    def long(self, scope: Scope) -> bool:
+        """Whether so much changed since the last read that ``prepare`` should be run in slices before ``info``."""
+        return self.views.of(self.key(scope)).outdated > LONG
+
+    def prepare(self, scope: Scope) -> Work:
+        """The work that ``info`` would do at once, to be run in slices."""
+        return self.views.of(self.key(scope)).refresh_in_slices()
+
+    def hosts(self, scope: Scope, clusters: str = "", healthy_only: bool = False) -> list[Host]:
+        """The same instances as values; each is made anew."""
+        return self.views.of(self.key(scope)).hosts(clusters, healthy_only)
+
+    def all(self, scope: Scope) -> list[Host]:
+        """Every instance, the disabled included: for catalogs."""
+        view = self.views.of(self.key(scope))
+        return [h for address in self._addresses(scope).values() for h in view.at(address)]
+
+    def one(self, scope: Scope, ip: str, port: int, cluster: str = DEFAULT_CLUSTER) -> Host | None:
+        """One instance, also when it is disabled; None when there is none at this place in this cluster."""
+        addresses = self._addresses(scope)
+        found: Address | None = addresses.get(AddressKey(ip, port))
+        places = [found] if found is not None else [a for a in addresses.values() if a.host == ip and a.port == port]
+        view = self.views.of(self.key(scope))
+        return next((h for a in places for h in view.at(a) if h.cluster == cluster), None)
+
+    def sweep(self, now: float) -> None:
+        """Drop what nobody reads. ``now``: of the monotonic clock."""
+        self.views.sweep(now)
+
+    def _addresses(self, scope: Scope) -> dict[AddressKey, Address]:
+        return self._registry.snapshot(self.key(scope)).addresses

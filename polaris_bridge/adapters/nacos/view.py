@@ -1,0 +1,241 @@
+"""The instances of services as Nacos lists them, kept encoded and in step with the core at the price of what changed.
+
+A view is made when somebody reads its service, follows every publication by noting which addresses it touched, and encodes
+those anew with the next read. One that nobody reads for a while is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from msgspec import Struct, structs
+
+from polaris_bridge.adapters._shared.slices import Work
+from polaris_bridge.core.events import Published
+from polaris_bridge.core.model import Address, AddressKey, ServiceKey, ServiceRecord
+from polaris_bridge.core.registry import Registry
+
+from .translate.instances import hosts
+from .translate.keys import SOURCE, grouped
+from .translate.names import decode
+from .wire import service_info
+from .wire.messages import Host
+from .wire.service_info import Form
+
+KEEP_S: Final = 300.0
+"""How long what nobody reads is kept. Clients poll every ten seconds."""
+VARIANTS: Final = 16
+"""Lists of one service that are kept whole. Clients ask for a handful, but may spell ``clusters`` as they like."""
+PIECE: Final = 64
+"""Addresses that are encoded before a slice may end (10 microseconds each on a slow machine)."""
+
+
+class Item(Struct, frozen=True, gc=False):
+    """One instance that is listed, encoded. Out of the collector's sight, for there are as many as instances."""
+
+    content: bytes
+    cluster: str
+    healthy: bool
+
+
+def clusters_of(text: str) -> frozenset[str]:
+    """The clusters that a comma list names; none: all are meant."""
+    return frozenset(part for part in text.split(",") if part) if text else _ALL
+
+
+_ALL: Final[frozenset[str]] = frozenset()
+
+
+def too_few(healthy: int, all: int, threshold: float) -> bool:
+    """Whether so few are healthy that all have to be called so.
+
+    Nacos 2.5.1 does it at a threshold of 0 too, when none is healthy; that would call every dead service alive.
+    """
+    return threshold > 0 and all > 0 and healthy / all <= threshold
+
+
+def kind_of(record: ServiceRecord | None) -> bool | None:
+    """Whether a service is ephemeral; None when nothing says so."""
+    own = record.ext.get(SOURCE) if record is not None else None
+    kind = own.get("ephemeral") if isinstance(own, dict) else None
+    return kind if isinstance(kind, bool) else None
+
+
+class ServiceView:
+    """The instances of one service."""
+
+    def __init__(self, registry: Registry, key: ServiceKey, moment: Callable[[int], int]) -> None:
+        self.key = key
+        self.read_at = registry.clock.monotonic()
+        self._registry = registry
+        self._moment = moment
+        snapshot = registry.snapshot(key)
+        self._record = snapshot.record
+        self._group, self._name = decode(key.name)
+        self._service = grouped(self._group, self._name)
+        self._items: dict[AddressKey, tuple[Item, ...]] = {}
+        self._outdated: dict[AddressKey, None] = dict.fromkeys(snapshot.addresses)
+        self._lists: dict[tuple[str, bool, Form], bytes] = {}
+        self._last_ref_ms = 0
+        """When a list was first made after the last change; 0: not yet."""
+        self._before_ms = 0
+        """The same of the state before it."""
+
+    def __iter__(self) -> Iterator[Item]:
+        for items in self._items.values():
+            yield from items
+
+    @property
+    def outdated(self) -> int:
+        """How many addresses have to be encoded before it may be read."""
+        return len(self._outdated)
+
+    def touched(self, place: AddressKey) -> None:
+        """An address changed."""
+        self._outdated[place] = None
+
+    def attributes_may_have_changed(self) -> None:
+        """The service's own record may be another one: its threshold, or its kind, which all instances show."""
+        snapshot = self._registry.snapshot(self.key)
+        if snapshot.record is self._record:
+            return
+        if kind_of(snapshot.record) is not kind_of(self._record):
+            self._outdated.update(dict.fromkeys(snapshot.addresses))
+        self._record = snapshot.record
+        self._changed()
+
+    def refresh(self) -> None:
+        """Take over what changed."""
+        while self._outdated:
+            self._encode(PIECE)
+
+    def refresh_in_slices(self) -> Work:
+        """The same for whoever has much to do: yields wherever others may run."""
+        while self._outdated:
+            self._encode(PIECE)
+            yield
+        return True
+
+    def hosts(self, clusters: str, healthy_only: bool) -> list[Host]:
+        """The instances of a list, one by one: for those who need them as values, at the price of making each."""
+        wanted = clusters_of(clusters)
+        found = [
+            h
+            for address in self._registry.snapshot(self.key).addresses.values()
+            for h in self.at(address)
+            if h.enabled and (not wanted or h.cluster in wanted)
+        ]
+        if too_few(sum(h.healthy for h in found), len(found), self._threshold):
+            return [h if h.healthy else structs.replace(h, healthy=True) for h in found]
+        return [h for h in found if h.healthy] if healthy_only else found
+
+    def at(self, address: Address) -> Iterator[Host]:
+        """What its readers see at an address, the disabled included."""
+        return hosts(address, self._service, kind_of(self._record))
+
+    def info(self, clusters: str, healthy_only: bool, form: Form) -> bytes:
+        """A whole list in one form: the same object until it changes."""
+        if self._outdated:
+            self.refresh()
+        variant = (clusters, healthy_only, form)
+        known = self._lists.get(variant)
+        if known is None:
+            if len(self._lists) >= VARIANTS:
+                del self._lists[next(iter(self._lists))]
+            known = self._lists[variant] = self._list(clusters, healthy_only, form)
+        return known
+
+    @property
+    def _threshold(self) -> float:
+        return self._record.protect_threshold if self._record is not None else 0.0
+
+    def _list(self, clusters: str, healthy_only: bool, form: Form) -> bytes:
+        if not self._last_ref_ms:
+            self._last_ref_ms = self._moment(self._before_ms)
+        wanted = clusters_of(clusters)
+        items = [item for item in self if item.cluster in wanted] if wanted else list(self)
+        threshold = self._threshold
+        protected = threshold > 0 and too_few(sum(item.healthy for item in items), len(items), threshold)
+        if protected:
+            listed = [i.content if i.healthy else service_info.called_healthy(i.content) for i in items]
+        else:
+            listed = [item.content for item in items if item.healthy or not healthy_only]
+        return service_info.info(
+            form,
+            group=self._group,
+            name=self._name,
+            clusters=clusters,
+            hosts=b",".join(listed),
+            last_ref_ms=self._last_ref_ms,
+            protected=protected,
+        )
+
+    def _encode(self, most: int) -> None:
+        addresses = self._registry.snapshot(self.key).addresses
+        for place in list(self._outdated)[:most]:
+            del self._outdated[place]
+            address = addresses.get(place)
+            before = self._items.get(place, ())
+            after: tuple[Item, ...] = ()
+            if address is not None:
+                after = tuple(Item(service_info.host(h), h.cluster, h.healthy) for h in self.at(address) if h.enabled)
+            if after == before:
+                continue
+            if after:
+                self._items[place] = after
+            else:
+                del self._items[place]
+            self._changed()
+
+    def _changed(self) -> None:
+        self._lists.clear()
+        if self._last_ref_ms:
+            self._before_ms, self._last_ref_ms = self._last_ref_ms, 0
+
+
+class Views:
+    """The views of all services that somebody reads."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._views: dict[ServiceKey, ServiceView] = {}
+        self._latest_ms = 0
+        registry.observe(self._published)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._views)
+
+    def of(self, key: ServiceKey) -> ServiceView:
+        """The view of a service, followed from now on."""
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = ServiceView(self._registry, key, self._moment)
+        else:
+            view.read_at = self._registry.clock.monotonic()
+        return view
+
+    def sweep(self, now: float) -> None:
+        """Drop what nobody read for ``KEEP_S``."""
+        for key in [key for key, view in self._views.items() if view.read_at < now - KEEP_S]:
+            del self._views[key]
+
+    def _moment(self, after_ms: int) -> int:
+        """When a list was made, in wall-clock milliseconds: later than the last time, whatever the clock says.
+
+        Clients drop what is older than what they have, also when a view was dropped and made again meanwhile.
+        """
+        now = max(self._registry.clock.wall_ms(), after_ms + 1, self._latest_ms)
+        self._latest_ms = now
+        return now
+
+    def _published(self, published: Published) -> None:
+        for change in published.changes:
+            view = self._views.get(change.service)
+            if view is not None:
+                view.touched(change.address)
+        for key in published.services:
+            view = self._views.get(key)
+            if view is not None:
+                view.attributes_may_have_changed()
