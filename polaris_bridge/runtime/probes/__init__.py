@@ -1,0 +1,59 @@
+"""Performs the checks that ``core.health`` decides on: one performer a kind, each a coroutine, each with a timeout."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from polaris_bridge.core.health import HTTP, MYSQL, TCP, Check, Outcome
+from polaris_bridge.core.model import CRITICAL
+
+from . import http, tcp
+from .mysql import MysqlProbes
+
+UNPERFORMED: Final = "the probe failed: "
+
+
+class Probes:
+    """``core.health.Probe`` on one event loop. To be made and used on that loop; ``close`` when it ends."""
+
+    def __init__(self) -> None:
+        self._mysql = MysqlProbes()
+        self._performers = {TCP: tcp.perform, HTTP: http.perform, MYSQL: self._mysql.perform}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that are performed."""
+        return frozenset(self._performers)
+
+    def begin(self, check: Check, done: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Perform a check; see ``core.health.Probe``."""
+        task = asyncio.get_running_loop().create_task(self._run(check, done))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return lambda: _cancel(task)
+
+    async def _run(self, check: Check, done: Callable[[Outcome], None]) -> None:
+        try:
+            outcome = await self._performers[check.kind](check)
+        except TimeoutError:
+            outcome = Outcome(CRITICAL, f"no answer within {check.timeout_ms} ms")
+        except OSError as error:
+            outcome = Outcome(CRITICAL, error.strerror or str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a stranger's answer provokes here is his check's result
+            outcome = Outcome(CRITICAL, f"{UNPERFORMED}{error!r}")
+        done(outcome)
+
+    def close(self) -> None:
+        """Cancel what is under way and let go of the threads, without waiting for them."""
+        for task in self._under_way:
+            task.cancel()
+        self._mysql.close()
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Unless it is the task itself that ends: its answer may be why."""
+    if task is not asyncio.current_task():
+        task.cancel()
