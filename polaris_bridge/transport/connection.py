@@ -586,6 +586,16 @@ class Connection(Sender):
         self._aside = None
         self.release(self.held)
 
+    def let_go(self, remembered: object) -> None:
+        """The socket is gone: forget who held it, for each would keep the other until a collector looks, which is rare on
+        purpose. ``remembered`` is the owner from now on."""
+        self.owner = remembered
+        self._wake = _nobody
+
+
+def _nobody() -> None:
+    """Nobody is to be woken."""
+
 
 _SETTINGS_ACK: Final = frames.frame(SETTINGS, ACK, 0)
 

@@ -47,6 +47,24 @@ class Tls:
     """The client's, as ``ssl.SSLSocket.getpeercert`` shows it; empty when it has shown none."""
 
 
+@dataclass(slots=True, frozen=True)
+class Parted:
+    """What is left of a ``Link`` that is over, for calls that somebody still holds."""
+
+    number: int
+    host: str
+    port: int
+    lost: bool = True
+    tls: None = None
+
+    def closed(self, told: Callable[[], None]) -> None:
+        """See ``rpc.Link``."""
+        told()
+
+    def close(self) -> None:
+        """See ``rpc.Link``."""
+
+
 class Flusher:
     """Connections that have something to write outside of their reads."""
 
@@ -216,6 +234,7 @@ class Link(asyncio.Protocol):
         self._gone(self)
         for call in listeners or ():
             call()
+        self.connection.let_go(Parted(self.number, self.host, self.port))
 
     # ------------------------------------------------------------------ writing
 

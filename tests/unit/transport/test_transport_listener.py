@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import ssl
 import struct
@@ -27,7 +28,7 @@ from polaris_bridge.transport.frames import (
     frame,
     window_update,
 )
-from polaris_bridge.transport.link import _LINKS_PER_PASS
+from polaris_bridge.transport.link import _LINKS_PER_PASS, Link
 
 
 def certificate(folder: Path, name: str, issuer: str = "") -> tuple[Path, Path]:
@@ -220,6 +221,25 @@ async def test_a_link_has_an_identity_and_tells_its_end(port: Port) -> None:
     assert not links[1].lost
     links[0].closed(lambda: ended.append(1))
     assert ended == [0, 1]
+
+
+async def test_a_link_that_is_over_goes_without_a_collector(port: Port) -> None:
+    """Who outlives a young collection is put out of the collector's sight: a cycle would stay for hours."""
+    listener = await port.listen()
+    gc.collect()
+    gc.disable()
+    try:
+        wires = [await greeted(port, listener) for _ in range(3)]
+        for wire in wires:
+            await wire.send(opening(1), message(b"", 1, end=True))
+            await wire.until(DATA)
+        await wires[0].send(opening(3, STREAM), message(b"", 3))
+        numbers = {link.number for link in listener.links}
+        assert len(numbers) == 3
+        listener.cut("127.0.0.1")
+        await until(lambda: not any(o.number in numbers for o in gc.get_objects() if isinstance(o, Link)))
+    finally:
+        gc.enable()
 
 
 async def greeted(port: Port, listener) -> Wire:
