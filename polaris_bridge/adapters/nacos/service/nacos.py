@@ -1,0 +1,73 @@
+"""The Nacos service of one server: its parts, put together once and used by every listener and generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from polaris_bridge.adapters.nacos.settings import NacosSettings
+from polaris_bridge.adapters.nacos.translate.names import Spaces, split
+from polaris_bridge.core.auth.ports import Accounts
+from polaris_bridge.core.model import Registration, ServiceKey
+from polaris_bridge.core.ports import Authority, Ids
+from polaris_bridge.core.registry import Registry
+
+from .admission import Admission
+from .namespaces import Namespaces
+from .overrides import Overrides
+from .registering import Registering
+from .scope import Scope
+from .services import Services
+
+Pairs = Mapping[str, Callable[[Registration], Mapping[str, str]]]
+_NO_PAIRS: Final[Pairs] = MappingProxyType({})
+
+
+class NacosService:
+    """Everything that Nacos calls need."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        authority: Authority,
+        settings: NacosSettings,
+        *,
+        ids: Ids,
+        accounts: Accounts | None = None,
+        pairs: Pairs = _NO_PAIRS,
+        discovered: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """``accounts``: the directory, without which nobody can log in. ``pairs``: what other protocols say of their
+        registrations besides metadata. ``discovered`` is told of every read: namespace and service of the core."""
+        self.registry = registry
+        self.authority = authority
+        self.settings = settings
+        self.ids = ids
+        self.accounts = accounts
+        self.pairs = pairs
+        self.discovered = discovered
+        self.spaces = Spaces(settings)
+        self.admission = Admission(registry, settings, authority, accounts, self.spaces)
+        self.namespaces = Namespaces(registry, self.spaces, ids)
+        self.services = Services(registry, self.spaces, self.namespaces, split_group=settings.split_group)
+        self.overrides = Overrides(registry, self.services)
+        self.registering = Registering(registry, self.services, self.overrides)
+
+    def scope(self, namespace_id: str, service_name: str, group: str = "") -> Scope:
+        """What a client names: the name of a service may carry its group, else that is ``group`` or the default one."""
+        group, name = split(service_name, group)
+        return Scope(namespace_id, self.spaces.core(namespace_id), group, name)
+
+    def key(self, scope: Scope) -> ServiceKey:
+        """Where a service lives in the core."""
+        return self.services.key(scope)
+
+    def now_ms(self) -> int:
+        """Wall-clock time in milliseconds since 1970."""
+        return self.registry.clock.wall_ms()
+
+    def sweep(self) -> None:
+        """Once a second."""
+        self.services.sweep()
+        self.overrides.sweep()
