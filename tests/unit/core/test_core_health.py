@@ -338,8 +338,9 @@ class Storm(RuleBasedStateMachine):
     def begin(self) -> None:
         self.surgery = Surgery(limit=self.LIMIT, luck=0.3)
         self.surgery.follow()
-        self.on = False
-        self.rows: dict[RegistrationKey, list[str]] = {}
+        self.surgery.engine.start()
+        self.on = True
+        self.rows: dict[RegistrationKey, list[str]] = {self.surgery.register(1): []}
         """Answers since the state last was confirmed or changed, by registration."""
 
     @rule(port=PORTS, state=st.sampled_from([PASSING, CRITICAL]), service=st.sampled_from(["orders", "stock"]))
@@ -364,6 +365,7 @@ class Storm(RuleBasedStateMachine):
         if known != self.surgery.definitions[key.key] and key in self.rows:
             self.rows[key] = []
         self.surgery.engine.review_source(CHECKED)
+        self.surgery.world.settle()
 
     @rule()
     def turn(self) -> None:
@@ -371,25 +373,30 @@ class Storm(RuleBasedStateMachine):
         (self.surgery.engine.start if self.on else self.surgery.engine.stop)()
         if self.on:
             self.rows = {key: [] for key in self.rows}
+        self.surgery.world.settle()
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 8.0]))
     def wait(self, seconds: float) -> None:
         self.surgery.pass_time(seconds)
 
-    @precondition(lambda self: self.surgery.probe.open)
-    @rule(which=st.integers(0, 5), state=st.sampled_from([PASSING, CRITICAL, CRITICAL]))
-    def answer(self, which: int, state: str) -> None:
+    @precondition(lambda self: self.on and self.rows)
+    @rule(port=PORTS, states=st.lists(st.sampled_from([CRITICAL, PASSING]), min_size=2, max_size=8))
+    def answer(self, port: int, states: list[str]) -> None:
         probe = self.surgery.probe
-        asked = probe.open[which % len(probe.open)][0]
-        key = RegistrationKey(CHECKED, NAMESPACE, f"k{asked.port}")
-        before = self.surgery.state(key)
-        probe.answer(state, asked.port)
-        self.surgery.world.settle()
-        row = self.rows[key] = [*self.rows[key], state] if state != before else []
-        turned = len(row) >= TIMES
-        assert self.surgery.state(key) == (state if turned else before)
-        if turned:
-            self.rows[key] = []
+        for state in states:
+            while not probe.open:
+                self.surgery.pass_time(0.5)
+            asked = next((c.port for c, _ in probe.open if c.port == port), probe.open[0][0].port)
+            key = RegistrationKey(CHECKED, NAMESPACE, f"k{asked}")
+            before = self.surgery.state(key)
+            probe.answer(state, asked)
+            self.surgery.world.settle()
+            self.bounded()
+            row = self.rows[key] = [*self.rows[key], state] if state != before else []
+            turned = len(row) >= TIMES
+            assert self.surgery.state(key) == (state if turned else before)
+            if turned:
+                self.rows[key] = []
 
     @invariant()
     def bounded(self) -> None:
@@ -420,4 +427,4 @@ class Storm(RuleBasedStateMachine):
 
 
 TestStorm = Storm.TestCase
-TestStorm.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStorm.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
