@@ -29,17 +29,21 @@ _OURS: Final = "Polaris"
 """Where the server registers itself: nobody's business here."""
 
 
-class Namespace(Struct, frozen=True, gc=False):
+class Space(Struct, frozen=True, gc=False):
     """A namespace as consoles see it."""
 
     id: str
     """``public`` for the default one; consoles of 2.x are shown "" there."""
     name: str
-    description: str
+    description: str | None
     config_count: int
-    type: int
+    kind: int
     """0: the default one; 2: one that was made."""
-    quota: int = QUOTA
+
+
+def is_public(id: str) -> bool:
+    """Whether an id is that of the default namespace."""
+    return id in ("", PUBLIC)
 
 
 class Namespaces:
@@ -52,7 +56,7 @@ class Namespaces:
         self.config_count: Callable[[str], int] = lambda _namespace: 0
         """How many configurations a namespace of the core has."""
 
-    def all(self) -> list[Namespace]:
+    def all(self) -> list[Space]:
         """The default one first, the others by id."""
         default = self._spaces.core(PUBLIC)
         records = {record.name: record for record in self._registry.namespaces()}
@@ -60,79 +64,83 @@ class Namespaces:
         first = self._shown(records.get(default, NamespaceRecord(default)))
         return [first, *sorted(others, key=lambda n: n.id)]
 
-    def find(self, id: str) -> Namespace | None:
-        """One by its id; None when nobody made it."""
+    def made(self, id: str) -> bool:
+        """Whether a console would list an id."""
+        return self._find(id) is not None
+
+    def one(self, id: str) -> Space:
+        """One by its id. Refused when nobody made it."""
+        found = self._find(id)
+        if found is None:
+            raise Refused(404, codes.NAMESPACE_NOT_EXIST, f"namespaceId [ {id} ] not exist")
+        return found
+
+    def new_id(self) -> str:
+        """An id for one that was given none."""
+        return _dashed(self._ids.unique())
+
+    def create(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
+        """Make one. Refused when it is there."""
+        if self.made(id):
+            raise Refused(400, codes.NAMESPACE_EXISTS, f"namespaceId [{id}] already exist")
+        return self._put(id, name, description, caller)
+
+    def edit(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
+        """Rename one; nothing happens to one that nobody made."""
+        return self._put(id, name, description, caller) if self.made(id) else SETTLED
+
+    def delete(self, id: str, caller: Caller) -> Commit:
+        """Delete one; nothing happens to one that nobody made, or to the default one.
+
+        One that services live in leaves the lists, as on the real server, and its services stay.
+        """
+        core = self._spaces.core(id)
+        record = self._registry.ledger.namespace(core)
+        if record is None or core == self._spaces.core(PUBLIC) or not _listed(record):
+            return SETTLED
+        try:
+            return self._registry.delete_namespace(core, caller) or SETTLED
+        except Conflict:
+            return self._registry.put_namespace(_implied(record), caller)
+
+    def imply(self, core: str, caller: Caller) -> None:
+        """A Nacos client used a namespace that was not there; it is by now. Inside the transaction of its registration."""
+        record = self._registry.ledger.namespace(core)
+        if record is not None and SOURCE not in record.ext and core != self._spaces.core(PUBLIC):
+            self._registry.put_namespace(_implied(record), caller)
+
+    def _find(self, id: str) -> Space | None:
         core = self._spaces.core(id)
         record = self._registry.ledger.namespace(core)
         if core == self._spaces.core(PUBLIC):
             return self._shown(record or NamespaceRecord(core))
         return self._shown(record) if record is not None and _listed(record) else None
 
-    def get(self, id: str) -> Namespace:
-        """One by its id. Refused when nobody made it."""
-        found = self.find(id)
-        if found is None:
-            raise Refused(404, codes.NAMESPACE_NOT_EXIST, f"namespaceId [ {id} ] not exist")
-        return found
-
-    def create(self, id: str, name: str, description: str, caller: Caller) -> Commit:
-        """Make one; without an id it gets one. Refused when it is there."""
-        id = id or _dashed(self._ids.unique())
-        if self.find(id) is not None:
-            raise Refused(400, codes.NAMESPACE_EXISTS, f"namespaceId [{id}] already exist")
+    def _put(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
         core = self._spaces.core(id)
         record = self._registry.ledger.namespace(core) or NamespaceRecord(core, owners=caller.principal)
-        return self._put(record, name, description, caller)
-
-    def update(self, id: str, name: str, description: str, caller: Caller) -> Commit | None:
-        """Rename one; None when nobody made it."""
-        if self.find(id) is None:
-            return None
-        core = self._spaces.core(id)
-        record = self._registry.ledger.namespace(core) or NamespaceRecord(core)
-        return self._put(record, name, description, caller)
-
-    def delete(self, id: str, caller: Caller) -> Commit:
-        """Delete one; nothing happens to an unknown one or to the default one.
-
-        One that services live in leaves the lists, as on the real server, and its services stay.
-        """
-        core = self._spaces.core(id)
-        record = self._registry.ledger.namespace(core)
-        if record is None or core == self._spaces.core(PUBLIC):
-            return SETTLED
-        try:
-            return self._registry.delete_namespace(core, caller) or SETTLED
-        except Conflict:
-            ext = {**record.ext, SOURCE: {"name": "", "desc": "", "implied": True}}
-            return self._registry.put_namespace(structs.replace(record, ext=ext), caller)
-
-    def imply(self, core: str, caller: Caller) -> None:
-        """A Nacos client used a namespace that was not there; it is by now. Inside the transaction of its registration."""
-        record = self._registry.ledger.namespace(core)
-        if record is not None and SOURCE not in record.ext and record.name != self._spaces.core(PUBLIC):
-            ext = {**record.ext, SOURCE: {"name": "", "desc": "", "implied": True}}
-            self._registry.put_namespace(structs.replace(record, ext=ext), caller)
-
-    def _put(self, record: NamespaceRecord, name: str, description: str, caller: Caller) -> Commit:
         ext = {**record.ext, SOURCE: {"name": name, "desc": description, "implied": False}}
         return self._registry.put_namespace(structs.replace(record, auto_created=False, ext=ext), caller)
 
-    def _shown(self, record: NamespaceRecord) -> Namespace:
+    def _shown(self, record: NamespaceRecord) -> Space:
         id = self._spaces.id(record.name)
-        kept = record.ext.get(SOURCE, {})
-        public = id == PUBLIC
-        return Namespace(
-            id,
-            kept.get("name") or id,
-            kept.get("desc") or ("" if public else record.comment),
-            self.config_count(record.name),
-            _PUBLIC_TYPE if public else _MADE_TYPE,
-        )
+        public = is_public(id)
+        kept = record.ext.get(SOURCE)
+        if kept is None:
+            name, description = id, "" if public else record.comment
+        else:
+            name, description = kept["name"], kept["desc"]
+        return Space(id, name, description, self.config_count(record.name), _PUBLIC_TYPE if public else _MADE_TYPE)
 
 
 def _listed(record: NamespaceRecord) -> bool:
     return record.name != _OURS and not record.ext.get(SOURCE, {}).get("implied", False)
+
+
+def _implied(record: NamespaceRecord) -> NamespaceRecord:
+    """One that is used, and that nobody made."""
+    ext = {**record.ext, SOURCE: {"name": "", "desc": "", "implied": True}}
+    return structs.replace(record, ext=ext)
 
 
 def _dashed(unique: str) -> str:
