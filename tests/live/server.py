@@ -26,6 +26,7 @@ LISTENERS = (
     "service-nacos",
     "service-consul",
 )
+PAIR_OFFSET = 1000
 STOPS_WITHIN_S = 10
 STARTS_WITHIN_S = 30
 
@@ -38,20 +39,37 @@ def free_port() -> int:
 def free_ports(count: int) -> list[int]:
     """Different ones: asked for one after the other, the same port may come twice."""
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        return [bound(stack, 0) for _ in range(count)]
+
+
+def free_pair() -> int:
+    """A free port whose neighbour ``PAIR_OFFSET`` above is free too: Nacos' clients reckon with both."""
+    while True:
+        with ExitStack() as stack:
+            port = bound(stack, 0)
+            try:
+                bound(stack, port + PAIR_OFFSET)
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def bound(stack: ExitStack, port: int) -> int:
+    """Takes a port of the loopback until the stack ends. Raises OSError or OverflowError when it is not to be had."""
+    probe = stack.enter_context(socket.socket())
+    probe.bind(("127.0.0.1", port))
+    return int(probe.getsockname()[1])
 
 
 class Server:
     """``polaris-bridge serve`` with the shipped configuration, each listener on a free port that it keeps.
 
+    Nacos' gRPC is ``PAIR_OFFSET`` above its port.
     ``listener`` is the name of the protocol listener that the tests are about; ``settings`` are further ``--set`` values.
     """
 
     def __init__(self, folder: Path, listener: str, settings: tuple[str, ...] = ()) -> None:
-        self.ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
+        self.ports = {**dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True)), "service-nacos": free_pair()}
         self.port = self.ports[listener]
         self.http_port = self.ports["api-http"]
         self._folder = folder

@@ -1,0 +1,6 @@
+package live;
+
+/** The service that is called. */
+public interface Greeter {
+  String hello(String name);
+}
