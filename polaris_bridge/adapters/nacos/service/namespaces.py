@@ -29,21 +29,17 @@ _OURS: Final = "Polaris"
 """Where the server registers itself: nobody's business here."""
 
 
-class Space(Struct, frozen=True, gc=False):
+class Namespace(Struct, frozen=True, gc=False):
     """A namespace as consoles see it."""
 
     id: str
     """``public`` for the default one; consoles of 2.x are shown "" there."""
     name: str
-    description: str | None
+    description: str
     config_count: int
-    kind: int
+    type: int
     """0: the default one; 2: one that was made."""
-
-
-def is_public(id: str) -> bool:
-    """Whether an id is that of the default namespace."""
-    return id in ("", PUBLIC)
+    quota: int = QUOTA
 
 
 class Namespaces:
@@ -56,7 +52,7 @@ class Namespaces:
         self.config_count: Callable[[str], int] = lambda _namespace: 0
         """How many configurations a namespace of the core has."""
 
-    def all(self) -> list[Space]:
+    def all(self) -> list[Namespace]:
         """The default one first, the others by id."""
         default = self._spaces.core(PUBLIC)
         records = {record.name: record for record in self._registry.namespaces()}
@@ -64,33 +60,40 @@ class Namespaces:
         first = self._shown(records.get(default, NamespaceRecord(default)))
         return [first, *sorted(others, key=lambda n: n.id)]
 
-    def made(self, id: str) -> bool:
-        """Whether a console would list an id."""
-        return self._find(id) is not None
+    def find(self, id: str) -> Namespace | None:
+        """One by its id; None when nobody made it."""
+        core = self._spaces.core(id)
+        record = self._registry.ledger.namespace(core)
+        if core == self._spaces.core(PUBLIC):
+            return self._shown(record or NamespaceRecord(core))
+        return self._shown(record) if record is not None and _listed(record) else None
 
-    def one(self, id: str) -> Space:
+    def get(self, id: str) -> Namespace:
         """One by its id. Refused when nobody made it."""
-        found = self._find(id)
+        found = self.find(id)
         if found is None:
             raise Refused(404, codes.NAMESPACE_NOT_EXIST, f"namespaceId [ {id} ] not exist")
         return found
 
-    def new_id(self) -> str:
-        """An id for one that was given none."""
-        return _dashed(self._ids.unique())
-
-    def create(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
-        """Make one. Refused when it is there."""
-        if self.made(id):
+    def create(self, id: str, name: str, description: str, caller: Caller) -> Commit:
+        """Make one; without an id it gets one. Refused when it is there."""
+        id = id or _dashed(self._ids.unique())
+        if self.find(id) is not None:
             raise Refused(400, codes.NAMESPACE_EXISTS, f"namespaceId [{id}] already exist")
-        return self._put(id, name, description, caller)
+        core = self._spaces.core(id)
+        record = self._registry.ledger.namespace(core) or NamespaceRecord(core, owners=caller.principal)
+        return self._put(record, name, description, caller)
 
-    def edit(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
-        """Rename one; nothing happens to one that nobody made."""
-        return self._put(id, name, description, caller) if self.made(id) else SETTLED
+    def update(self, id: str, name: str, description: str, caller: Caller) -> Commit | None:
+        """Rename one; None when nobody made it."""
+        if self.find(id) is None:
+            return None
+        core = self._spaces.core(id)
+        record = self._registry.ledger.namespace(core) or NamespaceRecord(core)
+        return self._put(record, name, description, caller)
 
     def delete(self, id: str, caller: Caller) -> Commit:
-        """Delete one; nothing happens to one that nobody made, or to the default one.
+        """Delete one; nothing happens to an unknown one or to the default one.
 
         One that services live in leaves the lists, as on the real server, and its services stay.
         """
@@ -109,28 +112,21 @@ class Namespaces:
         if record is not None and SOURCE not in record.ext and core != self._spaces.core(PUBLIC):
             self._registry.put_namespace(_implied(record), caller)
 
-    def _find(self, id: str) -> Space | None:
-        core = self._spaces.core(id)
-        record = self._registry.ledger.namespace(core)
-        if core == self._spaces.core(PUBLIC):
-            return self._shown(record or NamespaceRecord(core))
-        return self._shown(record) if record is not None and _listed(record) else None
-
-    def _put(self, id: str, name: str, description: str | None, caller: Caller) -> Commit:
-        core = self._spaces.core(id)
-        record = self._registry.ledger.namespace(core) or NamespaceRecord(core, owners=caller.principal)
+    def _put(self, record: NamespaceRecord, name: str, description: str, caller: Caller) -> Commit:
         ext = {**record.ext, SOURCE: {"name": name, "desc": description, "implied": False}}
         return self._registry.put_namespace(structs.replace(record, auto_created=False, ext=ext), caller)
 
-    def _shown(self, record: NamespaceRecord) -> Space:
+    def _shown(self, record: NamespaceRecord) -> Namespace:
         id = self._spaces.id(record.name)
-        public = is_public(id)
-        kept = record.ext.get(SOURCE)
-        if kept is None:
-            name, description = id, "" if public else record.comment
-        else:
-            name, description = kept["name"], kept["desc"]
-        return Space(id, name, description, self.config_count(record.name), _PUBLIC_TYPE if public else _MADE_TYPE)
+        kept = record.ext.get(SOURCE, {"name": "", "desc": record.comment})
+        public = id == PUBLIC
+        return Namespace(
+            id,
+            kept["name"] or id,
+            "" if public and SOURCE not in record.ext else kept["desc"],
+            self.config_count(record.name),
+            _PUBLIC_TYPE if public else _MADE_TYPE,
+        )
 
 
 def _listed(record: NamespaceRecord) -> bool:
