@@ -6,19 +6,28 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.nacos.translate.names import Spaces, split
 from polaris_bridge.core.auth.ports import Accounts
+from polaris_bridge.core.locks import Locks
 from polaris_bridge.core.model import Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
+from .connections import Connections
+from .discovery import Discovery
+from .fuzzy import FuzzyWatches
+from .locking import Locking
 from .namespaces import Namespaces
 from .overrides import Overrides
+from .pushing import Pushing
 from .registering import Registering
+from .requests import Requests
 from .scope import Scope
 from .services import Services
+from .subscribers import Subscribers
 
 Pairs = Mapping[str, Callable[[Registration], Mapping[str, str]]]
 _NO_PAIRS: Final[Pairs] = MappingProxyType({})
@@ -37,9 +46,12 @@ class NacosService:
         accounts: Accounts | None = None,
         pairs: Pairs = _NO_PAIRS,
         discovered: Callable[[str, str], None] | None = None,
+        health: HealthEngine | None = None,
+        locks: Locks | None = None,
     ) -> None:
         """``accounts``: the directory, without which nobody can log in. ``pairs``: what other protocols say of their
-        registrations besides metadata. ``discovered`` is told of every read: namespace and service of the core."""
+        registrations besides metadata. ``discovered`` is told of every read: namespace and service of the core.
+        ``health``: what asks persistent instances how they are; None: nobody does. ``locks``: those of the core; None: own."""
         self.registry = registry
         self.authority = authority
         self.settings = settings
@@ -53,6 +65,17 @@ class NacosService:
         self.services = Services(registry, self.spaces, self.namespaces, split_group=settings.split_group)
         self.overrides = Overrides(registry, self.services)
         self.registering = Registering(registry, self.services, self.overrides)
+        self.discovery = Discovery(registry)
+        self.slices = Slices(registry.scheduler)
+        self.locks = Locks(registry.clock)
+        self.locking = Locking(self.locks)
+        self.subscribers = Subscribers()
+        self.requests = Requests(registry.clock, registry.scheduler)
+        self.connections = Connections(registry, self.requests)
+        self.pushing = Pushing(registry, self.requests, self.discovery, self.subscribers, self.key, self.slices)
+        self.services.subscribed = self.pushing.watches
+        self.fuzzy = FuzzyWatches(registry, self.requests, self.spaces.core, self.services.is_listed)
+        self.connections.left += [self.pushing.gone, self.fuzzy.gone]
 
     def scope(self, namespace_id: str, service_name: str, group: str = "") -> Scope:
         """What a client names: the name of a service may carry its group, else that is ``group`` or the default one."""
@@ -69,5 +92,9 @@ class NacosService:
 
     def sweep(self) -> None:
         """Once a second."""
+        self.connections.sweep()
+        self.requests.sweep()
+        self.locks.tick()
+        self.fuzzy.sweep()
         self.services.sweep()
         self.overrides.sweep()

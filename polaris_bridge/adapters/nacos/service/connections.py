@@ -1,0 +1,280 @@
+"""gRPC connections of clients: known by the TCP connection, set up by a stream, and gone with either of them.
+
+What was measured of Nacos 2.5.1: the connection's id is made by ServerCheck, ``<epoch ms>_<ip>_<port>``; until a
+ConnectionSetupRequest came on a stream, calls are refused; who says nothing for 20 s is asked on the stream (looked at each
+3 s) and has 5 s to answer; who does not is ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from sys import intern
+from typing import TYPE_CHECKING, Final
+
+from msgspec.json import encode as json
+
+from polaris_bridge.adapters.nacos.wire.payload import encode
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.transport.rpc import Call, Link
+
+from .requests import Requests
+from .scope import Held
+
+if TYPE_CHECKING:
+    from .fuzzy import Watching
+    from .pushing import Variant
+
+log = logging.getLogger("polaris_bridge.apiserver")
+
+LOOK_S: Final = 3.0
+"""How often connections are looked at."""
+QUIET_S: Final = 20.0
+"""After so much silence a client is asked whether it is there."""
+ANSWER_S: Final = 5.0
+"""How long it may take to say so."""
+_PER_PASS: Final = 1000
+"""Connections looked at before others get their turn."""
+
+NO_LABELS: Final[Mapping[str, str]] = {}
+
+
+class Connection:
+    """One client's connection."""
+
+    __slots__ = (
+        "active",
+        "app",
+        "asked",
+        "fuzzy",
+        "held",
+        "host",
+        "id",
+        "labels",
+        "link",
+        "made_ms",
+        "port",
+        "stream",
+        "subscriptions",
+        "tenant",
+        "version",
+    )
+
+    def __init__(self, id: str, link: Link, made_ms: int, now: float) -> None:
+        self.id = id
+        self.link = link
+        self.host = link.host
+        self.port = link.port
+        self.made_ms = made_ms
+        self.active = now
+        """Monotonic seconds of the last thing that came in."""
+        self.asked = 0.0
+        """When it was asked whether it is there; 0: it was not, or has answered."""
+        self.stream: Call | None = None
+        """Where pushes go; None: not set up."""
+        self.version = ""
+        """As it calls itself: ``Nacos-Java-Client:v2.5.1``."""
+        self.labels: Mapping[str, str] = NO_LABELS
+        self.tenant = ""
+        self.app = ""
+        self.held: Held | None = None
+        """What it publishes; None: not set up."""
+        self.subscriptions: dict[Variant, None] | None = None
+        self.fuzzy: dict[str, Watching] | None = None
+        """Patterns that it watches, by pattern."""
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id}{'' if self.stream is not None else ' not set up'}>"
+
+
+class Setup:
+    """What a client says of itself when it comes."""
+
+    __slots__ = ("labels", "tenant", "version")
+
+    def __init__(self, version: str, tenant: str, labels: Mapping[str, str]) -> None:
+        self.version = version
+        self.tenant = tenant
+        self.labels = labels
+
+
+class Connections:
+    """All connections of one listener. One that is set up is a session of the core under its id."""
+
+    def __init__(self, registry: Registry, requests: Requests) -> None:
+        self._registry = registry
+        self._clock = registry.clock
+        self._requests = requests
+        self._by_link: dict[Link, Connection] = {}
+        self._by_id: dict[str, Connection] = {}
+        self._asked: dict[Connection, None] = {}
+        self._labels: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+        """Labels that connections have in common: most clients of a fleet say the same."""
+        self._looked = self._swept = self._clock.monotonic()
+        self._leaving = False
+        self.left: list[Callable[[Connection], None]] = []
+        """Told of every connection that was set up and is gone, while it still has its subscriptions."""
+        self.ended: Counter[str] = Counter()
+        """Connections that were ended here, by reason."""
+
+    def __len__(self) -> int:
+        """How many are set up."""
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """Those that are set up, oldest first."""
+        return iter(list(self._by_id.values()))
+
+    # ------------------------------------------------------------------ coming
+
+    def check(self, link: Link) -> Connection:
+        """A client has just connected, or asks again: its connection, with an id from now on."""
+        known = self._by_link.get(link)
+        if known is not None:
+            return known
+        made_ms = self._clock.wall_ms()
+        id = f"{made_ms}_{link.host}_{link.port}"
+        while id in self._by_id:  # a port that is used again within a millisecond, or the wall clock went back
+            made_ms += 1
+            id = f"{made_ms}_{link.host}_{link.port}"
+        connection = Connection(id, link, made_ms, self._clock.monotonic())
+        self._by_link[link] = connection
+        link.closed(lambda: self._link_over(connection))
+        return connection
+
+    def known(self, link: Link) -> Connection | None:
+        """The connection that a call came by, if it is set up. Counts as a sign of life."""
+        connection = self._by_link.get(link)
+        if connection is None or connection.stream is None:
+            return None
+        connection.active = self._clock.monotonic()
+        return connection
+
+    def heard(self, connection: Connection) -> None:
+        """A sign of life on its stream."""
+        connection.active = self._clock.monotonic()
+
+    def get(self, id: str) -> Connection | None:
+        """A connection that is set up, by its id."""
+        return self._by_id.get(id)
+
+    def set_up(self, stream: Call, setup: Setup) -> Connection:
+        """A stream was opened and says whose it is. The first stream of a connection counts; for one that is set up already
+        nothing changes."""
+        connection = self.check(stream.link)
+        connection.active = self._clock.monotonic()
+        if connection.stream is not None:
+            return connection
+        connection.stream = stream
+        connection.version = intern(setup.version)
+        connection.tenant = intern(setup.tenant)
+        connection.labels = self._shared(setup.labels)
+        connection.app = connection.labels.get("AppName", "")
+        connection.held = Held(connection.id, connection.host, connection.port)
+        self._by_id[connection.id] = connection
+        self._registry.open_session(connection.id)
+        return connection
+
+    def _shared(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        if not labels:
+            return NO_LABELS
+        key = frozenset(labels.items())
+        known = self._labels.get(key)
+        if known is None:
+            if len(self._labels) >= 1024:  # clients that make up labels get copies of their own
+                return dict(labels)
+            known = self._labels[key] = dict(labels)
+        return known
+
+    # ------------------------------------------------------------------ going
+
+    def stream_over(self, stream: Call) -> None:
+        """A stream has ended. If it was the one of its connection, the client is gone."""
+        connection = self._by_link.get(stream.link)
+        if connection is not None and connection.stream is stream:
+            self._gone(connection)
+
+    def _link_over(self, connection: Connection) -> None:
+        self._by_link.pop(connection.link, None)
+        self._gone(connection)
+
+    def _gone(self, connection: Connection) -> None:
+        """What it published ends, unless it is us who leave: then it waits in the store for the client to come back."""
+        if connection.stream is None:
+            return
+        connection.stream = None
+        self._by_id.pop(connection.id, None)
+        self._asked.pop(connection, None)
+        for told in self.left:
+            told(connection)
+        connection.held = None
+        if not self._leaving:
+            self._registry.close_session(connection.id)
+
+    def end(self, connection: Connection, reason: str) -> None:
+        """End a connection: its stream is completed, then the socket is closed."""
+        self.ended[reason] += 1
+        log.info("connection %s of %s is ended: %s", connection.id, connection.version or "a client", reason)
+        stream = connection.stream
+        if stream is not None:
+            stream.finish()
+            self._gone(connection)
+        connection.link.close()
+
+    def reset(self, connection: Connection, ip: str = "", port: str | int = "") -> None:
+        """Send a client away: it reconnects to the server named, or to any that it knows."""
+        self._send_away([connection], ip, str(port))
+
+    def _send_away(self, connections: list[Connection], ip: str, port: str) -> None:
+        number = self._requests.number()
+        where = b',"serverIp":%b,"serverPort":%b' % (json(ip), json(port)) if ip else b""
+        body = b'{"headers":{},"requestId":"%b"%b,"module":"internal"}' % (number.encode(), where)
+        payload = encode("ConnectResetRequest", body)
+        for connection in connections:
+            if connection.stream is not None:
+                connection.stream.send(payload)
+
+    def leave(self) -> None:
+        """The server stops: clients are told to reconnect. What they published stays in the store, and counts as theirs for
+        a while after the next start. To be called before the listeners drain."""
+        if not self._leaving:
+            self._leaving = True
+            self._send_away(list(self._by_id.values()), "", "")
+
+    # ------------------------------------------------------------------ silence
+
+    def sweep(self) -> None:
+        """To be called once a second: ask the silent ones, end those that were asked and stay silent."""
+        now = self._clock.monotonic()
+        late = now - self._swept - 1.0
+        self._swept = now
+        for connection in list(self._asked):
+            if connection.active >= connection.asked:
+                connection.asked = 0.0
+                del self._asked[connection]
+                continue
+            if late > 1.0:  # while we stood still no answer could be read
+                connection.asked += late
+            if now - connection.asked >= ANSWER_S:
+                del self._asked[connection]
+                self.end(connection, "silent")
+        if now - self._looked >= LOOK_S:
+            self._looked = now
+            self._look(iter(list(self._by_id.values())))
+
+    def _look(self, connections: Iterator[Connection]) -> None:
+        now = self._clock.monotonic()
+        payload = b""
+        for count, connection in enumerate(connections, 1):
+            stream = connection.stream
+            if stream is not None and now - connection.active >= QUIET_S and not connection.asked:
+                if not payload:
+                    body = b'{"headers":{},"requestId":"%b","module":"internal"}' % self._requests.number().encode()
+                    payload = encode("ClientDetectionRequest", body)
+                connection.asked = now
+                self._asked[connection] = None
+                stream.send(payload)
+            if count >= _PER_PASS:
+                self._registry.scheduler.soon(lambda: self._look(connections))
+                return
