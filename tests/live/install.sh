@@ -3,6 +3,7 @@
 # dependencies resolved, so that the tests themselves download nothing. Quick and silent when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+PATH=$PATH:/usr/sbin # where Debian has servers
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -24,7 +25,7 @@ cargo_package() {
 
 install_toolchains() {
   local missing=() packages=() tool
-  for tool in javac mvn node npm go redis-server cargo curl openssl; do
+  for tool in javac mvn node npm go redis-server mariadbd cargo curl openssl; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -38,6 +39,7 @@ install_toolchains() {
       npm) packages+=(npm) ;;
       go) packages+=(golang-go) ;;
       redis-server) packages+=(redis-server) ;;
+      mariadbd) packages+=(mariadb-server) ;;
       cargo) packages+=("$(cargo_package)") ;;
       curl | openssl) packages+=("$tool" ca-certificates) ;;
     esac
