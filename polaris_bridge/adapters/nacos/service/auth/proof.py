@@ -51,20 +51,26 @@ class Proof:
         self._given = Signer(key_of(settings.token_key)) if settings.token_key else None
         self.ttl_s = settings.token_ttl_s
         self._stored: tuple[bytes, Signer] | None = None
+        self._making: Commit | None = None
         self._seen: dict[str, _Seen] = {}
         self._state: Snapshot | None = None
         """The directory that ``_seen`` is about."""
-        if self._given is None and self._signer() is None:
+        if settings.auth:
             self.ready()
 
     # ------------------------------------------------------------------ the key
 
     def ready(self) -> Commit:
-        """When tokens can be signed: the key is in the store before anything is signed with it."""
-        documents = self._registry.documents
-        if self._given is not None or documents.get(KEY_KIND, KEY_ID) is not None:
+        """When tokens can be signed: the key is in the store before anything is signed with it.
+
+        Without one in the settings it is made at the first start, or at the first login when no credentials are demanded.
+        """
+        if self._signer() is not None:
             return SETTLED
-        return documents.put(Document(KEY_KIND, KEY_ID, body=secrets.token_bytes(MIN_KEY)), SYSTEM)
+        if self._making is None or self._making.done:
+            document = Document(KEY_KIND, KEY_ID, body=secrets.token_bytes(MIN_KEY))
+            self._making = self._registry.documents.put(document, SYSTEM)
+        return self._making
 
     def _signer(self) -> Signer | None:
         if self._given is not None:
@@ -88,6 +94,13 @@ class Proof:
         if not name:
             return fallback
         return signer.sign(name, self._registry.clock.wall_ms() // 1000 + self.ttl_s)
+
+    def left_s(self, token: str) -> int:
+        """Seconds that a token which proved something still counts; those of the directory count as long as a new one."""
+        seen = self._seen.get(token)
+        if seen is None or seen.expires_s == _FOREVER:
+            return self.ttl_s
+        return max(0, seen.expires_s - self._registry.clock.wall_ms() // 1000)
 
     def login_name(self, principal: str) -> str:
         """The name that a user logs in with: its own, or ``owner/name`` when others have it too. Empty for other principals."""
