@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .exchange import Exchange, ReplayError
-from .inbox import Inbox, MessageKey
+from .inbox import Inbox
+from .plan import Plan, called
 from .recording import Answer, GrpcClose, GrpcMessage, GrpcOpen, Recording, Request
 
 _OWN_METADATA = (":", "grpc-", "user-agent", "content-type", "te")
@@ -24,19 +25,21 @@ class Shape:
     client: int = 0
     server: int = 0
     code: str | None = None
+    lasting: bool = False
+    """Whether it stays open until the recording closes it."""
 
     @property
     def unary(self) -> bool:
         """One message each way and a status: the client says at once that nothing follows."""
-        return self.client <= 1 and self.server <= 1 and self.code not in (None, CANCELLED)
+        return not self.lasting and self.client <= 1 and self.server <= 1 and self.code not in (None, CANCELLED)
 
 
-def shapes(recording: Recording) -> dict[int, Shape]:
+def shapes(recording: Recording, lasting: str = "") -> dict[int, Shape]:
     """The shape of every recorded call, by its number."""
     found: dict[int, Shape] = {}
     for line in recording.lines:
         if isinstance(line, GrpcOpen):
-            found[line.call] = Shape()
+            found[line.call] = Shape(lasting=re.fullmatch(lasting, line.method) is not None)
         elif isinstance(line, GrpcMessage):
             shape = found[line.call]
             if line.sender == "client":
@@ -64,14 +67,14 @@ class _Call:
     last: bytes = b""
     asked: deque[bytes] | None = None
     """Messages that wait for their answers, where every one has its own."""
+    heard: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What the server said, as recorded and live."""
 
 
 class GrpcLanes:
     """The live side of all recorded calls."""
 
-    def __init__(
-        self, address: tuple[str, int], recording: Recording, key: MessageKey | None, paired: str = ""
-    ) -> None:
+    def __init__(self, address: tuple[str, int], recording: Recording, plan: Plan) -> None:
         try:
             self._grpc = importlib.import_module("grpc")
         except ImportError as error:
@@ -79,9 +82,8 @@ class GrpcLanes:
                 f"{recording.name}: has gRPC lines, and the package grpcio is not installed; install it to replay them"
             ) from error
         self._address = f"{address[0]}:{address[1]}"
-        self._key = key
-        self._paired = paired
-        self._shapes = shapes(recording)
+        self._plan = plan
+        self._shapes = shapes(recording, plan.lasting)
         self._channels: dict[str, Any] = {}
         self._calls: dict[int, _Call] = {}
 
@@ -96,8 +98,11 @@ class GrpcLanes:
         if line.sender == "client":
             await self._send(call, line.body)
             return []
-        body = await call.inbox.wait_for(line.body, deadline_s)
+        patience_s = deadline_s if call.shape.unary or call.asked is not None else self._plan.told_within_s
+        body = await call.inbox.wait_for(line.body, patience_s)
         got = Answer("nothing") if body is None else Answer("message", (), body)
+        if body is not None:
+            call.heard.append((line.body, body))
         if call.asked:
             call.last = call.asked.popleft()
         return [Exchange(number, self._request(call), Answer("message", (), line.body), got)]
@@ -112,7 +117,7 @@ class GrpcLanes:
             await channel.close()
 
     def _request(self, call: _Call) -> Request:
-        return Request("grpc", call.method, (), call.last)
+        return Request("grpc", called(call.method, call.last, self._plan.kind_of), (), call.last)
 
     def _open(self, line: GrpcOpen) -> None:
         channel = self._channels.get(line.peer)
@@ -120,8 +125,13 @@ class GrpcLanes:
             options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
             channel = self._channels[line.peer] = self._grpc.aio.insecure_channel(self._address, options=options)
         method = channel.stream_stream(line.method, request_serializer=bytes, response_deserializer=bytes)
-        call = _Call(line.method, self._shapes[line.call], Inbox(self._key), method(metadata=sendable(line.metadata)))
-        if re.fullmatch(self._paired, line.method):
+        call = _Call(
+            line.method,
+            self._shapes[line.call],
+            Inbox(self._plan.message_key),
+            method(metadata=sendable(line.metadata)),
+        )
+        if re.fullmatch(self._plan.paired, line.method):
             call.asked = deque()
         call.reader = asyncio.create_task(self._read(call))
         self._calls[line.call] = call
@@ -136,7 +146,10 @@ class GrpcLanes:
             call.inbox.end()
 
     async def _send(self, call: _Call, body: bytes) -> None:
-        call.last = body
+        answer = body if self._plan.answering is None else self._plan.answering(body, call.heard)
+        if answer is None:
+            return
+        body = call.last = answer
         if call.asked is not None:
             call.asked.append(body)
         await call.stub.write(body)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .inbox import MessageKey
-from .recording import Datagram, GrpcOpen, HttpCall, Line
+from .recording import Datagram, GrpcMessage, GrpcOpen, HttpCall, Line
 from .substitution import Substitution
 
 
@@ -68,15 +68,22 @@ class LeftOut:
 
     id: str
     target: str
-    """Pattern of the HTTP path (without its query) or of the gRPC method."""
+    """Pattern of the HTTP path (without its query), of the gRPC method (see ``Plan.kind_of``), or of the client's UDP port."""
     reason: str
     method: str = ".*"
+    """Of HTTP, ``grpc`` or ``udp``."""
     status: str = ".*"
     """The recorded status (HTTP only)."""
+    recording: str = ".*"
 
 
 Rewrite = Callable[[str, bytes, Substitution], bytes]
 """(gRPC method, request, values found so far) -> the request with the live values."""
+
+
+Answering = Callable[[bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
+"""(client's message, what the server said before it on that stream or port: recorded and live) -> the message as it has to be
+now, for one that answers the server; None when the live server did not ask."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,16 @@ class Plan:
     """(gRPC or UDP body) -> key by which a recorded message finds its live one; None = in order."""
     paired: str = ""
     """Pattern of gRPC methods whose streams answer each message, in order; on others the last message counts as asked."""
+    lasting: str = ""
+    """Pattern of gRPC methods whose streams mean something by staying open, however few messages they carry."""
     rewrite: Rewrite | None = None
     """How live values get into gRPC requests; None = as text."""
+    kind_of: Callable[[bytes], str] | None = None
+    """What a gRPC message is, where methods do not tell: requests, rules and `LeftOut` entries then speak of ``method#kind``."""
+    answering: Answering | None = None
+    """How clients' answers to the server's own requests name what they answer; None = they do not."""
+    told_within_s: float = 15.0
+    """How long what the server says unasked (on streams that stay open, over UDP) is waited for."""
 
     def names(self) -> list[str]:
         """Every named entry; each must be used by some recording."""
@@ -116,9 +131,21 @@ class Planned:
     overlapped: bool
 
 
-def sent(lines: Iterable[Line], left_out: Iterable[LeftOut], used: Counter[str]) -> list[Line]:
-    """The lines that are played; counts the entries that left some out."""
-    entries = tuple(left_out)
+def sent(
+    lines: Iterable[Line],
+    left_out: Iterable[LeftOut],
+    used: Counter[str],
+    kind_of: Callable[[bytes], str] | None = None,
+    recording: str = "",
+) -> list[Line]:
+    """The lines that are played; counts the entries that left some out.
+
+    With ``kind_of`` a call is what its first message is, and single messages of streams may be left out.
+    """
+    lines = tuple(lines)
+    entries = tuple(entry for entry in left_out if re.fullmatch(entry.recording, recording))
+    methods = {line.call: line.method for line in lines if isinstance(line, GrpcOpen)}
+    asked = _first_messages(lines)
     silent: set[int] = set()
     kept = []
     for line in lines:
@@ -127,16 +154,33 @@ def sent(lines: Iterable[Line], left_out: Iterable[LeftOut], used: Counter[str])
             path = line.request.target.partition("?")[0]
             entry = _left_out(entries, line.request.method, path, line.answer.status)
         elif isinstance(line, GrpcOpen):
-            entry = _left_out(entries, "grpc", line.method, "")
+            entry = _left_out(entries, "grpc", called(line.method, asked.get(line.call), kind_of), "")
             if entry is not None:
                 silent.add(line.call)
-        elif not isinstance(line, Datagram) and line.call in silent:
+        elif isinstance(line, Datagram):
+            entry = _left_out(entries, "udp", str(line.dst if line.sender == "server" else line.src), "")
+        elif line.call in silent:
             continue
+        elif isinstance(line, GrpcMessage) and kind_of is not None:
+            entry = _left_out(entries, "grpc", called(methods[line.call], line.body, kind_of), "")
         if entry is None:
             kept.append(line)
         else:
             used[entry.id] += 1
     return kept
+
+
+def called(method: str, message: bytes | None, kind_of: Callable[[bytes], str] | None) -> str:
+    """A gRPC method, with the kind of the message when methods do not tell."""
+    return method if kind_of is None or not message else f"{method}#{kind_of(message)}"
+
+
+def _first_messages(lines: Iterable[Line]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for line in lines:
+        if isinstance(line, GrpcMessage) and line.sender == "client":
+            found.setdefault(line.call, line.body)
+    return found
 
 
 def _left_out(entries: tuple[LeftOut, ...], method: str, target: str, status: str) -> LeftOut | None:

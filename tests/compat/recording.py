@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 Pairs = tuple[tuple[str, str], ...]
+GRPC = ".grpc.jsonl"
+"""How the name of a recording ends whose HTTP half is a file of its own."""
 
 
 class RecordingError(Exception):
@@ -121,7 +123,8 @@ class Recording:
 
 
 def load(path: Path) -> Recording:
-    """Read one recording, together with ``<name>.added.jsonl`` beside it (calls that the recorder could not see).
+    """Read one recording, together with what belongs to it: ``<name>.added.jsonl`` (calls that the recorder could not see),
+    and for ``<story>.grpc.jsonl`` what was recorded of the same story over HTTP.
 
     Raises RecordingError for another format version and for a line of an unknown kind.
     """
@@ -129,12 +132,20 @@ def load(path: Path) -> Recording:
     added = path.with_suffix(".added.jsonl")
     if added.exists():
         lines += _read(added, added=True)[1]
+    if path.name.endswith(GRPC) and _http_of(path).exists():
+        lines += _read(_http_of(path))[1]
     return Recording(path.stem, about, tuple(sorted(lines, key=lambda line: line.t)))
 
 
 def recordings(folder: Path) -> list[Path]:
-    """All recordings of a folder, without the files of added calls."""
-    return sorted(path for path in folder.glob("*.jsonl") if not path.name.endswith(".added.jsonl"))
+    """All recordings of a folder, without those that are read together with another."""
+    paths = {path for path in folder.glob("*.jsonl") if not path.name.endswith(".added.jsonl")}
+    return sorted(paths - {_http_of(path) for path in paths if path.name.endswith(GRPC)})
+
+
+def _http_of(path: Path) -> Path:
+    """Where the HTTP half of a story lies whose gRPC half is this."""
+    return path.with_name(path.name.removesuffix(GRPC) + ".http.jsonl")
 
 
 def _read(path: Path, *, added: bool = False) -> tuple[dict[str, Any], list[Line]]:

@@ -47,7 +47,7 @@ class Replay:
         """(Exchange, Answer) -> (format, tree); needed only where the plan captures from bodies."""
         self.known = Substitution()
         self.used: Counter[str] = Counter()
-        self._lines = sent(recording.lines, plan.left_out, self.used)
+        self._lines = sent(recording.lines, plan.left_out, self.used, plan.kind_of, recording.name)
         self._methods = {line.call: line.method for line in self._lines if isinstance(line, GrpcOpen)}
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = {id(line): number for number, line in enumerate(recording.lines, 1)}
@@ -79,8 +79,8 @@ class Replay:
         if kinds & {GrpcOpen, GrpcMessage, GrpcClose}:
             if self.target.grpc is None:
                 raise ReplayError(f"{self.recording.name}: has gRPC lines, but no gRPC address was given")
-            self._grpc = GrpcLanes(self.target.grpc, self.recording, self.plan.message_key, self.plan.paired)
-        self._udp = await open_lanes(self.recording, self.plan.message_key)
+            self._grpc = GrpcLanes(self.target.grpc, self.recording, self.plan)
+        self._udp = await open_lanes(self.recording, self.plan)
         for recorded, live in self._udp.ports().items():
             self.known.learn(str(recorded), str(live))
 
@@ -141,7 +141,7 @@ class Replay:
         if line.sender == "client":
             self._udp.send(line, self.known.in_bytes(line.body))
             return
-        got = await self._udp.receive(line, DEADLINE_S)
+        got = await self._udp.receive(line, self.plan.told_within_s)
         self._note(Exchange(number, Request("udp", str(line.dst)), Answer("datagram", (), line.body), got))
 
     async def _play_grpc(self, number: int, line: GrpcOpen | GrpcMessage | GrpcClose) -> None:

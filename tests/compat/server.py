@@ -22,6 +22,12 @@ STOP_S = 15.0
 ROOT = Path(__file__).parents[2]
 CONSOLE_WAS_OPEN = "polaris-controller-"
 """The recording of a client without a token, made on a server whose console asked for none."""
+NACOS_ASKED = "-auth-"
+"""Recordings of clients that log in, made on a server that demands it."""
+NACOS_PASSWORD = "nacosPW1"
+"""Of the account that logged in when they were made, ``nacos``."""
+NACOS_GRPC = 1000
+"""Above the HTTP port: clients compute it."""
 LISTENERS = (
     "service-eureka",
     "api-http",
@@ -29,7 +35,6 @@ LISTENERS = (
     "config-grpc",
     "service-limiter",
     "xds-v3",
-    "service-nacos",
     "service-consul",
 )
 
@@ -66,12 +71,39 @@ def spawned_polaris(transport: str, folder: Path) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
+def spawned_nacos(transport: str, folder: Path) -> Iterator[Target]:
+    """A fresh, empty server of ours, asked through its Nacos listener, HTTP and gRPC.
+
+    ``transport`` carries the gRPC port. ``folder`` begins with the name of the recording.
+    """
+    settings = [f"apiservers.service-nacos.option.transport={transport}"]
+    guarded = NACOS_ASKED in folder.name
+    if guarded:
+        settings += ["apiservers.service-nacos.option.auth=true", "auth.user.option.seedDefaultAdmin=false"]
+    with spawned(folder, *settings) as ports:
+        address = ("127.0.0.1", ports["service-nacos"])
+        if guarded:
+            _first_nacos_account(address)
+        yield Target(http=address, grpc=(address[0], address[1] + NACOS_GRPC))
+
+
+def _first_nacos_account(address: tuple[str, int]) -> None:
+    form = urllib.parse.urlencode({"password": NACOS_PASSWORD}).encode()
+    url = f"http://{address[0]}:{address[1]}/nacos/v1/auth/users/admin"
+    with urllib.request.urlopen(url, data=form, timeout=10.0) as answer:
+        said = answer.read().decode()
+    if '"username":"nacos"' not in said:
+        raise RuntimeError(f"the first Nacos account was not made: {said}")
+
+
+@contextlib.contextmanager
 def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     """The ports of a server on the shipped configuration, stopped at the end. Its data and its log lie in ``folder``.
 
     ``settings`` are further ``--set`` values.
     """
     ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
+    ports["service-nacos"] = free_pair()
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
     for name, port in ports.items():
         command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
@@ -101,6 +133,18 @@ def free_ports(count: int) -> list[int]:
         for sock in sockets:
             sock.bind(("127.0.0.1", 0))
         return [sock.getsockname()[1] for sock in sockets]
+
+
+def free_pair() -> int:
+    """A port that nobody listens on, nor on the one ``NACOS_GRPC`` above it."""
+    while True:
+        [port] = free_ports(1)
+        with socket.socket() as above:
+            try:
+                above.bind(("127.0.0.1", port + NACOS_GRPC))
+            except (OSError, OverflowError):
+                continue
+        return port
 
 
 def _ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

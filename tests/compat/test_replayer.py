@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from .compare import Reading, Report, compare, differences
 from .exchange import Exchange, ReplayError
 from .grpc_lane import Shape, sendable, shapes
 from .inbox import Inbox
-from .plan import Capture, KeptGap, Late, Plan, Target, schedule
-from .recording import Answer, HttpCall, Recording, RecordingError, Request, load, recordings
+from .plan import Capture, KeptGap, Late, LeftOut, Plan, Target, schedule, sent
+from .recording import Answer, GrpcMessage, GrpcOpen, HttpCall, Recording, RecordingError, Request, load, recordings
 from .replay import Replay
 from .rules import Difference, Rule, RuleBook, Seen, Story, Verdict
 from .stub import Alter, Playback, as_recorded, playback
@@ -447,3 +448,107 @@ async def test_messages_are_paired_by_key_in_any_order() -> None:
     assert inbox.rest() == [b"b1"]
     inbox.end()
     assert await inbox.wait_for(b"a?", 60) is None
+
+
+# ---------------------------------------------------------------- streams on which the server asks
+TALK, WORK = "/S/Talk", "/S/Work"
+
+
+def kind(message: bytes) -> str:
+    return message.split(b":")[0].decode()
+
+
+def renumbered(message: bytes, heard: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """``ack:N`` with the live N of the recorded ``ask:N``."""
+    if kind(message) != "ack":
+        return message
+    asked = next((live for recorded, live in heard if recorded[4:] == message[4:]), None)
+    return None if asked is None else b"ack:" + asked[4:]
+
+
+ASKING = Plan(
+    kind_of=kind,
+    lasting=TALK,
+    answering=renumbered,
+    left_out=(LeftOut("later", r"/S/\w+#later", "not there", method="grpc"),),
+    told_within_s=0.2,
+)
+
+
+def talk_rows() -> list[dict[str, Any]]:
+    def said(t: float, call: int, sender: str, text: bytes) -> dict[str, Any]:
+        return {"kind": "message", "t": t, "call": call, "from": sender, "base64": base64.b64encode(text).decode()}
+
+    opened = {"kind": "open", "peer": "ipv4:1", "metadata": []}
+    closed = {"kind": "close", "code": "OK", "details": "", "trailers": []}
+    return [
+        {"recording": 1},
+        opened | {"t": 0, "call": 1, "method": TALK},
+        said(0.1, 1, "client", b"hello:"),
+        said(0.2, 1, "server", b"ask:7"),
+        said(0.3, 1, "client", b"ack:7"),
+        opened | {"t": 0.4, "call": 2, "method": WORK},
+        said(0.4, 2, "client", b"later:"),
+        closed | {"t": 0.5, "call": 2},
+        said(0.6, 1, "server", b"later:"),
+        said(0.7, 1, "server", b"ask:8"),
+        said(0.8, 1, "client", b"ack:8"),
+        closed | {"t": 1, "call": 1},
+    ]
+
+
+def test_calls_and_single_messages_are_left_out_by_their_kind(tmp_path: Path) -> None:
+    recording = load(written(tmp_path / "r.jsonl", *talk_rows()))
+    used: Counter[str] = Counter()
+    kept = sent(recording.lines, ASKING.left_out, used, kind, recording.name)
+    assert used == Counter({"later": 2})
+    assert [line.body for line in kept if isinstance(line, GrpcMessage)] == [
+        *(b"hello:", b"ask:7", b"ack:7", b"ask:8", b"ack:8")
+    ]
+    assert [line.call for line in kept if isinstance(line, GrpcOpen)] == [1]
+
+
+def test_entries_may_be_about_one_recording_only(tmp_path: Path) -> None:
+    recording = load(written(tmp_path / "r.jsonl", *talk_rows()))
+    elsewhere = (replace(ASKING.left_out[0], recording="other"),)
+    assert sent(recording.lines, elsewhere, Counter(), kind, recording.name) == list(recording.lines)
+
+
+async def test_clients_answer_what_the_live_server_asked_and_nothing_else(tmp_path: Path) -> None:
+    """The live server counts otherwise, asks once only, and sees the stream stay open until the recording closes it."""
+    grpc = pytest.importorskip("grpc")
+    heard: list[bytes] = []
+
+    async def talk(requests: Any, context: Any) -> None:
+        async for message in requests:
+            heard.append(message)
+            if message == b"hello:":
+                await context.write(b"ask:100")
+        heard.append(b"(closed)")
+
+    method = grpc.stream_stream_rpc_method_handler(talk, bytes, bytes)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("S", {"Talk": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    recording = load(written(tmp_path / "r.jsonl", *talk_rows()))
+    run = Replay(recording, Target(grpc=("127.0.0.1", port)), ASKING)
+    exchanges = await run.run()
+    await server.stop(0)
+    assert heard == [b"hello:", b"ack:100", b"(closed)"]
+    told = [(e.expected.body, e.got.body or e.got.status) for e in exchanges]
+    assert told == [(b"ask:7", b"ask:100"), (b"ask:8", "nothing"), (b"", "OK")]
+    assert exchanges[0].request.target == f"{TALK}#hello"
+
+
+def test_the_http_half_of_a_story_is_read_with_its_grpc_half(tmp_path: Path) -> None:
+    written(tmp_path / "story.grpc.jsonl", *grpc_rows())
+    http = {"kind": "http", "t": 0.5, "took": 0.1, "conn": 1}
+    asked = {"method": "GET", "target": "/", "headers": [], "body": ""}
+    answered = {"status": 200, "headers": [], "body": ""}
+    written(tmp_path / "story.http.jsonl", {"recording": 1}, http | {"request": asked, "response": answered})
+    written(tmp_path / "alone.http.jsonl", {"recording": 1}, http | {"request": asked, "response": answered})
+    assert [path.name for path in recordings(tmp_path)] == ["alone.http.jsonl", "story.grpc.jsonl"]
+    lines = load(tmp_path / "story.grpc.jsonl").lines
+    assert [line.t for line in lines] == sorted(line.t for line in lines)
+    assert sum(isinstance(line, HttpCall) for line in lines) == 1
