@@ -46,6 +46,10 @@ class HttpCall:
             values.text(space, PUBLIC), values.text(service), values.text(group) or DEFAULT_GROUP
         )
 
+    def scope_of(self, namespace_id: str, service: str, group: str = "") -> Scope:
+        """The scope that these name."""
+        return self._service.scope(namespace_id, service, group)
+
 
 NOBODY: Final = Caller("nacos")
 NOTHING: Final = Scope("", "", "", "")

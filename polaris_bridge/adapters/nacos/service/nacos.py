@@ -10,17 +10,24 @@ from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.nacos.translate.names import Spaces, split
 from polaris_bridge.core.auth.ports import Accounts
+from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.locks import Locks
 from polaris_bridge.core.model import Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
+from .auth.calls import AccountCalls
+from .catalog import Catalog
+from .checks import ClusterChecks
+from .clients import Clients
+from .cluster_nodes import ClusterNodes, Place
 from .connections import Connections
 from .discovery import Discovery
 from .fuzzy import FuzzyWatches
 from .locking import Locking
 from .namespaces import Namespaces
+from .operator import Operator
 from .overrides import Overrides
 from .pushing import Pushing
 from .registering import Registering
@@ -28,6 +35,7 @@ from .requests import Requests
 from .scope import Scope
 from .services import Services
 from .subscribers import Subscribers
+from .udp_push import UdpPush
 
 Pairs = Mapping[str, Callable[[Registration], Mapping[str, str]]]
 _NO_PAIRS: Final[Pairs] = MappingProxyType({})
@@ -67,7 +75,11 @@ class NacosService:
         self.registering = Registering(registry, self.services, self.overrides)
         self.discovery = Discovery(registry)
         self.slices = Slices(registry.scheduler)
-        self.locks = Locks(registry.clock)
+        self.operator = Operator(registry)
+        self.auth = AccountCalls(registry, self.admission, authority, accounts, self.spaces)
+        self.checks = ClusterChecks(registry, health)
+        self.catalog = Catalog(registry, self.services, self.discovery)
+        self.locks = Locks(registry.clock) if locks is None else locks
         self.locking = Locking(self.locks)
         self.subscribers = Subscribers()
         self.requests = Requests(registry.clock, registry.scheduler)
@@ -76,6 +88,11 @@ class NacosService:
         self.services.subscribed = self.pushing.watches
         self.fuzzy = FuzzyWatches(registry, self.requests, self.spaces.core, self.services.is_listed)
         self.connections.left += [self.pushing.gone, self.fuzzy.gone]
+        self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
+        self.clients = Clients(registry, self.spaces, self.connections, self.subscribers)
+        self.place = Place("127.0.0.1", 8848)
+        """Where the HTTP port is reached; set when it listens."""
+        self.nodes = ClusterNodes(lambda: self.place, registry.clock.wall_ms, auth=lambda: settings.auth)
 
     def scope(self, namespace_id: str, service_name: str, group: str = "") -> Scope:
         """What a client names: the name of a service may carry its group, else that is ``group`` or the default one."""
@@ -96,5 +113,7 @@ class NacosService:
         self.requests.sweep()
         self.locks.tick()
         self.fuzzy.sweep()
+        self.udp.sweep()
         self.services.sweep()
         self.overrides.sweep()
+        self.discovery.sweep(self.registry.clock.monotonic())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from polaris_bridge.adapters.nacos.translate.keys import SOURCE
 from polaris_bridge.adapters.nacos.translate.names import Spaces, decode, service_key
@@ -46,7 +46,7 @@ class Cluster(Struct, frozen=True, gc=False):
     name: str = DEFAULT_CLUSTER
     check_port: int = 80
     use_instance_port: bool = True
-    checker: Json = TCP_CHECKER
+    checker: Json = field(default_factory=lambda: TCP_CHECKER)
     metadata: dict[str, str] = {}
 
 
