@@ -14,16 +14,14 @@ All of it is counted by reason, none of it is logged above DEBUG but the first r
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
 
+from .accepting import Acceptor, Admission, Certificates, Everybody
 from .call import Observe
 from .calls import Calls
 from .limits import Budget, Limits
@@ -31,63 +29,6 @@ from .link import Flusher, Link
 from .rpc import Methods, Status
 
 log = logging.getLogger("polaris_bridge.apiserver")
-
-_ACCEPTS_PER_WAKEUP: Final = 64
-_SWEEP_S: Final = 1.0
-_OUT_OF_FILES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-
-
-class Admission(Protocol):
-    """Which connections are let in, and how many there are."""
-
-    open: int
-    refused: Counter[str]
-
-    def enter(self, host: str, fileno: int, /) -> str | None:
-        """Count a connection in; the reason when it must be closed instead."""
-        ...
-
-    def leave(self, host: str, /) -> None:
-        """A connection that was let in has ended."""
-        ...
-
-    def purge(self) -> None:
-        """Once a second."""
-        ...
-
-
-class Certificates(Protocol):
-    """TLS for the next connection. ``context`` is replaced by a reload."""
-
-    context: ssl.SSLContext
-
-    def reload(self) -> bool:
-        """Read the files now; whether that worked."""
-        ...
-
-    def reload_if_changed(self) -> None:
-        """Once a second."""
-        ...
-
-
-class Everybody:
-    """An ``Admission`` that counts and refuses nobody."""
-
-    def __init__(self) -> None:
-        self.open = 0
-        self.refused: Counter[str] = Counter()
-
-    def enter(self, _host: str, _fileno: int, /) -> str | None:
-        """See ``Admission``."""
-        self.open += 1
-        return None
-
-    def leave(self, _host: str, /) -> None:
-        """See ``Admission``."""
-        self.open -= 1
-
-    def purge(self) -> None:
-        """See ``Admission``."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -138,17 +79,12 @@ class NativeListener:
         self.budget = Budget()
         self.links: set[Link] = set()
         """Connections that exist."""
-        self.total = 0
         self.calls = Calls(name, methods, self.limits, self._call_later, allow=allow, observe=observe)
         self._certificates = certificates
         self._offered: ssl.SSLContext | None = None
-        self._address_of = address_of
+        self._acceptor = Acceptor(name, self.admission, self._serve, self.sweep, address_of)
         self._monotonic = monotonic
         self._swept_at = monotonic()
-        self._sockets: list[socket.socket] = []
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._timers: list[asyncio.TimerHandle] = []
-        self._said_out_of_files = False
         self._emptied = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flusher: Flusher | None = None
@@ -156,14 +92,14 @@ class NativeListener:
     @property
     def port(self) -> int:
         """The port in use; 0 before ``start`` and after ``drain``."""
-        return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
+        return self._acceptor.port
 
     def counters(self) -> Counters:
         """For metrics."""
         calls = self.calls
         return Counters(
             len(self.links),
-            self.total,
+            self._acceptor.total,
             dict(self.admission.refused),
             calls.answered,
             dict(calls.refusals),
@@ -185,66 +121,11 @@ class NativeListener:
         """Accept on sockets that listen and do not block; they are the listener's from now on."""
         self._loop = asyncio.get_running_loop()
         self._flusher = Flusher()
-        self._sockets = sockets
-        for sock in sockets:
-            self._loop.add_reader(sock.fileno(), self._accept, sock)
-        self._later(_SWEEP_S, self._sweep_again)
+        self._acceptor.start(sockets)
 
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         assert self._loop is not None
         return self._loop.call_later(seconds, callback)
-
-    def _later(self, seconds: float, callback: Callable[..., None], *args: object) -> None:
-        assert self._loop is not None
-        now = self._loop.time()
-        self._timers = [timer for timer in self._timers if timer.when() > now and not timer.cancelled()]
-        self._timers.append(self._loop.call_later(seconds, callback, *args))
-
-    # Accepting
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_WAKEUP):
-            try:
-                sock, address = listening.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno in _OUT_OF_FILES:
-                    self._pause_accepting(listening, error)
-                    return
-                continue  # this one connection broke before we took it
-            self._take(sock, (self._address_of(address[0]), address[1]))
-
-    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
-        """No descriptor left: the connection stays in the backlog, and asking again at once would spin."""
-        assert self._loop is not None
-        self.admission.refused["open_files"] += 1
-        if not self._said_out_of_files:
-            self._said_out_of_files = True
-            log.error("%s: accept failed: %s; raise the limit of open files (ulimit -n)", self.name, error)
-        self._loop.remove_reader(listening.fileno())
-        self._later(_SWEEP_S, self._resume_accepting, listening)
-
-    def _resume_accepting(self, listening: socket.socket) -> None:
-        assert self._loop is not None
-        if listening in self._sockets:
-            self._loop.add_reader(listening.fileno(), self._accept, listening)
-
-    def _take(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        assert self._loop is not None
-        reason = self.admission.enter(peer[0], sock.fileno())
-        if reason is not None:
-            sock.close()
-            if self.admission.refused[reason] == 1:
-                log.warning(
-                    "%s: connection from %s refused: %s (further ones are only counted)", self.name, peer[0], reason
-                )
-            return
-        self.total += 1
-        sock.setblocking(False)
-        task = self._loop.create_task(self._serve(sock, peer))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
 
     async def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         """From an accepted socket to a connection, through the TLS handshake when there is one."""
@@ -282,14 +163,8 @@ class NativeListener:
         if not self.links:
             self._emptied.set()
 
-    # Once a second
-
-    def _sweep_again(self) -> None:
-        self.sweep()
-        self._later(_SWEEP_S, self._sweep_again)
-
     def sweep(self) -> None:
-        """Time of all connections, counters of hosts, changed certificates."""
+        """Once a second: time of all connections, counters of hosts, changed certificates."""
         now = self._monotonic()
         seconds, self._swept_at = now - self._swept_at, now
         for link in list(self.links):
@@ -307,11 +182,7 @@ class NativeListener:
     async def drain(self) -> None:
         """Accept nothing more, ask every client to go (two GOAWAYs), answer what is in flight, end streams with UNAVAILABLE so
         that their clients go elsewhere; returns when no connection is left. Bound it, or use ``stop``."""
-        assert self._loop is not None, "start() comes first"
-        for sock in self._sockets:
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
-        self._sockets = []
+        self._acceptor.close()
         await asyncio.sleep(0)  # requests that have arrived already count as in flight
         for link in list(self.links):
             link.drain()
@@ -319,8 +190,7 @@ class NativeListener:
         for stream in list(self.calls.open):
             stream.finish(Status.UNAVAILABLE, "the server is stopping")
         if self._certificates is not None:
-            for handshake in self._handshakes:
-                handshake.cancel()
+            self._acceptor.cancel_handshakes()
         while self.links:
             self._emptied.clear()
             await self._emptied.wait()
@@ -337,9 +207,5 @@ class NativeListener:
                 log.warning("%s: calls of %d connections cut after %g s", self.name, len(self.links), grace)
         for link in list(self.links):
             link.cut()
-        for task in list(self._handshakes):
-            task.cancel()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers = []
+        self._acceptor.stop()
         await asyncio.sleep(0)

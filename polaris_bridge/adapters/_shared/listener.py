@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -23,12 +22,9 @@ from polaris_bridge.adapters._shared.protocol import HttpProtocol
 from polaris_bridge.adapters._shared.settings import HttpSettings
 from polaris_bridge.adapters._shared.state import Hot, ListenerState, empty_500, no_hot_requests
 from polaris_bridge.adapters._shared.tls import Certificates
+from polaris_bridge.transport.accepting import Acceptor
 
 log = logging.getLogger("polaris_bridge.apiserver")
-
-_ACCEPTS_PER_WAKEUP = 64
-_SWEEP_S = 1.0
-_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class ListenerDescription(Struct, frozen=True):
@@ -104,20 +100,14 @@ class HttpListener:
             server_header=False,
         )
         self._config.load()
-        self._sockets: list[socket.socket] = []
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._timers: list[asyncio.TimerHandle] = []
-        self._connections_total = 0
-        self._said_out_of_files = False
+        self._acceptor = Acceptor(settings.name, self._state.admission, self._serve, self.sweep, plain_address)
         self._emptied = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def port(self) -> int:
         """The port in use; the kernel's choice when the settings say 0."""
-        if self._sockets:
-            return int(self._sockets[0].getsockname()[1])
-        return self.settings.port
+        return self._acceptor.port or self.settings.port
 
     def describe(self) -> ListenerDescription:
         """For the table of listeners at start-up."""
@@ -135,7 +125,7 @@ class HttpListener:
         state = self._state
         return ListenerCounters(
             state.admission.open,
-            self._connections_total,
+            self._acceptor.total,
             dict(state.admission.refused),
             state.total_requests,
             dict(state.refusals),
@@ -160,70 +150,12 @@ class HttpListener:
     async def start(self) -> None:
         """Bind and accept. OSError with host, port and what to do when that is not possible."""
         self._loop = asyncio.get_running_loop()
-        self._sockets = await listening_sockets(self.settings)
-        for sock in self._sockets:
-            self._loop.add_reader(sock.fileno(), self._accept, sock)
-        self._later(_SWEEP_S, self._sweep_again)
+        self._acceptor.start(await listening_sockets(self.settings))
 
-    def _later(self, seconds: float, callback: Callable[..., None], *args: object) -> None:
-        assert self._loop is not None
-        now = self._loop.time()
-        self._timers = [timer for timer in self._timers if timer.when() > now and not timer.cancelled()]
-        self._timers.append(self._loop.call_later(seconds, callback, *args))
-
-    # Accepting
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_WAKEUP):
-            try:
-                sock, address = listening.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno in _OUT_OF_FILES:
-                    self._pause_accepting(listening, error)
-                    return
-                continue  # this one connection broke before we took it
-            self._take(sock, plain_address(address[0]))
-
-    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
-        """No descriptor left: the connection stays in the backlog, and asking again at once would spin."""
-        assert self._loop is not None
-        self._state.admission.refused["open_files"] += 1
-        if not self._said_out_of_files:
-            self._said_out_of_files = True
-            log.error("%s: accept failed: %s; raise the limit of open files (ulimit -n)", self.settings.name, error)
-        self._loop.remove_reader(listening.fileno())
-        self._later(_SWEEP_S, self._resume_accepting, listening)
-
-    def _resume_accepting(self, listening: socket.socket) -> None:
-        assert self._loop is not None
-        if listening in self._sockets:
-            self._loop.add_reader(listening.fileno(), self._accept, listening)
-
-    def _take(self, sock: socket.socket, peer: str) -> None:
-        assert self._loop is not None
-        admission = self._state.admission
-        reason = admission.enter(peer, sock.fileno())
-        if reason is not None:
-            sock.close()
-            if admission.refused[reason] == 1:
-                log.warning(
-                    "%s: connection from %s refused: %s (further ones are only counted)",
-                    self.settings.name,
-                    peer,
-                    reason,
-                )
-            return
-        self._connections_total += 1
-        sock.setblocking(False)
-        task = self._loop.create_task(self._serve(sock, peer))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
-
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
+    async def _serve(self, sock: socket.socket, address: tuple[str, int]) -> None:
         """From an accepted socket to a connection with its protocol, through the TLS handshake when there is one."""
         assert self._loop is not None
+        peer = address[0]
         protocol = _Admitted(self._config, self._state, peer, self._loop, partial(self._gone, peer))
         tls = self._certificates
         try:
@@ -246,14 +178,8 @@ class HttpListener:
         if self._state.admission.open == 0:
             self._emptied.set()
 
-    # Once a second
-
-    def _sweep_again(self) -> None:
-        self.sweep()
-        self._later(_SWEEP_S, self._sweep_again)
-
     def sweep(self) -> None:
-        """Timeouts of all connections, the date header, counters of hosts, changed certificates."""
+        """Once a second: timeouts of all connections, the date header, counters of hosts, changed certificates."""
         state = self._state
         state.tick()
         for connection in list(state.connections):
@@ -271,16 +197,11 @@ class HttpListener:
     async def drain(self) -> None:
         """Stop accepting, close idle connections, answer what is in flight with ``connection: close``; returns when
         no connection is left. Takes as long as the slowest answer: bound it, or use ``stop``."""
-        assert self._loop is not None, "start() comes first"
-        for sock in self._sockets:
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
-        self._sockets = []
+        self._acceptor.close()
         await asyncio.sleep(0)  # requests that have arrived already count as in flight
         self._state.draining = True
         if self._certificates is not None:
-            for handshake in self._handshakes:
-                handshake.cancel()
+            self._acceptor.cancel_handshakes()
         for connection in list(self._state.connections):
             connection.shutdown()
         while self._state.admission.open:
@@ -299,11 +220,9 @@ class HttpListener:
                 log.warning("%s: %d connections cut after %g s", self.settings.name, self._state.admission.open, grace)
         for connection in list(self._state.connections):
             connection.cut()  # type: ignore[union-attr]
-        for task in (*self._handshakes, *self._state.tasks):
+        for task in list(self._state.tasks):
             task.cancel()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers = []
+        self._acceptor.stop()
         await asyncio.sleep(0)
 
 

@@ -110,7 +110,8 @@ def test_near_the_limit_of_open_files_connections_are_refused(fileno, reason):
 async def test_no_descriptor_left_pauses_accepting(bench, echo, until, monkeypatch, caplog):
     """The connection waits in the backlog; the loop must not be asked to accept again and again."""
     listener = await bench.listen(echo)
-    (listening,) = listener._sockets
+    acceptor = listener._acceptor
+    (listening,) = acceptor.sockets
     asked = 0
 
     class Exhausted:
@@ -121,16 +122,17 @@ async def test_no_descriptor_left_pauses_accepting(bench, echo, until, monkeypat
             asked += 1
             raise OSError(errno.EMFILE, "Too many open files")
 
-    listener._accept(Exhausted())
+    acceptor.accept(Exhausted())
     client = await bench.connect(listener)
-    listener._loop.add_reader(listening.fileno(), listener._accept, Exhausted())
+    listener._loop.add_reader(listening.fileno(), acceptor.accept, Exhausted())
     await until(lambda: asked >= 2)
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert asked == 2
     assert listener.counters().connections_refused == {"open_files": 2}
     assert [record.name for record in caplog.records] == ["polaris_bridge.apiserver"]
-    listener._resume_accepting(listening)
+    acceptor._paused = {listening}
+    acceptor.resume()
     assert await works(client)
 
 
