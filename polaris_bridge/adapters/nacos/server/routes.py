@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import routes_auth, routes_console, routes_namespaces, routes_v1, routes_v1_services
+from . import (
+    routes_auth,
+    routes_console,
+    routes_core,
+    routes_namespaces,
+    routes_v1,
+    routes_v1_services,
+    routes_v2,
+    routes_v3,
+)
 from .call import Routes
 
 ROUTES: Final[Routes] = {
     **routes_v1.ROUTES,
     **routes_v1_services.ROUTES,
+    **routes_v2.ROUTES,
+    **routes_v3.ROUTES,
     **routes_console.ROUTES,
+    **routes_core.ROUTES,
     **routes_namespaces.ROUTES,
     **routes_auth.routes(),
 }
