@@ -10,7 +10,8 @@ from typing import Final
 
 from ._shared.adapter import Adapter
 from .eureka.build import ADAPTER as EUREKA
+from .nacos.build import ADAPTER as NACOS
 from .polaris.build import ADAPTER as POLARIS
 
-ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, POLARIS)
+ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, NACOS, POLARIS)
 """Every protocol that can be switched on, in the order in which they are shown."""

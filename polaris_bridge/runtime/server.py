@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
+from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
@@ -42,6 +44,7 @@ from .plugins.statis import DiscoverStat
 from .plugins.statis import LocalStatis as LocalStatisLog
 from .plugins.whitelist import Whitelist
 from .ports import LoopScheduler, RandomIds, SystemClock, unique
+from .probes import Probes
 from .selfregistration import Listening, SelfRegistration, ensure_namespace
 
 if TYPE_CHECKING:
@@ -87,6 +90,8 @@ class Server:
         )
         self.registry = Registry(self.store, self.clock, LoopScheduler(loop), translate.terms(config))
         self.registry.ledger.committed = self._committed
+        self._probes = Probes()
+        self.health = HealthEngine(self.registry, self._probes, random.random)
         self._authority = authority
         self._data = data
         self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
@@ -139,6 +144,7 @@ class Server:
             self._locations.start()
         await self._start_adapters()
         self.readiness.done("listeners")
+        self.health.start()
 
     async def _open_accounts(self) -> None:
         settings = translate.access(self.config)
@@ -162,6 +168,7 @@ class Server:
             host=self.host,
             doors=access.doors if access is not None and judged else None,
             accounts=access.accounts if access is not None else None,
+            health=self.health,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
         for entry, front in self._fronts:
@@ -214,6 +221,8 @@ class Server:
         """Stop accepting, answer what is in flight, make everything durable, let go. Takes at most ``STOP_S``."""
         deadline = time.monotonic() + STOP_S
         self.readiness.lost("listeners")
+        self.health.stop()
+        self._probes.close()
         if self._own is not None:
             self._own.stop()
         if self._locations is not None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct, field
 
 from polaris_bridge.core.auth.ports import Accounts, Doors
+from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
@@ -49,6 +50,8 @@ class Surroundings(Struct, frozen=True):
     """Who judges native callers; None: ``authority`` all of them."""
     accounts: Accounts | None = None
     """The directory of accounts, for calls that change it; None: there is none."""
+    health: HealthEngine | None = None
+    """Who runs checks of instances; None: nobody."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What the listeners of one protocol have in common, by source."""
 
