@@ -7,7 +7,7 @@ the beginning; at most 20 patterns (50310) with 500 services each (50311; the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -259,7 +259,7 @@ class FuzzyWatches:
     def _ask(
         self,
         type: str,
-        message: dict[str, object],
+        message: Mapping[str, object],
         to: list[Connection],
         watching: Watching,
         changed: tuple[str, str] | None = None,
