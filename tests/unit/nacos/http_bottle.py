@@ -1,4 +1,4 @@
-"""One Nacos HTTP port in a bottle: requests as values, a clock turned by hand with the timers that come due, a store in memory."""
+"""One Nacos HTTP port in a bottle: requests as values, clock and timers turned by hand, a store in memory."""
 
 from __future__ import annotations
 
