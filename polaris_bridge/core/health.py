@@ -22,15 +22,6 @@ from .events import Published
 from .model import CRITICAL, Checks, Registration, RegistrationKey, ServiceKey
 from .registry import Registry
 
-LEASE: Final = "lease"
-HTTP: Final = "http"
-TCP: Final = "tcp"
-GRPC: Final = "grpc"
-MYSQL: Final = "mysql"
-SCRIPT: Final = "script"
-ALIAS: Final = "alias"
-NONE: Final = "none"
-
 LIMIT: Final = 64
 """Probes under way at once."""
 
@@ -39,6 +30,7 @@ class Check(Struct, frozen=True, gc=False):
     """What is to be asked, how often, and how much of an answer it takes to believe it."""
 
     kind: str
+    """How it is asked: a word that probes know."""
     host: str = ""
     port: int = 0
     path: str = "/"
@@ -65,7 +57,7 @@ class Check(Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         """Without secrets."""
-        return f"Check({self.kind} {self.host}:{self.port}{self.path if self.kind == HTTP else ''})"
+        return f"Check({self.kind} {self.host}:{self.port}{self.path})"
 
 
 class Outcome(Struct, frozen=True, gc=False):

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from polaris_bridge.core.health import HTTP, MYSQL, TCP, Check, Outcome
+from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
+from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL
 
 from . import http, tcp

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from world import CALLER, CHECKED, CONNECTED, NAMESPACE, World, doc
 
-from polaris_bridge.core.health import NONE, TCP, Check, HealthEngine, Outcome
+from polaris_bridge.core.health import Check, HealthEngine, Outcome
 from polaris_bridge.core.model import CRITICAL, PASSING, WARNING, Checks, Registration, RegistrationKey, ServiceKey
 
 NAME = "mine"
@@ -21,13 +21,13 @@ TIMES = 3
 
 def check(port: int = 80, **changes: object) -> Check:
     fields = {"first_ms": FIRST_MS, "interval_ms": INTERVAL_MS, "timeout_ms": 500, "rise": TIMES, "fall": TIMES}
-    return Check(TCP, "10.0.0.1", port, **(fields | changes))  # type: ignore[arg-type]
+    return Check("knock", "10.0.0.1", port, **(fields | changes))  # type: ignore[arg-type]
 
 
 class Knocker:
     """A probe that answers what the test says, when the test says; ``at_once`` gives that answer from within ``begin``."""
 
-    kinds = frozenset({TCP})
+    kinds = frozenset({"knock"})
 
     def __init__(self) -> None:
         self.begun: list[Check] = []
@@ -152,7 +152,7 @@ class TestTurns:
         assert len(surgery.probe.begun) == 1
 
     def test_what_nobody_follows_or_performs_is_let_alone(self, surgery: Surgery) -> None:
-        surgery.definitions["k80"] = Check(NONE)
+        surgery.definitions["k80"] = Check("none")
         surgery.register()
         surgery.world.register(doc(CONNECTED))
         surgery.world.register(doc("g", liveness=Checks({NAME: PASSING})))
@@ -227,13 +227,13 @@ class TestDefinitions:
 
     def test_a_check_that_is_no_more_ends(self, surgery: Surgery) -> None:
         surgery.register()
-        surgery.definitions["k80"] = Check(NONE)
+        surgery.definitions["k80"] = Check("none")
         surgery.engine.review_source(CHECKED)
         surgery.pass_time(10)
         assert surgery.probe.begun == []
 
     def test_secrets_are_not_printed(self) -> None:
-        assert "hush" not in repr(Check(TCP, "10.0.0.1", 80, user="u", password="hush"))
+        assert "hush" not in repr(Check("knock", "10.0.0.1", 80, user="u", password="hush"))
 
 
 class TestResults:
@@ -254,7 +254,7 @@ class TestResults:
         self.give(surgery, PASSING)
         assert surgery.state(key) == PASSING
         assert surgery.engine.counters.turns == {CRITICAL: 1, PASSING: 1}
-        assert surgery.engine.counters.probes == {(TCP, CRITICAL): 3, (TCP, PASSING): 3}
+        assert surgery.engine.counters.probes == {("knock", CRITICAL): 3, ("knock", PASSING): 3}
 
     def test_one_that_agrees_begins_the_row_anew(self, surgery: Surgery) -> None:
         key = surgery.register()

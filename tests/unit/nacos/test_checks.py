@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
 from polaris_bridge.adapters.nacos.service.checks import CHECK, READ_ONLY, TIMES, ClusterChecks, checker, headers
 from polaris_bridge.adapters.nacos.service.scope import Scope
 from polaris_bridge.adapters.nacos.translate.keys import SOURCE, http_key
 from polaris_bridge.adapters.nacos.wire.messages import Refused
-from polaris_bridge.core.health import HTTP, MYSQL, TCP, Check, HealthEngine, Outcome
+from polaris_bridge.core.health import Check, HealthEngine, Outcome
 from polaris_bridge.core.model import (
     CRITICAL,
     PASSING,

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from msgspec import structs
 
-from polaris_bridge.core.health import GRPC, HTTP, MYSQL, TCP, Check, Outcome
+from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
+from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL, PASSING
 from polaris_bridge.runtime.probes import Probes
 from polaris_bridge.runtime.probes.http import request
@@ -96,7 +97,7 @@ def check(kind: str, port: int, **changes: object) -> Check:
 
 def test_the_kinds_that_are_performed(probes: Probes) -> None:
     assert probes.kinds == {TCP, HTTP, MYSQL}
-    assert GRPC not in probes.kinds
+    assert "grpc" not in probes.kinds
 
 
 class TestEveryKind:

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
+from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
 from polaris_bridge.adapters.nacos.translate.keys import SOURCE, http_key
 from polaris_bridge.adapters.nacos.translate.names import service_key
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Refused
-from polaris_bridge.core import health
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.health import Check, HealthEngine
 from polaris_bridge.core.model import CRITICAL, PASSING, Checks, Registration, ServiceKey
@@ -199,16 +199,16 @@ def _number(value: object, default: int) -> int:
 
 
 def _tcp(_checker: Checker, host: str, port: int) -> Check:
-    return _check(health.TCP, host, port, TCP_MS)
+    return _check(TCP, host, port, TCP_MS)
 
 
 def _http(checker: Checker, host: str, port: int) -> Check:
-    common = _check(health.HTTP, host, port, HTTP_MS)
+    common = _check(HTTP, host, port, HTTP_MS)
     return structs.replace(common, path=checker.path, headers=checker.headers, expected=(checker.expected,))
 
 
 def _mysql(checker: Checker, host: str, port: int) -> Check:
-    common = _check(health.MYSQL, host, port, MYSQL_MS)
+    common = _check(MYSQL, host, port, MYSQL_MS)
     unwanted = ("ON",) if checker.query == READ_ONLY else ()
     return structs.replace(common, user=checker.user, password=checker.password, query=checker.query, unwanted=unwanted)
 

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from msgspec import structs
 
+from polaris_bridge.adapters._shared.checks import MYSQL
 from polaris_bridge.adapters.nacos.service.checks import READ_ONLY
-from polaris_bridge.core.health import MYSQL, Check, Outcome
+from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL, PASSING
 from polaris_bridge.runtime.probes import Probes
 
