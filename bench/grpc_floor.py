@@ -22,7 +22,7 @@ from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.transport.rpc import Call, Methods
 
 TRANSPORT = os.environ.get("TRANSPORT", "native")
-UNARY = ("/v1.PolarisGRPC/Heartbeat", "/v1.PolarisGRPC/RegisterInstance")
+UNARY = ("/v1.PolarisGRPC/Heartbeat", "/v1.PolarisGRPC/RegisterInstance", "/Request/request")
 STREAMS = ("/v1.PolarisGRPC/Discover", "/v1.PolarisHeartbeatGRPC/BatchHeartbeat")
 
 

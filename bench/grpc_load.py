@@ -50,6 +50,15 @@ class Done:
     """How often a reader had to ask again until it saw what was written."""
     error: str
     """The first one."""
+    pushes: int = 0
+    """Lists that were pushed."""
+    all_p50_us: float = 0
+    """Until everybody was told of a registration: median."""
+    all_max_us: float = 0
+    write_p50_us: float = 0
+    """Until the registration itself was answered."""
+    late_us: float = 0
+    """How long after the last answer the last list was pushed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Task:
     """What to repeat. Messages are taken in turns; ``expect`` is what every answer contains."""
 
     mode: str
-    """``unary``, ``stream``, ``open``, ``idle`` or ``visible``: see the program."""
+    """``unary``, ``stream``, ``open``, ``idle``, ``visible``, ``subscribed``, ``push`` or ``storm``: see the program."""
     path: str
     messages: Sequence[bytes]
     expect: bytes = b""

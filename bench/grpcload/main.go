@@ -24,7 +24,7 @@ import (
 
 var (
 	address     = flag.String("address", "", "host:port of the server")
-	mode        = flag.String("mode", "unary", "unary, stream, open, idle or visible")
+	mode        = flag.String("mode", "unary", "unary, stream, open, idle, visible, subscribed, push or storm")
 	path        = flag.String("path", "", "method, /package.Service/Method")
 	streamPath  = flag.String("stream", "", "visible: the method that reads")
 	bodies      = flag.String("bodies", "", "file of messages, each behind its length in 4 bytes, big endian; taken in turns")
@@ -54,13 +54,20 @@ type result struct {
 	Bytes      int64   `json:"bytes"`
 	Again      int     `json:"again"`
 	Error      string  `json:"error"`
+	Pushes     int64   `json:"pushes"`
+	AllP50Us   float64 `json:"all_p50_us"`
+	AllMaxUs   float64 `json:"all_max_us"`
+	WriteP50Us float64 `json:"write_p50_us"`
+	LateUs     float64 `json:"late_us"`
 }
 
 type tally struct {
 	sync.Mutex
 	result
-	times []time.Duration
-	need  []byte
+	times  []time.Duration
+	rounds []time.Duration
+	writes []time.Duration
+	need   []byte
 }
 
 func (t *tally) add(began time.Time, answer []byte, err error) bool {
@@ -84,14 +91,17 @@ func (t *tally) add(began time.Time, answer []byte, err error) bool {
 }
 
 func (t *tally) print(took time.Duration) {
-	sort.Slice(t.times, func(i, j int) bool { return t.times[i] < t.times[j] })
-	us := func(share int) float64 {
-		if len(t.times) == 0 {
+	us := func(times []time.Duration, share int) float64 {
+		if len(times) == 0 {
 			return 0
 		}
-		return float64(t.times[(len(t.times)-1)*share/100].Nanoseconds()) / 1000
+		return float64(times[(len(times)-1)*share/100].Nanoseconds()) / 1000
 	}
-	t.DurationUs, t.P50Us, t.P99Us, t.MaxUs = took.Microseconds(), us(50), us(99), us(100)
+	for _, times := range [][]time.Duration{t.times, t.rounds, t.writes} {
+		sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
+	}
+	t.DurationUs, t.P50Us, t.P99Us, t.MaxUs = took.Microseconds(), us(t.times, 50), us(t.times, 99), us(t.times, 100)
+	t.AllP50Us, t.AllMaxUs, t.WriteP50Us = us(t.rounds, 50), us(t.rounds, 100), us(t.writes, 50)
 	line, _ := json.Marshal(t.result)
 	fmt.Println(string(line))
 }
@@ -106,6 +116,10 @@ func main() {
 	for i := range conns {
 		conns[i] = dial()
 	}
+	if *greet {
+		welcomeAll(conns, messages, nil)
+		messages = messages[2:]
+	}
 	began := time.Now()
 	end := began.Add(time.Duration(*seconds * float64(time.Second)))
 	switch *mode {
@@ -119,6 +133,12 @@ func main() {
 		idle(conns, messages, all)
 	case "visible":
 		visible(conns[0], conns[1%len(conns)], messages, all)
+	case "subscribed":
+		subscribed(conns, messages, all)
+	case "push":
+		push(conns, messages, all)
+	case "storm":
+		storm(conns, messages, all)
 	default:
 		check(errors.New("no such mode: " + *mode))
 	}
