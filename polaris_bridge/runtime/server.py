@@ -227,6 +227,8 @@ class Server:
             self._own.stop()
         if self._locations is not None:
             self._locations.stop()
+        for face in self.faces:
+            face.leave()
         drains = [asyncio.ensure_future(listener.drain()) for listener in self.listeners]
         if drains:  # who sends or reads too slowly for this is cut later
             await asyncio.wait(drains, timeout=DRAIN_S)

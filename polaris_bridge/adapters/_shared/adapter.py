@@ -135,6 +135,10 @@ class Face(Protocol):
         """Called once a second."""
         ...
 
+    def leave(self) -> None:
+        """Called once when the server begins to stop, before the listeners drain: say goodbye to whoever is connected."""
+        ...
+
     def close(self) -> None:
         """Called when the listeners have stopped: let go of what else there is."""
         ...
@@ -153,6 +157,9 @@ class OnePort:
     async def start(self) -> None:
         """See ``Face``."""
         await self.listener.start()
+
+    def leave(self) -> None:
+        """See ``Face``: the listener says it."""
 
     def close(self) -> None:
         """See ``Face``: there is nothing else."""

@@ -100,6 +100,10 @@ class NacosFace:
         if host is not None:
             self.service.place = Place(host.address, self.listeners[0].port)
 
+    def leave(self) -> None:
+        """See ``Face``. What connections hold stays for their clients to come back to, after the next start."""
+        self.service.connections.leave()
+
     def close(self) -> None:
         """See ``Face``."""
         self._udp.close()

@@ -10,6 +10,7 @@ from grpc_world import World, hosts, named
 from polaris_bridge.adapters.nacos.service.requests import PER_PASS, UNREAD
 from polaris_bridge.adapters.nacos.service.scope import Scope
 from polaris_bridge.adapters.nacos.wire.payload import decode
+from polaris_bridge.core.model import Caller
 
 ORDERS = Scope("public", "default", "DEFAULT_GROUP", "orders")
 
@@ -315,3 +316,34 @@ def test_what_is_sent_is_what_real_clients_read(world: World) -> None:
     body = json.loads(payload.body)
     assert isinstance(body["requestId"], str)
     assert body["headers"] == {}
+
+
+def test_an_operator_can_switch_pushes_off(world: World) -> None:
+    reader, provider = world.client(), world.client()
+    reader.subscribe()
+    world.service.operator.set("pushEnabled", "false", False, Caller("nacos"))
+    world.settle()
+    provider.register(port=1)
+    world.pass_time(2)
+    assert reader.pushes() == []
+    world.service.operator.set("pushEnabled", "true", False, Caller("nacos"))
+    world.pass_time(2)
+    assert reader.pushes() == []
+    provider.register(port=2)
+    assert [hosts(push) for push in reader.pushes()] == [[2]]
+
+
+def test_a_service_that_somebody_subscribes_to_is_not_forgotten(world: World) -> None:
+    reader, provider = world.client(), world.client()
+    provider.register()
+    reader.subscribe()
+    provider.deregister()
+    for _ in range(100):
+        world.pass_time(1)
+        reader.pushes()
+        reader.ask("HealthCheckRequest")
+    assert world.service.services.count() == 1
+    reader.subscribe(on=False)
+    for _ in range(70):
+        world.pass_time(1)
+    assert world.service.services.count() == 0

@@ -84,8 +84,16 @@ class NacosService:
         self.subscribers = Subscribers()
         self.requests = Requests(registry.clock, registry.scheduler)
         self.connections = Connections(registry, self.requests)
-        self.pushing = Pushing(registry, self.requests, self.discovery, self.subscribers, self.key, self.slices)
-        self.services.subscribed = self.pushing.watches
+        self.pushing = Pushing(
+            registry,
+            self.requests,
+            self.discovery,
+            self.subscribers,
+            self.key,
+            self.slices,
+            lambda: self.operator.switches.push_enabled,
+        )
+        self.services.subscribed = lambda key: bool(self.subscribers.of(self.services.scope_of(key)))
         self.fuzzy = FuzzyWatches(registry, self.requests, self.spaces.core, self.services.is_listed)
         self.connections.left += [self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)

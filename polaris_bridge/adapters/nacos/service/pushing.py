@@ -98,13 +98,16 @@ class Pushing:
         subscribers: Subscribers,
         key: Callable[[Scope], ServiceKey],
         slices: Slices,
+        enabled: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``enabled``: an operator's switch. What changes while it is off is told with the next change after that."""
         self._registry = registry
         self._requests = requests
         self._lists = lists
         self._subscribers = subscribers
         self._key = key
         self._slices = slices
+        self._enabled = enabled
         self._topics: dict[ServiceKey, Topic] = {}
         self.rounds = 0
         """Changes told, counted by variant."""
@@ -199,6 +202,9 @@ class Pushing:
         if topic.watcher is None:
             return
         topic.seen = self._registry.revision_of(topic.key)
+        if not self._enabled():
+            topic.watcher.arm(topic.seen)
+            return
         began = self._registry.clock.monotonic()
         topic.to_tell = len(topic.variants)
         for variant in list(topic.variants.values()):
@@ -228,7 +234,7 @@ class Pushing:
 
     def _tell_fresh(self, variant: Variant) -> None:
         fresh, variant.fresh = variant.fresh, None
-        if fresh and self._exists(variant.topic.key):
+        if fresh and self._enabled() and self._exists(variant.topic.key):
             self._tell(variant, list(fresh))
 
     def _again(self, variant: Variant, silent: list[Connection]) -> None:
