@@ -72,7 +72,7 @@ def nodes(service: NacosService, call: HttpCall) -> Answer:
     """GET cluster/node/list, by the beginning of the address and by state."""
     wanted = call.params.text("state").upper()
     if wanted and wanted not in _STATES:
-        raise Refused(400, codes.NODE_INFO, f"Illegal state: {call.params.text('state')}")
+        raise Refused(400, codes.STATE, f"Illegal state: {call.params.text('state')}")
     return result(service.nodes.all(call.params.text("address"), wanted))
 
 

@@ -93,7 +93,7 @@ class Overrides:
             what = f"Service{{namespace='{scope.namespace_id}', group='{scope.group}', name='{scope.name}', "
             what += f"ephemeral={'true' if kind else 'false'}, revision=0}}"
             text = f"service not found, namespace: {scope.namespace_id}, service: {what}"
-            raise Refused(400, codes.SERVICE_NOT_EXIST, text)
+            raise Refused(400, codes.INSTANCE, text)
         return self._write(key, Override(ip, port, cluster or DEFAULT_CLUSTER, weight, enabled, metadata), caller)
 
     def patch(

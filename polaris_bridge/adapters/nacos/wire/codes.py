@@ -87,7 +87,7 @@ MESSAGES: Final[dict[int, str]] = {
     NODE_DOWN: "node down failure",
     SERVER_ERROR: "server error",
     DEPRECATED: "API deprecated.",
-    DISABLED: "API disabled.",
+    DISABLED: "API function disabled.",
 }
 """``message`` of an envelope, where nothing else is known to be said with the code."""
 
