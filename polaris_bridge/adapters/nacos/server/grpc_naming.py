@@ -95,10 +95,12 @@ def query(service: NacosService, asked: Asked) -> Reply:
 def subscribe(service: NacosService, asked: Asked) -> Reply:
     """``SubscribeServiceRequest``: a list, now and whenever it changes. The end of a subscription is answered alike."""
     request = json_in.subscribe_service_request(asked.body)
-    scope, _ = _enter(service, asked, "r", request, clusters=request.clusters)
+    scope, caller = _enter(service, asked, "r", request, clusters=request.clusters)
     if request.subscribe:
+        service.endings.subscribed(asked.connection, scope, request.clusters, caller.principal)
         service.pushing.subscribe(asked.connection, scope, request.clusters)
     else:
+        service.endings.unsubscribed(asked.connection, scope, request.clusters)
         service.pushing.unsubscribe(asked.connection, scope, request.clusters)
     return _list(service, scope, request.clusters, False, "SubscribeServiceResponse", b'"message":"success",')
 

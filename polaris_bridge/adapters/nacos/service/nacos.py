@@ -18,6 +18,7 @@ from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
 from .auth.calls import AccountCalls
+from .auth.endings import Endings
 from .catalog import Catalog
 from .checks import ClusterChecks
 from .clients import Clients
@@ -95,7 +96,10 @@ class NacosService:
         )
         self.services.subscribed = lambda key: bool(self.subscribers.of(self.services.scope_of(key)))
         self.fuzzy = FuzzyWatches(registry, self.requests, self.spaces.core, self.services.is_listed)
-        self.connections.left += [self.pushing.gone, self.fuzzy.gone]
+        self.endings = Endings(self.admission, self.key, self.pushing.subscribe, self.pushing.unsubscribe, self.slices)
+        if settings.auth and accounts is not None:
+            accounts.directory.followers.append(self.endings.changed)
+        self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
         self.clients = Clients(registry, self.spaces, self.connections, self.subscribers)
         self.place = Place("127.0.0.1", 8848)
