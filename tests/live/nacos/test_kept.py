@@ -13,12 +13,13 @@ from ..server import Server
 from ..waiting import until
 from .conftest import RUN
 from .members import NOTICES_WITHIN_S, RECOVERS_WITHIN_S, Member
-from .registry import Document, Registry
+from .registry import HOST, Document, Registry
 from .telling import Watch
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 ANCHOR, PERSISTENT, LAST_MOMENT, LATER = 8009, 8010, 8011, 8012
+BATCH = {8001, 8002}
 KEPT_S = 30
 """How long the server keeps what a connection of its former process held."""
 SILENCE_S = 10
@@ -143,12 +144,23 @@ def test_clients_go_on_across_a_restart(
 
 
 def test_clients_come_back_after_a_reset(fellowship: Fellowship, registry: Registry) -> None:
-    """An instance goes with its connection and comes again with the next one; the others stay."""
+    """An instance goes with its connection and comes again with the next one, and so do batches; the others stay."""
+    batching = [watch.member for watch in fellowship.watches if watch.member.client.batches]
+    batches = {member: f"{fellowship.service}.{member.name}" for member in batching}
+    for member, service in batches.items():
+        member.ask("batch", service, instances=[{"ip": HOST, "port": port, "cluster": "DEFAULT"} for port in BATCH])
     for watch in fellowship.watches:
         watch.member.tunnel.reset()
     by_beats = {watch.member.port for watch in fellowship.watches if not watch.member.client.keeps_connection}
     assert {ANCHOR, *by_beats} <= registry.ports(fellowship.service)
     everybody_hears(fellowship, registry)
+    for service in batches.values():
+        until(lambda service=service: registry.ports(service) == BATCH, RECOVERS_WITHIN_S, f"{service} is whole")  # type: ignore[misc]
+    for member, service in batches.items():
+        if member.name == "go-2":  # has no call for the end of a batch
+            member.deregister(service, min(BATCH))
+        else:
+            member.ask("drop", service, instances=[{"ip": HOST, "port": port, "cluster": "DEFAULT"} for port in BATCH])
 
 
 def test_clients_outlast_a_silence(fellowship: Fellowship, registry: Registry) -> None:

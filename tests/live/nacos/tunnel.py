@@ -65,6 +65,8 @@ class Tunnel:
     async def _reset(self) -> None:
         for writer in self._sockets:
             end: socket.socket = writer.get_extra_info("socket")
+            if end.fileno() == -1:
+                continue  # it is ending by itself
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETS)
         present = list(self._connections)
         for connection in present:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nacos import NacosClient
+from nacos.listener import SubscribeListener
 
 Order = dict[str, Any]
 Answer = dict[str, Any]
@@ -125,7 +126,8 @@ class Client:
         def changed(event: str, slc: Any) -> None:
             seen.append({"at": round(time.time() * 1000), "event": event, "instances": [view(slc.instance)]})
 
-        naming.subscribe(changed, POLLS_EVERY_S, order["service"], group_name=group(order))
+        listener = SubscribeListener(changed, "live")
+        naming.subscribe(listener, POLLS_EVERY_S, order["service"], group_name=group(order))
         return {}
 
     def changes(self, order: Order) -> Answer:
