@@ -235,6 +235,11 @@ def test_pages_of_instances_in_the_console(port: Everything) -> None:
     assert port.data("GET", f"{ADMIN}/instance", **ONE | {"port": 3})["enabled"] is False
 
 
+def test_the_console_is_found_without_the_context_path_too(port: Everything) -> None:
+    assert port.ask("GET", "/v3/console/health/liveness").json["data"] == "ok"
+    assert port.ask("GET", "/v3/admin/ns/ops/metrics").status == 404
+
+
 @pytest.mark.parametrize("path", ["/v3/admin/ai/mcp/list", "/v3/console/ai/mcp", "/v3/admin/ns/nothing", "/v3/"])
 def test_what_is_not_there(port: Everything, path: str) -> None:
     answer = port.call("GET", path)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = "/nacos"
 _NAMING: Final = "/nacos/v1/ns/"
+_CONSOLE: Final = ("/v3/console/", "/v3/auth/")
+"""What the console of 3.x has on a port of its own, without a context path; here both spellings are answered."""
 _HOT: Final = (b"/nacos/v1/ns/instance", b"/nacos/v2/ns/instance", b"/nacos/v3/client/ns/instance")
 _SAME_AS_GET: Final = {"HEAD": "GET"}
 
@@ -67,7 +69,9 @@ class NacosHttp:
         """``heartbeat`` is told what each came to, ``discovered`` of every read: namespace and service of the core."""
         self._service = service
         self._routes = {
-            (method, CONTEXT + path): (route, f"{method} {path}") for (method, path), route in routes.items()
+            (method, context + path): (route, f"{method} {path}")
+            for (method, path), route in routes.items()
+            for context in ((CONTEXT, "") if path.startswith(_CONSOLE) else (CONTEXT,))
         }
         self._methods: dict[str, list[str]] = {}
         for method, path in self._routes:
