@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polaris_bridge.core.model import UP, Address
+from polaris_bridge.core.health import HealthEngine
+from polaris_bridge.core.model import DOWN, UP, Address, Checks, Registration
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import shown
 
@@ -14,7 +15,12 @@ _NOBODY = ""
 """A reader without registrations of its own: sees each address as most protocols do."""
 
 
-def census(registry: Registry, connections: Mapping[str, int], redis: tuple[int, int, int] | None = None) -> Census:
+def census(
+    registry: Registry,
+    connections: Mapping[str, int],
+    redis: tuple[int, int, int] | None = None,
+    health: HealthEngine | None = None,
+) -> Census:
     """Everything registered now. ``connections``: listener -> open connections. ``redis``: see ``Census``."""
     services, sources = [], []
     for snapshot in registry.services():
@@ -27,7 +33,7 @@ def census(registry: Registry, connections: Mapping[str, int], redis: tuple[int,
             isolated += state == 2
             for r in address.registrations:
                 counts = by_source.setdefault(r.source, [0, 0, 0])
-                counts[2 if r.reported != UP else 0 if r.live else 1] += 1
+                counts[2 if r.reported != UP else 0 if _well(r) else 1] += 1
         namespace, name = snapshot.key
         services.append(ServiceCount(namespace, name, online, abnormal, isolated))
         sources += [SourceCount(namespace, name, source, *counts) for source, counts in by_source.items()]
@@ -39,6 +45,8 @@ def census(registry: Registry, connections: Mapping[str, int], redis: tuple[int,
         watchers=registry.watches.counts(),
         protected={namespace: p.active for namespace, p in list(registry.protections().items())},
         held={namespace: p.held for namespace, p in list(registry.protections().items())},
+        probes={} if health is None else dict(health.counters.probes),
+        checks={} if health is None else {"all": len(health), "running": health.running, "waiting": health.waiting},
         connections=connections,
         writes_waiting=registry.ledger.waiting,
         discovery_connections=sum(connections.values()),
@@ -53,6 +61,14 @@ def _state(address: Address) -> int:
     found = shown(address, _NOBODY)
     if not found:
         return 3
-    if any(s.word != UP for s in found):
-        return 2
-    return 0 if found[0].live else 1
+    if any(s.word != UP and not (s.word == DOWN and s.registration.reported == UP) for s in found):
+        return 2  # what is down by its checks alone has not withdrawn
+    return 0 if found[0].live and not any(_failing(s.registration) for s in found) else 1
+
+
+def _failing(r: Registration) -> bool:
+    return isinstance(r.liveness, Checks) and r.liveness.critical
+
+
+def _well(r: Registration) -> bool:
+    return r.live and not _failing(r)

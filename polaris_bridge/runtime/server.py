@@ -322,7 +322,7 @@ class Server:
             connections[listener.settings.name] += listener.counters().connections_open
         kept = self._heartbeats
         redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
-        return census(self.registry, connections, redis)
+        return census(self.registry, connections, redis, self.health)
 
     # ------------------------------------------------------------------ plugins
 

@@ -46,6 +46,10 @@ class Census:
     sources: Sequence[SourceCount] = ()
     watchers: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By (protocol, kind: service, namespace or all)."""
+    probes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(kind of check, result) -> finished probes since the start."""
+    checks: Mapping[str, int] = field(default_factory=dict)
+    """State (all, running, waiting) -> checks."""
     protected: Mapping[str, bool] = field(default_factory=dict)
     """Namespace -> whether self-protection holds deletions back now."""
     held: Mapping[str, int] = field(default_factory=dict)

@@ -68,6 +68,8 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
     yield _gauge(names.REVISION, [((), census.revision)])
     yield _gauge(names.WAITING, [((), census.writes_waiting)])
     yield _gauge(names.WATCHERS, census.watchers.items())
+    yield _counter(names.PROBES, census.probes.items())
+    yield _gauge(names.HEALTH, [((state,), n) for state, n in census.checks.items()])
     yield _gauge(names.CONNECTIONS, [((listener,), n) for listener, n in census.connections.items()])
     yield _gauge(names.PROTECTION, [((namespace,), on) for namespace, on in census.protected.items()])
     yield _gauge(names.PROTECTED, [((namespace,), count) for namespace, count in census.held.items()])

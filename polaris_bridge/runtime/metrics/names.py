@@ -38,6 +38,10 @@ SERVICES = _own("services", "gauge", "namespace source", "services that hold a r
 INSTANCES = _own("instances", "gauge", "namespace state source", "registrations: healthy, unhealthy or isolated")
 EXPIRED = _own("leases_expired_total", "counter", "protocol", "registrations removed because their lease ran out")
 HEARTBEATS = _own("heartbeats_total", "counter", "protocol result", "renewals: ok, unknown or stale")
+PROBES = _own(
+    "health_probes_total", "counter", "kind result", "finished probes of instances that are asked how they are"
+)
+HEALTH = _own("health_checks", "gauge", "state", "checks of instances: all, running or waiting for their turn")
 WATCHERS = _own("watchers", "gauge", "protocol kind", "armed watchers of a service, a namespace or all")
 PUSH = _own("push_duration_seconds", "histogram", "protocol", "time to tell one watcher of a change")
 PROPAGATION = _own("propagation_seconds", "histogram", "from to", "write accepted to last watcher told")
@@ -79,8 +83,8 @@ REDIS_WRITE = _polaris("redis_write_failure", "gauge", "", "rounds of heartbeats
 CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a publication")
 
 OWN: Final = (
-    BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, WATCHERS, PUSH, PROPAGATION, STORE, WAITING,
-    REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
+    BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, PUSH, PROPAGATION, STORE,
+    WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from polaris_bridge.core.model import SYSTEM, Lease, Registration, ServiceKey, ServiceRecord, Switch
+from polaris_bridge.core.model import SYSTEM, Checks, Lease, Registration, ServiceKey, ServiceRecord, Switch
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.runtime.census import census
@@ -64,6 +64,18 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+def test_what_its_checks_alone_turn_down_is_unhealthy_not_withdrawn(world: World) -> None:
+    r = Registration("a", "ns", "1", "s", "h1", 80, liveness=Checks({"c": "critical"}))
+    world.registry.register(r, SYSTEM)
+    world.soon.settle()
+    found = census(world.registry, {})
+    assert found.services == [ServiceCount("ns", "s", 0, 1, 0)]
+    assert found.sources == [SourceCount("ns", "s", "a", 0, 1, 0)]
+    world.registry.switch(r.service_key, r.address, Switch("b", "", "out_of_service"), SYSTEM)
+    world.soon.settle()
+    assert census(world.registry, {}).services == [ServiceCount("ns", "s", 0, 0, 1)]
 
 
 def test_addresses_are_counted_once_registrations_each(world: World) -> None:

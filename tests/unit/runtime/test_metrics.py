@@ -87,6 +87,8 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         ],
         sources=[SourceCount("default", "a", "eureka", 2, 1, 1), SourceCount("default", "b", "eureka", 0, 1, 0)],
         watchers={("eureka", "service"): 5},
+        probes={("tcp", "passing"): 7},
+        checks={"all": 3, "running": 1, "waiting": 2},
         protected={"default": True, "prod": False},
         connections={"service-eureka": 9},
         writes_waiting=3,
@@ -103,6 +105,8 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
     for state, count in (("healthy", 2), ("unhealthy", 2), ("isolated", 1)):
         assert value(found, "polaris_bridge_instances", namespace="default", state=state, source="eureka") == count
     assert value(found, "polaris_bridge_watchers", protocol="eureka", kind="service") == 5
+    assert value(found, "polaris_bridge_health_probes_total", kind="tcp", result="passing") == 7
+    assert value(found, "polaris_bridge_health_checks", state="waiting") == 2
     assert value(found, "polaris_bridge_self_protection", namespace="default") == 1
     assert value(found, "polaris_bridge_self_protection", namespace="prod") == 0
     assert value(found, "polaris_bridge_connections", listener="service-eureka") == 9
