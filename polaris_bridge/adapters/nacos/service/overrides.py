@@ -163,12 +163,14 @@ class Overrides:
         return r if override is None else overridden(r, override.weight, override.enabled, override.metadata)
 
     def settle(self, key: ServiceKey, r: Registration, caller: Caller) -> None:
-        """Withdraw what was just registered if an operator said so. Inside the transaction of it."""
+        """Withdraw what was just registered if an operator said so, or let it be if another cluster's was meant. Inside the
+        transaction of it."""
         if not self._any():
             return
-        override = self._newest(key, r.host, r.port, r.cluster)
-        if override is not None and override.enabled is False:
-            self._switch(key, r.address, r.cluster, False, caller)
+        withdrawn = self.withdrawn(key, r.host, r.port, r.cluster)
+        address = self._registry.newest_address(key, r.address)
+        if withdrawn or (address is not None and any(s.source == SOURCE for s in address.switches)):
+            self._switch(key, r.address, r.cluster, not withdrawn, caller)
 
     def withdrawn(self, key: ServiceKey, ip: str, port: int, cluster: str) -> bool:
         """Whether an operator disabled an instance."""

@@ -24,7 +24,7 @@ from polaris_bridge.adapters.nacos.translate.instances import (
     snowflake_id,
     times,
 )
-from polaris_bridge.adapters.nacos.translate.keys import EPHEMERAL, SOURCE, Document, grpc_key, http_key
+from polaris_bridge.adapters.nacos.translate.keys import EPHEMERAL, SOURCE, Document, Marks, grpc_key, http_key
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Beat, Instance, Refused
 from polaris_bridge.core.batches import SETTLED, Commit
@@ -80,6 +80,7 @@ class Registering:
         self._registry = registry
         self._services = services
         self._overrides = overrides
+        self._turn = 0
         self._numbered_ms = 0
         self._number = 0
         self.counters = Counters()
@@ -187,10 +188,13 @@ class Registering:
             instance_id = self._snowflake(before, instance, scope.grouped)
         r = lift(instance, key.namespace, key.name, key=id.key, liveness=liveness, instance_id=instance_id)
         r = self._overrides.laid_over(key, r)
-        if before is not None:
-            if once and same_document(before, r):
+        if before is not None and same_document(before, r):
+            if once:
                 return
-            r = _sharing(r, before)
+            r = structs.replace(r, marks=before.marks, metadata=before.metadata, ext=before.ext)
+        else:
+            self._turn = max(self._turn + 1, registry.clock.wall_ms())
+            r = structs.replace(r, marks=Marks(self._turn))
         known = registry.ledger.namespace(key.namespace) is not None
         registry.register(r, caller)
         if not known:
@@ -302,14 +306,6 @@ _USUAL: Final = lease(*times({}))
 
 def _answer(interval_ms: int) -> BeatAnswer:
     return FINE if interval_ms == INTERVAL_MS else BeatAnswer(codes.BEAT_OK, interval_ms)
-
-
-def _sharing(r: Registration, before: Registration) -> Registration:
-    """A registration with the parts of the one before that say the same: equal objects are kept once."""
-    metadata = before.metadata if before.metadata == r.metadata else r.metadata
-    ext = before.ext if before.ext == r.ext else r.ext
-    host = before.host if before.host == r.host else r.host
-    return structs.replace(r, metadata=metadata, ext=ext, host=host)
 
 
 def check(instance: Instance) -> None:

@@ -25,7 +25,7 @@ from polaris_bridge.core.model import (
 )
 from polaris_bridge.core.views import Shown, shown, withdrawn
 
-from .keys import SOURCE, Document, Sent, connection_of, grouped
+from .keys import SOURCE, Document, Marks, Sent, connection_of, grouped
 from .names import decode
 
 INTERNAL: Final = "internal-"
@@ -45,6 +45,8 @@ INTERVAL_MS: Final = 5_000
 TIMEOUT_MS: Final = 15_000
 DELETION_MS: Final = 30_000
 
+_MAX_WEIGHT: Final = 20_000_000.0
+"""A thousand times what the HTTP interface takes; a hundred times this is what fits everywhere."""
 _PRESERVED: Final = "preserved."
 _SECURE: Final = ("https", "grpcs")
 _NO_TIMES: Final = (INTERVAL_MS, TIMEOUT_MS, DELETION_MS)
@@ -54,10 +56,10 @@ _NO_TIMES: Final = (INTERVAL_MS, TIMEOUT_MS, DELETION_MS)
 
 
 def core_weight(weight: float) -> int:
-    """A Nacos weight (1.0 is normal) as the core's; what is positive stays so."""
+    """A Nacos weight (1.0 is normal) as the core's; what is positive stays so. Over gRPC any number may come."""
     if weight == 1.0:
         return NORMAL_WEIGHT
-    return max(1, round(weight * NORMAL_WEIGHT)) if weight > 0 else 0
+    return max(1, round(min(weight, _MAX_WEIGHT) * NORMAL_WEIGHT)) if weight > 0 else 0
 
 
 def times(metadata: dict[str, str]) -> tuple[int, int, int]:
@@ -200,8 +202,8 @@ def hosts(address: Address, service: str, kind: bool | None) -> Iterator[Host]:
     """What Nacos readers see at an address: one entry a cluster, the disabled included.
 
     ``service`` is grouped; ``kind``: whether the service is ephemeral, None when nothing says so. Of several registrations of
-    one cluster (two connections, or a connection and HTTP) the one whose document changed last. An own one that fell silent is
-    listed, unhealthy, beside a live one of another cluster.
+    one cluster (two connections, or a connection and HTTP) the one whose client said something new last. An own one that fell
+    silent is listed, unhealthy, beside a live one of another cluster.
     """
     registrations = address.registrations
     if not registrations:
@@ -214,7 +216,7 @@ def hosts(address: Address, service: str, kind: bool | None) -> Iterator[Host]:
     for s in shown(address, SOURCE):
         cluster = cluster_of(s.registration)
         known = found.get(cluster)
-        if known is None or known.registration.seq < s.registration.seq:
+        if known is None or _turn(known.registration) < _turn(s.registration):
             found[cluster] = s
     if any(s.own for s in found.values()):
         for r in registrations:
@@ -222,6 +224,10 @@ def hosts(address: Address, service: str, kind: bool | None) -> Iterator[Host]:
                 found[cluster_of(r)] = _silent(address, r)
     for s in found.values():
         yield host(s, address, service, kind)
+
+
+def _turn(r: Registration) -> tuple[int, int]:
+    return (r.marks.turn if isinstance(r.marks, Marks) else 0, r.seq)
 
 
 def _silent(address: Address, r: Registration) -> Shown:
