@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .plan import Target
 
@@ -24,8 +26,9 @@ CONSOLE_WAS_OPEN = "polaris-controller-"
 """The recording of a client without a token, made on a server whose console asked for none."""
 NACOS_ASKED = "-auth-"
 """Recordings of clients that log in, made on a server that demands it."""
-NACOS_PASSWORD = "nacosPW1"
-"""Of the account that logged in when they were made, ``nacos``."""
+NACOS_USER, NACOS_PASSWORD = "nacos", "nacosPW1"
+"""The account that logged in when they were made."""
+ADMINISTRATOR_PASSWORD = "an-administrator"
 NACOS_GRPC = 1000
 """Above the HTTP port: clients compute it."""
 LISTENERS = (
@@ -79,21 +82,31 @@ def spawned_nacos(transport: str, folder: Path) -> Iterator[Target]:
     settings = [f"apiservers.service-nacos.option.transport={transport}"]
     guarded = NACOS_ASKED in folder.name
     if guarded:
-        settings += ["apiservers.service-nacos.option.auth=true", "auth.user.option.seedDefaultAdmin=false"]
+        settings += [
+            "apiservers.service-nacos.option.auth=true",
+            "auth.user.option.seedDefaultAdmin=false",
+            f"auth.user.option.initialPassword={ADMINISTRATOR_PASSWORD}",
+        ]
     with spawned(folder, *settings) as ports:
         address = ("127.0.0.1", ports["service-nacos"])
         if guarded:
-            _first_nacos_account(address)
+            _nacos_account(address)
         yield Target(http=address, grpc=(address[0], address[1] + NACOS_GRPC))
 
 
-def _first_nacos_account(address: tuple[str, int]) -> None:
-    form = urllib.parse.urlencode({"password": NACOS_PASSWORD}).encode()
-    url = f"http://{address[0]}:{address[1]}/nacos/v1/auth/users/admin"
-    with urllib.request.urlopen(url, data=form, timeout=10.0) as answer:
-        said = answer.read().decode()
-    if '"username":"nacos"' not in said:
-        raise RuntimeError(f"the first Nacos account was not made: {said}")
+def _nacos_account(address: tuple[str, int]) -> None:
+    """Make the account, with every right on naming; the administrator here has another name."""
+    base = f"http://{address[0]}:{address[1]}/nacos/v1/auth/"
+
+    def post(path: str, **form: str) -> Any:
+        data = urllib.parse.urlencode(form).encode()
+        with urllib.request.urlopen(base + path, data=data, timeout=10.0) as answer:
+            return json.load(answer)
+
+    token = post("login", username="polaris", password=ADMINISTRATOR_PASSWORD)["accessToken"]
+    post("users", accessToken=token, username=NACOS_USER, password=NACOS_PASSWORD)
+    post("roles", accessToken=token, username=NACOS_USER, role="RECORDED")
+    post("permissions", accessToken=token, role="RECORDED", resource="*:*:*", action="rw")
 
 
 @contextlib.contextmanager
