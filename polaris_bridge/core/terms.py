@@ -18,7 +18,8 @@ class Terms(Struct, frozen=True):
     deregistration: BatchTerms = field(default_factory=BatchTerms)
     """The same for deregistrations, which share the queue but are bounded on their own."""
     protection: ProtectionTerms = field(default_factory=ProtectionTerms)
-    session_grace_s: float = 30.0
-    """After a start, how long what a connection held waits for its client to come back."""
+    session_grace_s: float = 45.0
+    """After a start, how long what a connection held waits for its client to come back. The slowest client known looks every
+    30 seconds whether it has to register again."""
     linger_s: float = 60.0
     """How long switches stay on an address whose connection was lost."""
