@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
@@ -12,6 +13,7 @@ from polaris_bridge.adapters.nacos.wire.messages import Instance, Refused
 from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 from polaris_bridge.adapters.nacos.wire.payload import encode
 from polaris_bridge.core.model import Caller
+from polaris_bridge.core.ports import Resource
 
 from .grpc_answers import DONE, Pending, Written, json, success
 from .grpc_kinds import Asked, Kind, Kinds, Reply
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 REGISTER: Final = "registerInstance"
 DEREGISTER: Final = "deregisterInstance"
 BATCH_REGISTER: Final = "batchRegisterInstance"
+LOCK: Final = "LockOperation"
+"""What policies call taking and giving back a lock."""
 BATCH_DEREGISTER: Final = "batchDeregisterInstance"
 
 _SAID: Final = {
@@ -127,8 +131,20 @@ def service_list(service: NacosService, asked: Asked) -> Reply:
     request = json_in.service_list_request(asked.body)
     check(naming_objection(request.namespace, request.service_name, request.group_name))
     scope = service.scope(request.namespace, "", request.group_name)
-    asked.shown("r", scope.namespace, "")
-    count, names = service.services.list(request.namespace, scope.group, request.page_no, request.page_size)
+    sees = service.admission.sees(asked.shown("r", scope.namespace, ""))
+    wanted = (request.namespace, scope.group, request.page_no, request.page_size)
+    if sees is None:
+        return _names(*service.services.list(*wanted))
+    pending = Pending()
+    service.slices.run(
+        ("names", pending),
+        lambda: service.catalog.page(*wanted, sees),
+        lambda found: pending.settle(encode("ServiceListResponse", _names(*(found or (0, ()))))),
+    )
+    return pending
+
+
+def _names(count: int, names: Sequence[str]) -> bytes:
     return success(b'"count":%d,"serviceNames":%b' % (count, json(names)))
 
 
@@ -138,8 +154,8 @@ def service_list(service: NacosService, asked: Asked) -> Reply:
 def fuzzy_watch(service: NacosService, asked: Asked) -> Reply:
     """``NamingFuzzyWatchRequest``."""
     request = json_in.fuzzy_watch_request(asked.body)
-    namespace_id = request.group_key_pattern.partition(">>")[0]
-    asked.shown("r", service.spaces.core(namespace_id), "")
+    namespace = service.spaces.core(request.group_key_pattern.partition(">>")[0])
+    service.admission.check_whole(asked.shown("r", namespace, ""), namespace)
     service.fuzzy.request(asked.connection, request)
     return DONE
 
@@ -147,6 +163,8 @@ def fuzzy_watch(service: NacosService, asked: Asked) -> Reply:
 def lock(service: NacosService, asked: Asked) -> Reply:
     """``LockOperationRequest``."""
     request = json_in.lock_request(asked.body)
+    shown = service.admission.shown_in_payload(asked.headers.get, asked.caller.address)
+    service.admission.admit_operation(shown, LOCK, Resource(""), asked.caller)
     taken = service.locking.operate(request, asked.connection.id)
     return success(b'"result":true' if taken else b'"result":false')
 

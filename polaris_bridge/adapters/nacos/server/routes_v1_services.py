@@ -102,20 +102,29 @@ def names(service: NacosService, call: HttpCall) -> Reply:
     page_no, page_size = _number(params, "pageNo", 0), _number(params, "pageSize", 0)
     group = params.text("groupName", DEFAULT_GROUP)
     check(naming_objection(call.scope.namespace_id, group=group))
-    count, found = service.services.list(call.scope.namespace_id, group, page_no, page_size)
-    return json({"count": count, "doms": found})
+    space, sees = call.scope.namespace_id, service.admission.sees(call.caller)
+    if sees is None:
+        count, found = service.services.list(space, group, page_no, page_size)
+        return json({"count": count, "doms": found})
+
+    def work() -> Generator[None, None, Answer]:
+        count, found = yield from service.catalog.page(space, group, page_no, page_size, sees)
+        return json({"count": count, "doms": found})
+
+    return Sliced(work())
 
 
 def search(service: NacosService, call: HttpCall) -> Reply:
     """service/names: the grouped names of a namespace, or of all of them."""
     asked, part = call.params.text("namespaceId"), call.params.text("expr")
+    sees = service.admission.sees(call.caller)
 
     def work() -> Generator[None, None, Answer]:
         found: dict[str, list[str]] = {}
         count = 0
         spaces = [asked] if asked else [service.spaces.id(record.name) for record in service.registry.namespaces()]
         for space in spaces:
-            here = yield from service.catalog.matching(space, "", "")
+            here = yield from service.catalog.matching(space, "", "", sees=sees)
             named = [scope.grouped for scope in here if part in scope.grouped]
             if asked or named:
                 found[space] = named
@@ -169,7 +178,8 @@ def catalog_services(service: NacosService, call: HttpCall) -> Reply:
 
     def work() -> Generator[None, None, Answer]:
         with_instances = params.boolean("withInstances", False)
-        found = yield from service.catalog.matching(space, group, name, filled=filled and not with_instances)
+        sees = service.admission.sees(call.caller)
+        found = yield from service.catalog.matching(space, group, name, filled=filled and not with_instances, sees=sees)
         shown = page(found, page_no, page_size)[:_MOST]
         if not with_instances:
             rows = yield from service.catalog.rows(shown)

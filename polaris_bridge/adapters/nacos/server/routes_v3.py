@@ -103,7 +103,8 @@ def listed(service: NacosService, call: HttpCall) -> Reply:
     filled = params.boolean("ignoreEmptyService", params.boolean("hasIpCount", False)) and not with_instances
 
     def work() -> Generator[None, None, Answer]:
-        found = yield from service.catalog.matching(space, group, name, filled=filled)
+        sees = service.admission.sees(call.caller)
+        found = yield from service.catalog.matching(space, group, name, filled=filled, sees=sees)
         shown = found[asked_for.span]
         items: list[Any] = []
         if with_instances:

@@ -48,14 +48,22 @@ def delete(service: NacosService, call: HttpCall) -> Answer:
     return result("ok", service.services.delete(call.scope, call.caller))
 
 
-def names(service: NacosService, call: HttpCall) -> Answer:
+def names(service: NacosService, call: HttpCall) -> Answer | Sliced:
     """GET service/list of v2: the plain names of one group."""
     params = call.params
     group = params.text("groupName", DEFAULT_GROUP)
     check(naming_objection(call.scope.namespace_id, group=group))
     page_no, page_size = params.integer("pageNo", 1), min(500, params.integer("pageSize", 20))
-    count, found = service.services.list(call.scope.namespace_id, group, page_no, page_size)
-    return result({"count": count, "services": found})
+    space, sees = call.scope.namespace_id, service.admission.sees(call.caller)
+    if sees is None:
+        count, found = service.services.list(space, group, page_no, page_size)
+        return result({"count": count, "services": found})
+
+    def work() -> Generator[None, None, Answer]:
+        count, found = yield from service.catalog.page(space, group, page_no, page_size, sees)
+        return result({"count": count, "services": found})
+
+    return Sliced(work())
 
 
 def detail(namespace: str, cluster: Callable[[Cluster], Json]) -> Callable[[NacosService, HttpCall], Answer]:

@@ -219,6 +219,19 @@ class Admission:
             return None
         return lambda key: self.may(principal, "r", "naming", key.namespace, key.name)
 
+    def check_whole(self, caller: Caller, namespace: str) -> None:
+        """Raises ``Forbidden`` when a caller who was let in may not read everything in a namespace."""
+        if self.sees(caller) is None:
+            return
+        principal, operation = caller.principal, _OPERATIONS["naming"]["r"]
+        resource = Resource(NAMESPACE, namespace, namespace)
+        if self._registry.ledger.namespace(namespace) is not None and self._strict.allow(
+            principal, operation, resource
+        ):
+            return
+        if self._patterns is None or not self._patterns.whole(principal, operation, namespace):
+            raise self._refused(caller, operation, resource)
+
     @property
     def revision(self) -> int:
         """Moves when decisions may be others than before."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
 from msgspec import Struct
 
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.messages import Host, Refused
+from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.registry import Registry
 
 from .discovery import Discovery
@@ -17,6 +18,9 @@ from .services import Cluster, Service, Services
 
 STRIDE: Final = 200
 """Services that are looked at before others get their turn."""
+
+Sees = Callable[[ServiceKey], bool]
+"""Whether a reader may see a service; see ``Admission.sees``."""
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -38,16 +42,35 @@ class Catalog:
         self._services = services
         self._discovery = discovery
 
+    def page(
+        self, namespace_id: str, group: str, page_no: int, page_size: int, sees: Sees
+    ) -> Generator[None, None, tuple[int, list[str]]]:
+        """``Services.list`` for a reader who may not see everything. Yields where it may be interrupted."""
+        seen = []
+        for count, scope in enumerate(self._services.all(namespace_id), 1):
+            if scope.group == group and sees(self._services.key(scope)):
+                seen.append(scope.name)
+            if count % STRIDE == 0:
+                yield
+        start = max(0, page_no - 1) * max(0, page_size)
+        return len(seen), seen[start : start + max(0, page_size)]
+
     def matching(
-        self, namespace_id: str, group: str, name: str, *, filled: bool = False
+        self, namespace_id: str, group: str, name: str, *, filled: bool = False, sees: Sees | None = None
     ) -> Generator[None, None, list[Scope]]:
-        """Services whose group and name hold these texts; ``filled``: only those with instances.
+        """Services whose group and name hold these texts; ``filled``: only those with instances; ``sees``: which of them
+        the reader may see, None: all.
 
         Yields where it may be interrupted.
         """
         found = []
         for count, scope in enumerate(self._services.all(namespace_id), 1):
-            if group in scope.group and name in scope.name and (not filled or self._filled(scope)):
+            if (
+                group in scope.group
+                and name in scope.name
+                and (not filled or self._filled(scope))
+                and (sees is None or sees(self._services.key(scope)))
+            ):
                 found.append(scope)
             if count % STRIDE == 0:
                 yield

@@ -59,6 +59,7 @@ _WRITING: Final = (
     "PublishConfigFile",
     "UpsertAndReleaseConfigFile",
     "DeleteConfigFileReleases",
+    "LockOperation",
 )
 """What ``w`` allows in a namespace: using it, not deleting it."""
 FUNCTIONS: Final[dict[str, tuple[str, ...]]] = {

@@ -75,6 +75,15 @@ class Patterns:
         what = subject(self._spaces.id(namespace), group, kind, name)
         return self._fits(held, action, what) and held.undenied.allow(operation, resource, labels)
 
+    def whole(self, principal: str, operation: str, namespace: str) -> bool:
+        """Whether a principal may read every service of a namespace."""
+        held = self._of(principal)
+        resource = Resource(NAMESPACE, namespace, namespace, namespace)
+        if held.rights.everything or held.rights.allow(operation, resource):
+            return True
+        what = subject(self._spaces.id(namespace), "", "naming", "")
+        return self._fits(held, "r", what) and held.undenied.allow(operation, resource)
+
     def _list(self, held: _Held, operation: str, action: str, kind: str, namespace: str) -> bool:
         """A list is open to whoever may see something of it; it holds no more than that."""
         resource = Resource(NAMESPACE, namespace, namespace, namespace)
