@@ -9,11 +9,13 @@ import socket
 import threading
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from polaris_bridge.adapters.eureka.wire.decoding import decode_instance
 from polaris_bridge.adapters.eureka.wire.replication import decode_batch
+from polaris_bridge.adapters.nacos.wire.payload import decode
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -149,3 +151,51 @@ def test_the_plain_connection_comes_back_when_the_server_ends_it(module):
         with plain_http.Connection(f"http://127.0.0.1:{listener.getsockname()[1]}") as connection:
             assert [connection.call("GET", "/").body for _ in range(2)] == [b"x", b"x"]
         thread.join()
+
+
+def test_a_nacos_instance_says_the_same_over_both_ways_and_needs_no_beats_for_an_hour(module):
+    fleet = module("nacos_fleet").NacosFleet("orders", 300, subnet=1)
+    sent = decode(fleet.register(258, "2.0"))
+    body = json.loads(sent.body)
+    assert (sent.type, body["serviceName"], body["type"]) == ("InstanceRequest", "orders", "registerInstance")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(fleet.registration(258, "2.0")).query).items()}
+    assert query["serviceName"] == "DEFAULT_GROUP@@orders"
+    assert (
+        (query["ip"], int(query["port"])) == (body["instance"]["ip"], body["instance"]["port"]) == ("10.121.1.2", 8080)
+    )
+    assert json.loads(query["metadata"]) == body["instance"]["metadata"]
+    assert int(body["instance"]["metadata"]["preserved.ip.delete.timeout"]) == 3_600_000
+    beat = json.loads(parse_qs(fleet.beat_body(258))["beat"][0])
+    assert (beat["ip"], beat["serviceName"]) == (query["ip"], query["serviceName"])
+
+
+def test_what_nacos_clients_ask_is_about_the_fleet(module):
+    nacos_fleet = module("nacos_fleet")
+    fleet = nacos_fleet.NacosFleet("orders", 1)
+    asked = [decode(message) for message in (*nacos_fleet.GREETING, fleet.query(), fleet.subscribe(False))]
+    kinds = ["ServerCheckRequest", "ConnectionSetupRequest", "ServiceQueryRequest", "SubscribeServiceRequest"]
+    assert [payload.type for payload in asked] == kinds
+    assert [json.loads(payload.body).get("serviceName") for payload in asked] == [None, None, "orders", "orders"]
+    assert json.loads(asked[3].body)["subscribe"] is False
+    assert "serviceName=DEFAULT_GROUP%40%40orders" in fleet.listing
+
+
+def test_a_service_registered_over_a_stream_belongs_to_one_connection(module):
+    """A connection has one instance in a service: two connections that take turns would be two instances."""
+    nacos_cpu = module("nacos_cpu")
+    again = next(case for case in nacos_cpu._grpc_cases() if "register again" in case.what)
+    names = [json.loads(decode(message).body)["serviceName"] for message in again.messages]
+    by_worker = {}
+    for at, name in enumerate(names):
+        assert by_worker.setdefault(name, at % nacos_cpu.WORKERS) == at % nacos_cpu.WORKERS
+
+
+def test_the_peer_is_named_by_its_http_port(module, monkeypatch):
+    nacos_fleet = module("nacos_fleet")
+    monkeypatch.delenv("PEER_NACOS", raising=False)
+    assert nacos_fleet.peer_server() is None
+    for given in ("http://somewhere:8848", "somewhere:8848"):
+        monkeypatch.setenv("PEER_NACOS", given)
+        monkeypatch.delenv("PEER_NACOS_PID", raising=False)
+        peer = nacos_fleet.peer_server()
+        assert (peer.base, peer.grpc, peer.pid) == ("http://somewhere:8848", "somewhere:9848", None)
