@@ -392,7 +392,7 @@ CASES: dict[str, Steps] = {
         (off("z"), {"x": ["e/k1 out_of_service"], "a": ["a/k1 out_of_service"], "c": ["c/k1 out_of_service"]}),
         (restart, {"x": ["e/k1 out_of_service"], "a": ["a/k1 out_of_service"], "c": ["c/k1 out_of_service"]}),
         (on("z"), {"x": ["e/k1 up"], "a": ["a/k1 up"], "b": ["b/k1 up"], "c": ["c/k1 up"]}),
-        (wait(28, "b"), {"a": ["a/k1 up"], "b": ["b/k1 up"], "c": ["c/k1 up"]}),
+        (wait(43, "b"), {"a": ["a/k1 up"], "b": ["b/k1 up"], "c": ["c/k1 up"]}),
         (wait(4, "b"), {"a": ["a/k1 up"], "c": ["e/k1 up"]}),
         (wait(56, "b"), {"a": ["a/k1 up"]}),
         (wait(4, "b"), {"a": ["e/k1 up"]}),
