@@ -104,13 +104,16 @@ class ClusterNodes:
         fits = member.address.startswith(address) and state in ("", member.state)
         return [member] if fits else []
 
-    def state(self, *, admin_needed: bool = False) -> dict[str, str]:
-        """``server/state``: texts only. ``admin_needed``: nobody has set the first administrator's password yet."""
+    def state(self, *, admin_needed: bool = False) -> dict[str, str | None]:
+        """``server/state``: texts, and nulls; a null ``function_mode`` is a server that does everything.
+
+        ``admin_needed``: nobody has set the first administrator's password yet.
+        """
         auth = self._auth()
         return {
             "version": VERSION,
             "startup_mode": "standalone",
-            "function_mode": "All",
+            "function_mode": None,
             "server_port": str(self._place().port),
             "auth_enabled": _text(auth),
             "login_page_enabled": _text(auth),
