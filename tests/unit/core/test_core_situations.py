@@ -394,7 +394,7 @@ CASES: dict[str, Steps] = {
         (on("z"), {"x": ["e/k1 up"], "a": ["a/k1 up"], "b": ["b/k1 up"], "c": ["c/k1 up"]}),
         (wait(43, "b"), {"a": ["a/k1 up"], "b": ["b/k1 up"], "c": ["c/k1 up"]}),
         (wait(4, "b"), {"a": ["a/k1 up"], "c": ["e/k1 up"]}),
-        (wait(56, "b"), {"a": ["a/k1 up"]}),
+        (wait(41, "b"), {"a": ["a/k1 up"]}),
         (wait(4, "b"), {"a": ["e/k1 up"]}),
     ],
     "restart, its connection comes back": [
