@@ -437,7 +437,7 @@ class Lives(RuleBasedStateMachine):
                 self.http = None
             else:
                 assert silent <= 30 + SLACK_S
-                assert not r.live if silent > 15 + SLACK_S else r.live or silent >= 15
+                assert not r.live if silent > 15 + SLACK_S else r.live or silent >= 15 or self.http.lost
                 self.http.lost = not r.live
         if self.other is not None and "f1" not in keys:
             assert self.now_s - self.other.at_s >= 90
@@ -453,8 +453,6 @@ class Lives(RuleBasedStateMachine):
         for said in (self.http, self.other):
             if said is not None:
                 said.at_s = self.now_s
-                if said.lost:
-                    said.at_s -= 15
         self.empty_s = None
         for name, held in self.connections.items():
             self.world.registry.open_session(held.id)  # as if it had never been gone

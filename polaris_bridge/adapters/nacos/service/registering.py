@@ -80,7 +80,6 @@ class Registering:
         self._registry = registry
         self._services = services
         self._overrides = overrides
-        self._turn = 0
         self._numbered_ms = 0
         self._number = 0
         self.counters = Counters()
@@ -193,8 +192,7 @@ class Registering:
                 return
             r = structs.replace(r, marks=before.marks, metadata=before.metadata, ext=before.ext)
         else:
-            self._turn = max(self._turn + 1, registry.clock.wall_ms())
-            r = structs.replace(r, marks=Marks(self._turn))
+            r = structs.replace(r, marks=Marks(registry.ledger.next_revision()))
         known = registry.ledger.namespace(key.namespace) is not None
         registry.register(r, caller)
         if not known:

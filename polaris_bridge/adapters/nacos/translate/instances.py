@@ -226,8 +226,8 @@ def hosts(address: Address, service: str, kind: bool | None) -> Iterator[Host]:
         yield host(s, address, service, kind)
 
 
-def _turn(r: Registration) -> tuple[int, int]:
-    return (r.marks.turn if isinstance(r.marks, Marks) else 0, r.seq)
+def _turn(r: Registration) -> int:
+    return r.marks.turn if isinstance(r.marks, Marks) else r.seq
 
 
 def _silent(address: Address, r: Registration) -> Shown:

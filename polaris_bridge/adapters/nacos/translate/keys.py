@@ -46,8 +46,8 @@ class Marks(Struct, frozen=True, gc=False, array_like=True):
     """The adapter's bookkeeping of a registration."""
 
     turn: int = 0
-    """Of the call by which its client last said something new: of two at one place the greater one is listed. Operators'
-    overrides leave it."""
+    """A revision of the core: of the call by which its client last said something new. Of two at one place the greater one is
+    listed; operators' overrides leave it."""
 
 
 def grouped(group: str, name: str) -> str:
