@@ -18,7 +18,6 @@ from polaris_bridge.core.registry import Registry
 
 from .translate.instances import hosts
 from .translate.keys import SOURCE, grouped
-from .translate.names import decode
 from .wire import service_info
 from .wire.messages import Host
 from .wire.service_info import Form
@@ -63,17 +62,19 @@ def kind_of(record: ServiceRecord | None) -> bool | None:
 
 
 class ServiceView:
-    """The instances of one service."""
+    """The instances of one service, under the group and name that its readers know it by."""
 
-    def __init__(self, registry: Registry, key: ServiceKey, moment: Callable[[int], int]) -> None:
+    def __init__(
+        self, registry: Registry, key: ServiceKey, group: str, name: str, moment: Callable[[int], int]
+    ) -> None:
         self.key = key
         self.read_at = registry.clock.monotonic()
         self._registry = registry
         self._moment = moment
         snapshot = registry.snapshot(key)
         self._record = snapshot.record
-        self._group, self._name = decode(key.name)
-        self._service = grouped(self._group, self._name)
+        self._group, self._name = group, name
+        self._service = grouped(group, name)
         self._items: dict[AddressKey, tuple[Item, ...]] = {}
         self._outdated: dict[AddressKey, None] = dict.fromkeys(snapshot.addresses)
         self._lists: dict[tuple[str, bool, Form], bytes] = {}
@@ -199,7 +200,9 @@ class Views:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._views: dict[ServiceKey, ServiceView] = {}
+        self._views: dict[tuple[ServiceKey, str, str], ServiceView] = {}
+        self._of: dict[ServiceKey, tuple[ServiceView, ...]] = {}
+        """The same by service. Nearly always one: only where groups are not told apart in names a service may have two."""
         self._latest_ms = 0
         registry.observe(self._published)
 
@@ -207,19 +210,25 @@ class Views:
         """How many there are."""
         return len(self._views)
 
-    def of(self, key: ServiceKey) -> ServiceView:
+    def of(self, key: ServiceKey, group: str, name: str) -> ServiceView:
         """The view of a service, followed from now on."""
-        view = self._views.get(key)
+        view = self._views.get((key, group, name))
         if view is None:
-            view = self._views[key] = ServiceView(self._registry, key, self._moment)
+            view = self._views[key, group, name] = ServiceView(self._registry, key, group, name, self._moment)
+            self._of[key] = (*self._of.get(key, ()), view)
         else:
             view.read_at = self._registry.clock.monotonic()
         return view
 
     def sweep(self, now: float) -> None:
         """Drop what nobody read for ``KEEP_S``."""
-        for key in [key for key, view in self._views.items() if view.read_at < now - KEEP_S]:
-            del self._views[key]
+        for full in [full for full, view in self._views.items() if view.read_at < now - KEEP_S]:
+            dropped, key = self._views.pop(full), full[0]
+            left = tuple(view for view in self._of[key] if view is not dropped)
+            if left:
+                self._of[key] = left
+            else:
+                del self._of[key]
 
     def _moment(self, after_ms: int) -> int:
         """When a list was made, in wall-clock milliseconds: later than the last time, whatever the clock says.
@@ -232,10 +241,8 @@ class Views:
 
     def _published(self, published: Published) -> None:
         for change in published.changes:
-            view = self._views.get(change.service)
-            if view is not None:
+            for view in self._of.get(change.service, ()):
                 view.touched(change.address)
         for key in published.services:
-            view = self._views.get(key)
-            if view is not None:
+            for view in self._of.get(key, ()):
                 view.attributes_may_have_changed()

@@ -280,7 +280,7 @@ def test_lists_in_odd_variants_are_not_kept_for_ever(world: World) -> None:
     first = world.discovery.info(SCOPE)
     for number in range(VARIANTS):
         world.discovery.info(SCOPE, f"c{number}")
-    view = world.discovery.views.of(world.discovery.key(SCOPE))
+    view = world.discovery.view(SCOPE)
     assert len(view._lists) == VARIANTS
     again = world.discovery.info(SCOPE)
     assert again == first
@@ -290,13 +290,32 @@ def test_lists_in_odd_variants_are_not_kept_for_ever(world: World) -> None:
 def test_what_is_read_is_kept_and_what_is_not_is_dropped(world: World) -> None:
     views = Views(world.registry)
     read, unread = ServiceKey("default", "a"), ServiceKey("default", "b")
-    views.of(read)
-    views.of(unread)
+    views.of(read, "DEFAULT_GROUP", "a")
+    views.of(unread, "DEFAULT_GROUP", "b")
     world.clock.now_s += KEEP_S
-    views.of(read)
+    views.of(read, "DEFAULT_GROUP", "a")
     world.clock.now_s += 1
     views.sweep(world.clock.now_s)
     assert len(views) == 1
+
+
+def test_a_service_may_have_two_names(world: World) -> None:
+    """Where another protocol's ``g__s`` is not taken apart, it is also found as service ``g__s`` of the default group."""
+    whole, apart = Scope("", "default", "DEFAULT_GROUP", "g__s"), Scope("", "default", "g", "s")
+    world.discovery = Discovery(world.registry, lambda scope: ServiceKey("default", "g__s"))
+    world.register(Instance("h", 1), apart)
+    for change in ("1", "2"):
+        world.register(Instance("h", 1, metadata={"v": change}), apart)
+        for scope in (whole, apart):
+            found = world.listed(scope=scope)
+            assert found["name"] == found["hosts"][0]["serviceName"] == scope.grouped
+            assert found["hosts"][0]["metadata"] == {"v": change}
+    world.clock.now_s += KEEP_S
+    world.listed(scope=whole)
+    world.clock.now_s += 1
+    world.discovery.sweep(world.clock.now_s)
+    world.register(Instance("h", 2), apart)
+    assert len(world.listed(scope=whole)["hosts"]) == len(world.listed(scope=apart)["hosts"]) == 2
 
 
 def test_revisions_grow_with_the_service_only(world: World) -> None:

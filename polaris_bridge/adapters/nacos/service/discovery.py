@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.nacos.translate.names import service_key
-from polaris_bridge.adapters.nacos.view import Views
+from polaris_bridge.adapters.nacos.view import ServiceView, Views
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Host
 from polaris_bridge.adapters.nacos.wire.service_info import Form
 from polaris_bridge.core.model import Address, AddressKey, ServiceKey
@@ -18,16 +19,23 @@ LONG: Final = 256
 """More addresses than this to encode for one answer are better encoded in slices (10 microseconds each)."""
 
 
+def encoded(scope: Scope) -> ServiceKey:
+    """Where a service lives by its group and name alone."""
+    return service_key(scope.namespace, scope.group, scope.name)
+
+
 class Discovery:
     """What readers get. Nothing here waits; a service that does not exist is one without instances."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, key: Callable[[Scope], ServiceKey] = encoded) -> None:
+        """``key``: where a service lives in the core."""
         self._registry = registry
+        self.key = key
         self.views = Views(registry)
 
-    def key(self, scope: Scope) -> ServiceKey:
-        """Where a service lives in the core."""
-        return service_key(scope.namespace, scope.group, scope.name)
+    def view(self, scope: Scope) -> ServiceView:
+        """The kept list of a service."""
+        return self.views.of(self.key(scope), scope.group, scope.name)
 
     def revision(self, scope: Scope) -> int:
         """Of the service's newest publication: what a watch is armed with."""
@@ -38,23 +46,23 @@ class Discovery:
 
         ``clusters``: comma list, empty for all; it is echoed. ``form``: see ``wire.service_info``.
         """
-        return self.views.of(self.key(scope)).info(clusters, healthy_only, form)
+        return self.view(scope).info(clusters, healthy_only, form)
 
     def long(self, scope: Scope) -> bool:
         """Whether so much changed since the last read that ``prepare`` should be run in slices before ``info``."""
-        return self.views.of(self.key(scope)).outdated > LONG
+        return self.view(scope).outdated > LONG
 
     def prepare(self, scope: Scope) -> Work:
         """The work that ``info`` would do at once, to be run in slices."""
-        return self.views.of(self.key(scope)).refresh_in_slices()
+        return self.view(scope).refresh_in_slices()
 
     def hosts(self, scope: Scope, clusters: str = "", healthy_only: bool = False) -> list[Host]:
         """The same instances as values; each is made anew."""
-        return self.views.of(self.key(scope)).hosts(clusters, healthy_only)
+        return self.view(scope).hosts(clusters, healthy_only)
 
     def all(self, scope: Scope) -> list[Host]:
         """Every instance, the disabled included: for catalogs."""
-        view = self.views.of(self.key(scope))
+        view = self.view(scope)
         return [h for address in self._addresses(scope).values() for h in view.at(address)]
 
     def one(self, scope: Scope, ip: str, port: int, cluster: str = DEFAULT_CLUSTER) -> Host | None:
@@ -62,7 +70,7 @@ class Discovery:
         addresses = self._addresses(scope)
         found: Address | None = addresses.get(AddressKey(ip, port))
         places = [found] if found is not None else [a for a in addresses.values() if a.host == ip and a.port == port]
-        view = self.views.of(self.key(scope))
+        view = self.view(scope)
         return next((h for a in places for h in view.at(a) if h.cluster == cluster), None)
 
     def sweep(self, now: float) -> None:
