@@ -217,10 +217,10 @@ class TestWhatIsAsked:
 
     def test_switched_off_nobody_is_asked(self, ward: Ward) -> None:
         ward.register()
-        ward.checks.enabled = False
+        ward.checks.obey(False, TIMES)
         ward.time.pass_time(20)
         assert ward.doctor.asked == []
-        ward.checks.enabled = True
+        ward.checks.obey(True, TIMES)
         ward.time.pass_time(7)
         assert ward.doctor.asked != []
 
@@ -230,6 +230,15 @@ class TestHealth:
         key = ward.register()
         ward.doctor.finding = CRITICAL
         while len(ward.doctor.asked) < TIMES:
+            assert ward.state(key) == PASSING
+            ward.time.pass_time(0.5)
+        assert ward.state(key) == CRITICAL
+
+    def test_as_many_in_a_row_as_the_operator_says(self, ward: Ward) -> None:
+        key = ward.register()
+        ward.checks.obey(True, 5)
+        ward.doctor.finding = CRITICAL
+        while len(ward.doctor.asked) < 5:
             assert ward.state(key) == PASSING
             ward.time.pass_time(0.5)
         assert ward.state(key) == CRITICAL

@@ -71,6 +71,7 @@ class ClusterChecks:
         self._registry = registry
         self._engine = engine
         self._enabled = True
+        self._times = TIMES
         self._known: dict[ServiceKey, tuple[object, dict[str, Checker]]] = {}
         """The checkers of a service with the stored attributes that they were read from."""
         self._reviewed: dict[ServiceKey, object] = {}
@@ -79,15 +80,11 @@ class ClusterChecks:
             registry.observe(self._published)
             engine.follow(SOURCE, self.of)
 
-    @property
-    def enabled(self) -> bool:
-        """Whether instances are asked at all (``healthCheckEnabled`` of the operator's switches)."""
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, on: bool) -> None:
-        if on != self._enabled:
-            self._enabled = on
+    def obey(self, enabled: bool, times: int) -> None:
+        """The operator's switches ``healthCheckEnabled`` and ``checkTimes``: whether instances are asked at all, and how many
+        results in a row turn one."""
+        if (enabled, times) != (self._enabled, self._times):
+            self._enabled, self._times = enabled, times
             if self._engine is not None:
                 self._engine.review_source(SOURCE)
 
@@ -97,7 +94,10 @@ class ClusterChecks:
             return {}
         checker = self.checker(r.service_key, r.cluster)
         make = _CHECKS.get(checker.type)
-        return {} if make is None else {CHECK: make(checker, r.host, checker.port or r.port)}
+        if make is None:
+            return {}
+        check = make(checker, r.host, checker.port or r.port)
+        return {CHECK: structs.replace(check, rise=self._times, fall=self._times)}
 
     def checker(self, service: ServiceKey, cluster: str) -> Checker:
         """What a cluster of a service was given, else TCP to the port of each instance."""
@@ -214,9 +214,7 @@ def _mysql(checker: Checker, host: str, port: int) -> Check:
 
 
 def _check(kind: str, host: str, port: int, timeout_ms: int) -> Check:
-    return Check(
-        kind, host, port, first_ms=FIRST_MS, interval_ms=INTERVAL_MS, timeout_ms=timeout_ms, rise=TIMES, fall=TIMES
-    )
+    return Check(kind, host, port, first_ms=FIRST_MS, interval_ms=INTERVAL_MS, timeout_ms=timeout_ms)
 
 
 _CHECKS: Final[dict[str, Callable[[Checker, str, int], Check]]] = {"TCP": _tcp, "HTTP": _http, "MYSQL": _mysql}
