@@ -19,6 +19,7 @@ CONNECTIONS: Final = "DescribeServerConnections"
 CLOSE: Final = "CloseConnections"
 NODES: Final = "DescribeServerConnections"
 """Who may see connections may see where they lead to."""
+SWITCHES: Final = "UpdateSwitches"
 
 Run = Callable[["NacosService", HttpCall], Reply]
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _BLUR: Final = "blur"
 
 
+Run = Callable[["NacosService", HttpCall], Reply]
+
+
 # ---------------------------------------------------------------------- logging in
 
 
@@ -166,6 +169,16 @@ def _shown(service: NacosService, call: HttpCall) -> Shown | None:
     return service.admission.shown(call.params.raw, lambda name: request.header(name.encode()), request.peer)
 
 
+def _identified(run: Run) -> Run:
+    """A call that nobody hears anything of who does not prove to be somebody."""
+
+    def asked(service: NacosService, call: HttpCall) -> Reply:
+        service.admission.identify(_shown(service, call), "DescribeUsers", call.caller)
+        return run(service, call)
+
+    return asked
+
+
 def _required(call: HttpCall, name: str, *, strip: bool = True, blank: bool = False) -> str:
     value = call.params.raw(name)
     if value is None:
@@ -218,9 +231,11 @@ _V3: Final = "/nacos/v3/"
 
 def routes() -> Routes:
     """All of them, by method and path."""
-    table = {
+    entrance: dict[tuple[str, str], Run] = {
         **{("POST", path): _login for path in ("/v1/auth/login", "/v1/auth/users/login", "/v3/auth/user/login")},
         **{("POST", path): _create_admin for path in ("/v1/auth/admin", "/v1/auth/users/admin", "/v3/auth/user/admin")},
+    }
+    table: dict[tuple[str, str], Run] = {
         ("GET", "/v1/auth/users"): _users,
         ("GET", "/v3/auth/user/list"): _users,
         ("GET", "/v1/auth/roles"): _roles,
@@ -241,4 +256,5 @@ def routes() -> Routes:
     for permissions in ("/v1/auth/permissions", "/v3/auth/permission"):
         table["POST", permissions] = _add_permission
         table["DELETE", permissions] = _delete_permission
-    return {place: Route(run, "", lambda _call: NOTHING) for place, run in table.items()}
+    known = {place: _identified(run) for place, run in table.items()}
+    return {place: Route(run, "", lambda _call: NOTHING) for place, run in (entrance | known).items()}

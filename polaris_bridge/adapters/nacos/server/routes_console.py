@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .answers import HTML, PLAIN, Answer, Reply, json, rest_result, text
 from .call import NOTHING, HttpCall, Route, Routes
+from .operators import NODES, operated
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
@@ -79,8 +80,8 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/console/health/liveness"): Route(healthy, "", nothing),
     ("GET", "/v1/console/health/readiness"): Route(healthy, "", nothing),
     ("GET", "/v1/console/server/state"): Route(state, "", nothing),
-    ("GET", "/v1/core/cluster/nodes"): Route(nodes, "", nothing),
-    ("GET", "/v1/core/cluster/self"): Route(node, "", nothing),
-    ("GET", "/v1/core/cluster/health"): Route(node_health, "", nothing),
+    ("GET", "/v1/core/cluster/nodes"): operated(NODES, nodes, 1),
+    ("GET", "/v1/core/cluster/self"): operated(NODES, node, 1),
+    ("GET", "/v1/core/cluster/health"): operated(NODES, node_health, 1),
     ("GET", "/serverlist"): Route(server_list, "", nothing),
 }

@@ -15,6 +15,7 @@ from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_obje
 from . import reading
 from .answers import Answer, Reply, Sliced, json, ok, rest_result
 from .call import HttpCall, Route, Routes, by_namespace, by_service
+from .operators import SWITCHES, operated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -300,8 +301,8 @@ def set_health(service: NacosService, call: HttpCall) -> Reply:
 
 def health_server(service: NacosService, _call: HttpCall) -> Reply:
     """health/server"""
-    text = f"Hello! I am Nacos-Naming and healthy! total services: {service.services.count()}, local port:8848"
-    return json({"msg": text})
+    count, port = service.services.count(), service.place.port
+    return json({"msg": f"Hello! I am Nacos-Naming and healthy! total services: {count}, local port:{port}"})
 
 
 CHECKERS: Final[dict[str, dict[str, Any]]] = {
@@ -415,7 +416,7 @@ ROUTES: Final[Routes] = {
     ("GET", "/v1/ns/health/checkers"): Route(checkers, ""),
     **{(method, "/v1/ns/health/server"): Route(health_server, "") for method in _ANY},
     ("GET", "/v1/ns/operator/switches"): Route(switches, ""),
-    ("PUT", "/v1/ns/operator/switches"): Route(set_switch, "w", by_namespace),
+    ("PUT", "/v1/ns/operator/switches"): operated(SWITCHES, set_switch, 1),
     ("GET", "/v1/ns/operator/metrics"): Route(metrics, ""),
     **{(method, "/v1/ns/operator/push/state"): Route(push_state, "") for method in _ANY},
     ("GET", "/v1/ns/operator/distro/client"): Route(responsible, ""),

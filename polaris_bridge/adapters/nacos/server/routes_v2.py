@@ -15,7 +15,7 @@ from .answers import Answer, Reply, Sliced, json, ok, result
 from .call import HttpCall, Route, Routes, by_namespace
 from .forms import asked, form, grouped, parameters
 from .instances import encoded
-from .operators import CLIENTS, operated
+from .operators import CLIENTS, SWITCHES, operated
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
@@ -222,7 +222,7 @@ ROUTES: Final[Routes] = {
         for operator in ("/v2/ns/operator", "/v2/ns/ops")
         for place, route in {
             ("GET", f"{operator}/switches"): Route(services.switches, "", generation=2),
-            ("PUT", f"{operator}/switches"): Route(services.set_switch, "w", by_namespace, 2),
+            ("PUT", f"{operator}/switches"): operated(SWITCHES, services.set_switch, 2),
             ("GET", f"{operator}/metrics"): Route(_METRICS, "", generation=2),
         }.items()
     },

@@ -17,10 +17,10 @@ from polaris_bridge.adapters.nacos.wire.service_info import host
 
 from . import instances, reading, services
 from .answers import Answer, Reply, Sliced, failure, result, summary
-from .call import HttpCall, Route, Routes, by_namespace
+from .call import HttpCall, Route, Routes
 from .forms import asked, filtered, form, page
 from .instances import encoded
-from .operators import CLIENTS, operated
+from .operators import CLIENTS, SWITCHES, operated
 from .routes_v2 import at, clients
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ ROUTES: Final[Routes] = {
     ("PUT", f"{_ADMIN}/health/instance"): Route(services.set_health, "w", generation=3),
     ("GET", f"{_ADMIN}/health/checkers"): Route(services.checkers, "", generation=3),
     ("GET", f"{_ADMIN}/ops/switches"): Route(services.switches, "", generation=3),
-    ("PUT", f"{_ADMIN}/ops/switches"): Route(services.set_switch, "w", by_namespace, 3),
+    ("PUT", f"{_ADMIN}/ops/switches"): operated(SWITCHES, services.set_switch, 3),
     ("GET", f"{_ADMIN}/ops/metrics"): Route(_METRICS, "", generation=3),
     ("GET", f"{_ADMIN}/client"): operated(CLIENTS, client, 3),
     ("GET", f"{_ADMIN}/client/list"): operated(CLIENTS, clients, 3),
