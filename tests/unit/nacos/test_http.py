@@ -228,6 +228,17 @@ def test_later_and_sliced_answers_and_their_failures() -> None:
 
     assert _bottle(sliced).ask("GET", "/nacos/v1/ns/thing").body == b"[1]"
 
+    def refusing(error: Exception) -> Callable[[Any, HttpCall], answers.Reply]:
+        def work() -> Any:
+            yield
+            raise error
+
+        return lambda _service, _call: answers.Sliced(work())
+
+    refused = _bottle(refusing(Refused(404, 20004, "no"))).ask("GET", "/nacos/v1/ns/thing")
+    assert (refused.status, refused.body) == (404, b"no")
+    assert _bottle(refusing(ValueError("bug"))).ask("GET", "/nacos/v1/ns/thing").status == 500
+
 
 def test_paths_and_methods_that_nobody_answers() -> None:
     ok = Route(lambda _service, _call: answers.ok(), "")

@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from http_bottle import JAVA, NS, STRANGER, HttpBottle
+from http_bottle import JAVA, NS, STRANGER, HttpBottle, Ids
 
+from polaris_bridge.adapters.nacos.service.nacos import NacosService
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.core.model import AddressKey, Lease, Registration, ServiceKey
+from polaris_bridge.core.ports import OpenDoor
 
 GROUPED = "DEFAULT_GROUP@@orders"
 JAVA_ACCEPT = "text/html, image/gif, image/jpeg, */*; q=0.2"
@@ -416,6 +418,25 @@ def test_switches(bottle: HttpBottle) -> None:
     assert bottle.ask("PUT", path, {"entry": "pushVersion", "value": "java:9.9.9"}).text == "ok"
     assert bottle.ask("GET", path).json["pushJavaVersion"] == "9.9.9"
     assert bottle.ask("PUT", path, {"entry": "no-such", "value": "1"}).text == "ok"
+    assert _asked(bottle, bottle.service)
+    assert bottle.ask("PUT", path, {"entry": "check", "value": "false"}).text == "ok"
+    assert not _asked(bottle, bottle.service)
+
+
+def _asked(bottle: HttpBottle, service: NacosService) -> bool:
+    """Whether the instances of the service ``other``, which are persistent, are probed."""
+    bottle.register(2, "other", ephemeral="false")
+    (address,) = bottle.registry.snapshot(ServiceKey("default", "other")).addresses.values()
+    return bool(service.checks.of(address.registrations[0]))
+
+
+def test_switches_last_unless_they_were_set_for_a_trial(bottle: HttpBottle) -> None:
+    path = f"{NS}/operator/switches"
+    bottle.ask("PUT", path, {"entry": "check", "value": "false"})
+    bottle.ask("PUT", path, {"entry": "pushEnabled", "value": "false", "debug": "true"})
+    other = NacosService(bottle.registry, OpenDoor(), NacosSettings(), ids=Ids())
+    assert (_asked(bottle, other), other.operator.switches.push_enabled) == (False, True)
+    assert not bottle.service.operator.switches.push_enabled
 
 
 @pytest.mark.parametrize(

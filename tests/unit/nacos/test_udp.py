@@ -298,6 +298,15 @@ def test_no_more_than_so_many(bottle: Listening, monkeypatch: pytest.MonkeyPatch
     assert len(bottle.service.udp) == 3
 
 
+def test_what_is_waited_for_does_not_grow_with_the_changes(bottle: Listening) -> None:
+    bottle.list(GROUPED, **CLIENT)
+    for port in range(1, 60):
+        bottle.register(port)
+        bottle.after(0.06)
+    assert len(bottle.pushed()) > 50
+    assert len(bottle.service.udp._unacknowledged) == len(bottle.service.udp._refs) == 1
+
+
 def test_operators_may_switch_it_off(bottle: Listening) -> None:
     bottle.ask("PUT", f"{NS}/operator/switches", {"entry": "pushEnabled", "value": "false"})
     bottle.list(GROUPED, **CLIENT)

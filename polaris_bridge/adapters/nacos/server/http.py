@@ -7,7 +7,7 @@ through Starlette for the rest. It is the one place where calls are let in and w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -196,7 +196,7 @@ class NacosHttp:
             self._sliced += 1
             key, work = self._sliced, reply.work
             return lambda done: self._slices.run(
-                key, lambda: work, lambda made: done(RuntimeError("sliced work failed") if made is None else made)
+                key, lambda: _refusable(work), lambda made: done(RuntimeError("it failed") if made is None else made)
             )
         return reply.then
 
@@ -276,6 +276,14 @@ class _Asked:
         except CoreError as error:
             found = self._http.refusal(error, self._request, self._route)
             reply(_response(found, self._request) if isinstance(found, Answer) else found)
+
+
+def _refusable(work: Generator[None, None, Answer]) -> Generator[None, None, Answer | Exception]:
+    """Work whose refusal is an answer."""
+    try:
+        return (yield from work)
+    except (Refused, CoreError) as error:
+        return error
 
 
 def _durable(answer: Answer) -> Begin:

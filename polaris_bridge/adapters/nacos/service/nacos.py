@@ -28,7 +28,7 @@ from .discovery import Discovery
 from .fuzzy import FuzzyWatches
 from .locking import Locking
 from .namespaces import Namespaces
-from .operator import Operator
+from .operator import Operator, Switches
 from .overrides import Overrides
 from .pushing import Pushing
 from .registering import Registering
@@ -74,11 +74,12 @@ class NacosService:
         self.services = Services(registry, self.spaces, self.namespaces, split_group=settings.split_group)
         self.overrides = Overrides(registry, self.services)
         self.registering = Registering(registry, self.services, self.overrides)
-        self.discovery = Discovery(registry)
+        self.discovery = Discovery(registry, self.key)
         self.slices = Slices(registry.scheduler)
         self.operator = Operator(registry)
         self.auth = AccountCalls(registry, self.admission, authority, accounts, self.spaces)
         self.checks = ClusterChecks(registry, health)
+        self.operator.follow(self._obey)
         self.catalog = Catalog(registry, self.services, self.discovery)
         self.locks = Locks(registry.clock) if locks is None else locks
         self.locking = Locking(self.locks)
@@ -114,6 +115,10 @@ class NacosService:
     def key(self, scope: Scope) -> ServiceKey:
         """Where a service lives in the core."""
         return self.services.key(scope)
+
+    def _obey(self, switches: Switches) -> None:
+        """What an operator's switch changes at once; the others are asked for when they matter."""
+        self.checks.obey(switches.health_check_enabled, switches.check_times)
 
     def now_ms(self) -> int:
         """Wall-clock time in milliseconds since 1970."""

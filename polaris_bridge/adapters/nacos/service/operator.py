@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.core.batches import SETTLED, Commit
+from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Caller, Document
 from polaris_bridge.core.registry import Registry
 
@@ -218,8 +219,13 @@ class Operator:
         """What was set for this process only."""
         self._seen = -1
         self._switches = DEFAULTS
-        self.changed: list[Callable[[Switches], None]] = []
-        """Told of the switches whenever one was set."""
+        self._followers: list[Callable[[Switches], None]] = []
+        registry.observe(self._published)
+
+    def follow(self, tell: Callable[[Switches], None]) -> None:
+        """Tell somebody how the switches are now, and whenever one was set."""
+        self._followers.append(tell)
+        tell(self.switches)
 
     @property
     def switches(self) -> Switches:
@@ -252,12 +258,15 @@ class Operator:
             self._debug.pop(name, None)
             body = msgspec.json.encode(structs.replace(self._newest(), **{name: read}))
             commit = self._registry.documents.put(Document(KIND, _ID, body=body), caller)
-            commit.then(lambda error: None if error is not None else self._told())
         return commit
+
+    def _published(self, published: Published) -> None:
+        if any(change.kind == KIND for change in published.documents):
+            self._told()
 
     def _told(self) -> None:
         self._seen = -1
-        for tell in self.changed:
+        for tell in self._followers:
             tell(self.switches)
 
     def _stored(self) -> Switches:

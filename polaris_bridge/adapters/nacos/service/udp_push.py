@@ -8,7 +8,6 @@ these clients poll anyway.
 from __future__ import annotations
 
 import ipaddress
-from collections import deque
 from collections.abc import Callable, Generator
 from typing import Final
 
@@ -90,7 +89,8 @@ class UdpPush:
         self._topics: dict[tuple[ServiceKey, str], Topic] = {}
         self._order: dict[Subscription, None] = {}
         """All of them, by the end of their life."""
-        self._unacknowledged: deque[tuple[float, Subscription, int]] = deque()
+        self._unacknowledged: dict[Subscription, float] = {}
+        """Who has not acknowledged the newest packet, and until when that is waited for; in this order."""
         self._refs: dict[tuple[str, int, int], Subscription] = {}
         self._ref = 0
         self._send: Send | None = None
@@ -139,10 +139,11 @@ class UdpPush:
                 break
             self._forget(oldest)
         again: dict[Topic, None] = {}
-        while self._unacknowledged and self._unacknowledged[0][0] <= now:
-            _, subscription, ref = self._unacknowledged.popleft()
-            if subscription.ref != ref:
-                continue
+        while self._unacknowledged:
+            subscription, due = next(iter(self._unacknowledged.items()))
+            if due > now:
+                break
+            del self._unacknowledged[subscription]
             if subscription.retried:
                 self.failed += 1
                 self._forget(subscription)
@@ -159,18 +160,19 @@ class UdpPush:
         if subscription is not None and subscription.ref == ref:
             subscription.ref = 0
             subscription.retried = False
+            self._unacknowledged.pop(subscription, None)
 
     def close(self) -> None:
         """End all subscriptions."""
         for subscription in list(self._order):
             self._forget(subscription)
-        self._unacknowledged.clear()
 
     def _forget(self, subscription: Subscription) -> None:
         if subscription not in self._order:
             return
         del self._order[subscription]
         self._refs.pop((subscription.address, subscription.port, subscription.ref), None)
+        self._unacknowledged.pop(subscription, None)
         subscription.ref = 0
         topic = subscription.topic
         del topic.subscriptions[subscription.ip, subscription.port]
@@ -237,7 +239,8 @@ class UdpPush:
         self._refs.pop((ip, port, subscription.ref), None)
         subscription.ref = ref
         self._refs[ip, port, ref] = subscription
-        self._unacknowledged.append((self._registry.clock.monotonic() + ACK_S, subscription, ref))
+        self._unacknowledged.pop(subscription, None)  # the newest packet alone is waited for
+        self._unacknowledged[subscription] = self._registry.clock.monotonic() + ACK_S
         self.pushed += 1
         self._send(made, ip, port)
 
