@@ -21,7 +21,7 @@ from polaris_bridge.adapters.nacos.wire import params
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.errors import Busy, Unavailable
-from polaris_bridge.core.model import Caller
+from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.ports import Undecided
 
 
@@ -68,6 +68,9 @@ class _Service:
 
     def scope(self, namespace_id: str, service: str, group: str = "") -> Scope:
         return Scope(namespace_id, namespace_id or "default", group, service)
+
+    def key(self, scope: Scope) -> ServiceKey:
+        return ServiceKey(scope.namespace, scope.name)
 
 
 def _request(method: str, target: str, body: bytes = b"", **headers: str) -> Request:

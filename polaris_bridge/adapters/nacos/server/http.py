@@ -17,7 +17,6 @@ from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.service.admission import Forbidden
-from polaris_bridge.adapters.nacos.translate.names import encode
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.adapters.nacos.wire.params import IllegalParam, Params
 from polaris_bridge.core.errors import CoreError, Unavailable
@@ -145,7 +144,7 @@ class NacosHttp:
         if route.rights:
             admission = service.admission
             shown = admission.shown(params.raw, lambda name: request.header(name.encode("latin-1")), request.peer)
-            name = encode(scope.group, scope.name) if scope.name else ""
+            name = service.key(scope).name if scope.name else ""
             caller = admission.admit(shown, route.rights, route.kind, scope.namespace, name, caller)
             if route.discovers and self._discovered is not None:
                 self._discovered(scope.namespace, name or "*")
