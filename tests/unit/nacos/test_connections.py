@@ -156,14 +156,14 @@ def test_when_the_server_leaves_clients_are_told_and_what_they_published_stays()
     assert reader.ports() == [8080]
 
 
-def test_after_a_kill_an_instance_waits_30_s_for_its_client() -> None:
+def test_after_a_kill_an_instance_waits_for_its_client() -> None:
     world = World()
     world.client().register()
     world.start()
     reader = world.client()
     reader.subscribe()
     world.pass_time(1)
-    for _ in range(28):
+    for _ in range(round(world.registry.terms.session_grace_s) - 2):
         world.pass_time(1)
         assert all(hosts(push) == [8080] for push in reader.pushes())
     world.pass_time(4)
@@ -221,3 +221,54 @@ def test_the_port_of_a_redirect_is_text() -> None:
     world.service.connections.reset(connection, 'x"y', 1)
     assert client.stream is not None
     assert json.loads(decode(client.stream.sent[-1]).body)["serverIp"] == 'x"y'
+
+
+def test_a_client_that_we_send_away_comes_back_without_a_gap() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    client.register()
+    reader.subscribe()
+    world.pass_time(1)
+    reader.pushes()
+    connection = world.service.connections.get(client.id)
+    assert connection is not None
+    world.service.connections.reset(connection)
+    client.link.cut()
+    again = world.client(client.link.host)
+    seen = []
+    for second in range(10):
+        if second == 3:
+            again.register()
+        world.pass_time(1)
+        seen += [hosts(push) for push in reader.pushes()]
+    assert all(ports == [8080] for ports in seen)
+    assert reader.ports() == [8080]
+    again.link.cut()
+    world.settle()
+    assert reader.ports() == []
+
+
+def test_a_client_that_we_send_to_another_server_is_gone_when_it_goes() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    client.register()
+    connection = world.service.connections.get(client.id)
+    assert connection is not None
+    world.service.connections.reset(connection, "10.9.9.9", 8848)
+    client.link.cut()
+    world.settle()
+    assert reader.ports() == []
+
+
+def test_a_client_that_we_send_away_and_that_does_not_come_back() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    client.register()
+    connection = world.service.connections.get(client.id)
+    assert connection is not None
+    world.service.connections.reset(connection)
+    client.link.cut()
+    world.pass_time(5)
+    assert reader.ports() == [8080]
+    world.pass_time(2)
+    assert reader.ports() == []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,9 @@ QUIET_S: Final = 20.0
 """After so much silence a client is asked whether it is there."""
 ANSWER_S: Final = 5.0
 """How long it may take to say so."""
+RESET_S: Final = 6.0
+"""How long what a client publishes outlives its connection when it was us who sent it away, to nobody else: it registers again
+within 3 s (Java's redo), and its subscribers should not see it go in between, as they do on the real server."""
 _PER_PASS: Final = 1000
 """Connections looked at before others get their turn."""
 
@@ -55,6 +59,7 @@ class Connection:
         "link",
         "made_ms",
         "port",
+        "sent_away",
         "stream",
         "subscriptions",
         "tenant",
@@ -71,6 +76,8 @@ class Connection:
         """Monotonic seconds of the last thing that came in."""
         self.asked = 0.0
         """When it was asked whether it is there; 0: it was not, or has answered."""
+        self.sent_away = False
+        """Whether it was told to come back by another connection."""
         self.stream: Call | None = None
         """Where pushes go; None: not set up."""
         self.version = ""
@@ -209,8 +216,17 @@ class Connections:
         for told in self.left:
             told(connection)
         connection.held = None
-        if not self._leaving:
+        if self._leaving:
+            return
+        if connection.sent_away:
+            connection.sent_away = False
+            self._registry.scheduler.later(RESET_S, partial(self._close_session, connection.id))
+        else:
             self._registry.close_session(connection.id)
+
+    def _close_session(self, id: str) -> None:
+        if id not in self._by_id and not self._leaving:
+            self._registry.close_session(id)
 
     def end(self, connection: Connection, reason: str) -> None:
         """End a connection: its stream is completed, then the socket is closed."""
@@ -225,6 +241,7 @@ class Connections:
     def reset(self, connection: Connection, ip: str = "", port: str | int = "") -> None:
         """Send a client away: it reconnects to the server named, or to any that it knows."""
         self._send_away([connection], ip, str(port))
+        connection.sent_away = not ip
 
     def _send_away(self, connections: list[Connection], ip: str, port: str) -> None:
         number = self._requests.number()
