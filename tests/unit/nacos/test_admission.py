@@ -286,6 +286,39 @@ def test_lists_show_what_may_be_seen(nacos: GuardedNacos) -> None:
     assert admission.sees(admission.admit(_token(nacos), "r", "naming", "dev", "", CALLER)) is None
 
 
+@pytest.mark.parametrize("path", ["/v1/ns/service/list", "/v2/ns/service/list", "/v1/ns/catalog/services", "/v1/ns/service/names",
+                                  "/v3/admin/ns/service/list"])  # fmt: skip
+def test_lists_over_http(nacos: GuardedNacos, path: str) -> None:
+    nacos.user("ann")
+    token = nacos.login()
+    for name in ("orders", "ordinary", "G@@bills"):
+        instance = {"serviceName": name, "namespaceId": "dev", "ip": "10.0.0.1", "port": "80"}
+        assert nacos.ask("POST", "/v1/ns/instance", accessToken=token, **instance).status == 200
+    _grant(nacos, "ann", ("dev:*:naming/orders", "r"))
+    asked = {"namespaceId": "dev", "pageNo": "1", "pageSize": "9", "groupName": "DEFAULT_GROUP"}
+    everything = body(nacos.ask("GET", path, accessToken=token, **asked))
+    part = body(nacos.ask("GET", path, accessToken=nacos.login("ann"), **asked))
+    assert ("orders" in everything, "ordinary" in everything) == (True, True)
+    assert ("orders" in part, "ordinary" in part, "bills" in part) == (True, False, False)
+
+
+def test_the_whole_of_a_namespace(nacos: GuardedNacos) -> None:
+    """A watch of patterns tells of services that are not there yet: it needs all of the namespace."""
+    admission = nacos.service.admission
+    for user, resource, whole in (
+        ("ann", "dev:*:*", True), ("bob", "dev:*:naming/*", True), ("eve", "dev:G:naming/*", False),
+        ("joe", "dev:DEFAULT_GROUP:naming/orders", False), ("kim", "*:*:*", True),
+    ):  # fmt: skip
+        nacos.user(user)
+        _grant(nacos, user, (resource, "r"))
+        caller = admission.admit(_token(nacos, user), "r", "naming", "dev", "", CALLER)
+        if whole:
+            admission.check_whole(caller, "dev")
+        else:
+            with pytest.raises(Forbidden, match="authorization failed!"):
+                admission.check_whole(caller, "dev")
+
+
 def test_calls_of_consoles_go_by_their_names(nacos: GuardedNacos) -> None:
     """Writing to a namespace is no right to delete it."""
     nacos.user("ann")

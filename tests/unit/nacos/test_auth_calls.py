@@ -360,7 +360,8 @@ def test_without_a_directory_there_is_only_the_login() -> None:
     service = world.service
     bare = type(service.auth)(world.registry, service.admission, world.judge, None, service.spaces)
     world.service.auth = bare
-    response = world.ask("GET", V1, pageNo="1", pageSize="1", accessToken="x")
+    token = world.login()
+    response = world.ask("GET", V1, pageNo="1", pageSize="1", accessToken=token)
     assert (response.status, body(response)) == (501, "not support")
 
 
