@@ -1,9 +1,9 @@
 """The check engine decides: which checks run when, and when their results change a registration. A ``Probe`` performs.
 
 It follows the registrations whose liveness is ``Checks``. Each of their checks has its turn once an interval, the first
-after a random delay so that a start is no storm; at most ``limit`` are under way, and who has many due waits behind who has
-few. A result changes the registration only after ``rise`` or ``fall`` of its kind came in a row. Nothing runs unless ``start``
-was called: a server that serves nobody has no business knocking at anybody's door.
+after a random delay so that a start is no storm; so many of a kind are under way at most as the probe can bear, and who has
+many due waits behind who has few. A result changes the registration only after ``rise`` or ``fall`` of its kind came in a
+row. Nothing runs unless ``start`` was called: a server that serves nobody has no business knocking at anybody's door.
 
 A new kind of check needs a probe that performs it, nothing here. Kinds that no probe performs (a lease, none, what clients
 report themselves) are left to whoever calls ``Registry.set_check``.
@@ -12,18 +12,15 @@ report themselves) are left to whoever calls ``Registry.set_check``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
 
 from .events import Published
 from .model import CRITICAL, Checks, Registration, RegistrationKey, ServiceKey
 from .registry import Registry
-
-LIMIT: Final = 64
-"""Probes under way at once."""
 
 
 class Check(Struct, frozen=True, gc=False):
@@ -71,8 +68,8 @@ class Probe(Protocol):
     """Performs checks. Calls come and answers go on the core's thread."""
 
     @property
-    def kinds(self) -> Container[str]:
-        """The kinds it performs."""
+    def kinds(self) -> Mapping[str, int]:
+        """The kinds it performs, and how many of each at once. Never changes."""
         ...
 
     def begin(self, check: Check, done: Callable[[Outcome], None]) -> Callable[[], None]:
@@ -118,7 +115,7 @@ class _Task:
 class HealthEngine:
     """All checks that this node runs. ``random`` gives numbers from 0 to below 1."""
 
-    def __init__(self, registry: Registry, probe: Probe, random: Callable[[], float], *, limit: int = LIMIT) -> None:
+    def __init__(self, registry: Registry, probe: Probe, random: Callable[[], float]) -> None:
         self.counters = HealthCounters()
         self.running = 0
         """Probes under way."""
@@ -127,11 +124,12 @@ class HealthEngine:
         self._registry = registry
         self._probe = probe
         self._random = random
-        self._limit = limit
+        self._busy = dict.fromkeys(probe.kinds, 0)
+        """Probes under way, by kind."""
         self._sources: dict[str, ChecksOf] = {}
         self._tasks: dict[RegistrationKey, dict[str, _Task]] = {}
-        self._queues: dict[ServiceKey, deque[_Task]] = {}
-        """Due checks by service; the services take turns in the order of this dictionary."""
+        self._queues: dict[str, dict[ServiceKey, deque[_Task]]] = {kind: {} for kind in probe.kinds}
+        """Due checks by kind and service; the services take turns in the order of their dictionary."""
         self._on = False
         registry.observe(self._published)
 
@@ -234,17 +232,19 @@ class HealthEngine:
             return
         task.phase = _WAITING
         self.waiting += 1
-        self._queues.setdefault(task.service, deque()).append(task)
-        self._fill()
+        kind = task.check.kind
+        self._queues[kind].setdefault(task.service, deque()).append(task)
+        self._fill(kind)
 
-    def _fill(self) -> None:
+    def _fill(self, kind: str) -> None:
         """Give free places to who waits: services in turn, the checks of each in the order they became due."""
-        while self.running < self._limit and self._queues:
-            service = next(iter(self._queues))
-            queue = self._queues.pop(service)
+        queues = self._queues[kind]
+        while queues and self._busy[kind] < self._probe.kinds[kind]:
+            service = next(iter(queues))
+            queue = queues.pop(service)
             task = queue.popleft()
             if queue:
-                self._queues[service] = queue
+                queues[service] = queue
             self.waiting -= 1
             self._run(task)
 
@@ -253,6 +253,7 @@ class HealthEngine:
         task.turn += 1
         turn = task.turn
         self.running += 1
+        self._busy[task.check.kind] += 1
         cancel = self._probe.begin(task.check, lambda outcome: self._done(task, turn, outcome))
         if task.phase == _RUNNING and task.turn == turn:
             task.cancel = cancel
@@ -262,22 +263,23 @@ class HealthEngine:
         phase, task.phase = task.phase, _OVER
         task.turn += 1
         if phase == _WAITING:
-            queue = self._queues[task.service]
-            queue.remove(task)
+            queues = self._queues[task.check.kind]
+            queues[task.service].remove(task)
             self.waiting -= 1
-            if not queue:
-                del self._queues[task.service]
+            if not queues[task.service]:
+                del queues[task.service]
         elif phase == _RUNNING:
             cancel, task.cancel = task.cancel, None
             if cancel is not None:
                 cancel()
-            self._leave()
+            self._leave(task.check.kind)
 
-    def _leave(self) -> None:
+    def _leave(self, kind: str) -> None:
         """A place is free. Who waits gets it a little later, so that a probe that answers at once cannot nest."""
         self.running -= 1
-        if self._queues:
-            self._registry.scheduler.soon(self._fill)
+        self._busy[kind] -= 1
+        if self._queues[kind]:
+            self._registry.scheduler.soon(partial(self._fill, kind))
 
     # ------------------------------------------------------------------ results
 
@@ -287,7 +289,7 @@ class HealthEngine:
         task.cancel = None
         counted = (task.check.kind, outcome.state)
         self.counters.probes[counted] = self.counters.probes.get(counted, 0) + 1
-        self._leave()
+        self._leave(task.check.kind)
         self._sleep(task, task.check.interval_ms / 1000)
         self._judge(task, outcome.state)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
@@ -11,8 +11,10 @@ from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL
 
 from . import http, tcp
-from .mysql import MysqlProbes
+from .mysql import THREADS, MysqlProbes
 
+KINDS: Final[Mapping[str, int]] = {TCP: 256, HTTP: 256, MYSQL: THREADS}
+"""What is performed, and how many at once: a dead network keeps each place for the whole timeout."""
 UNPERFORMED: Final = "the probe failed: "
 
 
@@ -25,9 +27,9 @@ class Probes:
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds that are performed."""
-        return frozenset(self._performers)
+    def kinds(self) -> Mapping[str, int]:
+        """See ``core.health.Probe``."""
+        return KINDS
 
     def begin(self, check: Check, done: Callable[[Outcome], None]) -> Callable[[], None]:
         """Perform a check; see ``core.health.Probe``."""

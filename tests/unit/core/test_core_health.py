@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 from world import CALLER, CHECKED, CONNECTED, NAMESPACE, World, doc
 
 from polaris_bridge.core.health import Check, HealthEngine, Outcome
@@ -27,9 +28,8 @@ def check(port: int = 80, **changes: object) -> Check:
 class Knocker:
     """A probe that answers what the test says, when the test says; ``at_once`` gives that answer from within ``begin``."""
 
-    kinds = frozenset({"knock"})
-
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self.kinds = {"knock": limit, "call": 1}
         self.begun: list[Check] = []
         self.open: list[tuple[Check, Callable[[Outcome], None]]] = []
         self.cancelled: list[Check] = []
@@ -61,10 +61,10 @@ class Surgery:
 
     def __init__(self, limit: int = 64, luck: float = 0.0) -> None:
         self.world = World()
-        self.probe = Knocker()
+        self.probe = Knocker(limit)
         self.luck = luck
         self.definitions: dict[str, Check] = {}
-        self.engine = HealthEngine(self.world.registry, self.probe, lambda: self.luck, limit=limit)
+        self.engine = HealthEngine(self.world.registry, self.probe, lambda: self.luck)
 
     def checks_of(self, r: Registration) -> Mapping[str, Check]:
         return {NAME: self.definitions.get(r.key, check(r.port))}
@@ -313,6 +313,21 @@ class TestPlaces:
             surgery.world.settle()
             assert len(surgery.probe.open) == 3
         assert {c.port for c in surgery.probe.begun} == set(range(10))
+
+    def test_a_kind_that_is_slow_takes_no_place_of_another(self) -> None:
+        surgery = Surgery(limit=2)
+        for port in (1, 2, 3):
+            surgery.definitions[f"k{port}"] = structs.replace(check(port), kind="call")
+        surgery.follow()
+        surgery.engine.start()
+        for port in (1, 2, 3, 4, 5):
+            surgery.register(port)
+        surgery.pass_time(3)
+        assert sorted(c.port for c, _ in surgery.probe.open) == [1, 4, 5]
+        assert (surgery.engine.running, surgery.engine.waiting) == (3, 2)
+        surgery.probe.answer(PASSING, 1)
+        surgery.world.settle()
+        assert sorted(c.port for c, _ in surgery.probe.open) == [2, 4, 5]
 
     def test_a_service_with_many_due_does_not_starve_one_with_few(self) -> None:
         surgery = Surgery(limit=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -75,7 +76,7 @@ class Time:
 class Doctor:
     """Finds every address well unless told otherwise."""
 
-    kinds = frozenset({TCP, HTTP, MYSQL})
+    kinds = types.MappingProxyType({TCP: 64, HTTP: 64, MYSQL: 8})
 
     def __init__(self) -> None:
         self.asked: list[Check] = []

@@ -96,7 +96,7 @@ def check(kind: str, port: int, **changes: object) -> Check:
 
 
 def test_the_kinds_that_are_performed(probes: Probes) -> None:
-    assert probes.kinds == {TCP, HTTP, MYSQL}
+    assert set(probes.kinds) == {TCP, HTTP, MYSQL}
     assert "grpc" not in probes.kinds
 
 
