@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from http_bottle import JAVA, NS, STRANGER, HttpBottle, Ids
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from polaris_bridge.adapters.nacos.server import routes_v1, routes_v1_services
 from polaris_bridge.adapters.nacos.service.nacos import NacosService
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.core.model import AddressKey, Lease, Registration, ServiceKey
@@ -444,6 +447,7 @@ def test_switches_last_unless_they_were_set_for_a_trial(bottle: HttpBottle) -> N
     [
         ("pushCacheMillis", "9999", "min cache time for http or tcp is too small(<10000)"),
         ("clientBeatInterval", "x", 'For input string: "x"'),
+        ("healthCheckTimes", "0", "illegal healthCheckTimes"),
         ("distroThreshold", "0", "distroThreshold can not be zero or negative: 0.0"),
         ("pushVersion", "java:1", r"illegal version, must match: \d+\.\d+\.\d+"),
         ("pushVersion", "perl:1.0.0", "unsupported client type: perl"),
@@ -547,3 +551,40 @@ def test_public_may_be_called_otherwise() -> None:
     bottle.register(1)
     assert [h["port"] for h in bottle.hosts(namespaceId="default")] == [1]
     assert ServiceKey("main", "orders") in [snapshot.key for snapshot in bottle.registry.services()]
+
+
+# ---------------------------------------------------------------------- any input
+
+VALUES = st.one_of(
+    st.sampled_from([
+        "", " ", "orders", "G@@orders", "@@", "@", "n1##G@@s", "##", "true", "False", "0", "1", "-1", "70000", "99999999999",
+        "1e400", "nan", "{}", "[]", "[1]", "null", '{"type":"none"}', '{"type":"HTTP","path":5}', "a=b", "k=v,x", "10.0.0.1",
+        '{"a":{"b":1}}', '[{"ip":1}]', '{"ip":"10.0.0.1","port":"80"}', "java:1.2.3", "check", "limitedUrlMap", "a:1,b:0",
+    ]),
+    st.text(max_size=8),
+)  # fmt: skip
+PARAMS = st.dictionaries(
+    st.sampled_from([
+        "serviceName", "ip", "port", "groupName", "namespaceId", "clusterName", "cluster", "clusters", "weight", "enabled",
+        "ephemeral", "metadata", "beat", "instances", "consistencyType", "udpPort", "clientIP", "key", "pageNo", "pageSize",
+        "protectThreshold", "selector", "expr", "withInstances", "hasIpCount", "serviceNameParam", "groupNameParam",
+        "healthChecker", "checkPort", "useInstancePort4Check", "healthy", "valid", "entry", "value", "debug", "onlyStatus",
+    ]),
+    VALUES,
+    max_size=12,
+)  # fmt: skip
+
+
+def test_no_input_is_unexpected() -> None:
+    bottle = HttpBottle()
+    bottle.service.udp.attach(lambda _packet, _ip, _port: None)
+    bottle.register(80)
+    routes = sorted({**routes_v1.ROUTES, **routes_v1_services.ROUTES})
+
+    @settings(max_examples=1500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(routes), PARAMS)
+    def answered(route: tuple[str, str], params: dict[str, str]) -> None:
+        answer = bottle.ask(route[0], "/nacos" + route[1], params)
+        assert answer.status in (200, 400, 404) or (answer.status == 500 and answer.text.startswith("invalid beat: "))
+
+    answered()

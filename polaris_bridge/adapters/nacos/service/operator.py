@@ -184,7 +184,7 @@ _ENTRIES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
         "server_status_synchronization_period_millis",
         _at_least(15_000, "serverStatusSynchronizationPeriodMillis is too small(<15000)"),
     ),
-    "healthCheckTimes": ("check_times", _whole),
+    "healthCheckTimes": ("check_times", _at_least(1, "illegal healthCheckTimes")),
     "disableAddIP": ("disable_add_ip", _flag),
     "sendBeatOnly": ("send_beat_only", _flag),
     "limitedUrlMap": ("limited_url_map", _limits),
