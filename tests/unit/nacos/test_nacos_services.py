@@ -154,7 +154,8 @@ def test_other_protocols_instances_fix_no_kind(world: World) -> None:
 def test_clusters(world: World) -> None:
     services, scope = world.nacos.services, world.scope()
     args = ("c1", 88, False, {"type": "HTTP", "path": "/h"}, {"m": "1"}, CALLER)
-    assert refusal(lambda: services.set_cluster(scope, *args)).code == 21008
+    error = refusal(lambda: services.set_cluster(scope, *args))
+    assert (error.status, error.text) == (400, "service not found groupName: DEFAULT_GROUP,serviceName: orders")
     world.register()
     world.done(services.set_cluster(scope, *args))
     cluster = Cluster("c1", 88, False, {"type": "HTTP", "path": "/h"}, {"m": "1"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from naming_bottle import CALLER, IP, PORT, World, instance, refusal
+from naming_bottle import CALLER, IP, PORT, SERVICE, World, instance, refusal
 
 from polaris_bridge.adapters.nacos.wire.messages import Beat
 from polaris_bridge.core.model import UP, Switch
@@ -166,6 +166,10 @@ def test_unknown_services_and_instances(world: World) -> None:
     assert error.text.startswith("service not found, namespace: public, service: Service{namespace='public'")
     error = refusal(lambda: world.put(ip="10.7.7.7", enabled=True, patch=True))
     assert (error.status, error.text) == (404, "no matched ip found!")
+    world.deregister()
+    error = refusal(lambda: world.put(cluster="c1", enabled=True, patch=True))
+    assert (error.status, error.text) == (404, f"no ips found for cluster c1 in service {SERVICE}")
+    assert refusal(lambda: world.put(cluster="a_b", weight=1.0, enabled=True)).status == 400
 
 
 def test_metadata_of_many(world: World) -> None:

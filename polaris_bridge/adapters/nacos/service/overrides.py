@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from polaris_bridge.adapters.nacos.translate.instances import cluster_of, overridden
 from polaris_bridge.adapters.nacos.translate.keys import SOURCE
 from polaris_bridge.adapters.nacos.wire import codes
-from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Instance, Refused
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, PUBLIC, Instance, Refused
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.events import Published
@@ -33,6 +33,7 @@ from polaris_bridge.core.model import (
 )
 from polaris_bridge.core.registry import Registry
 
+from .legality import check
 from .scope import Scope
 from .services import Services
 
@@ -87,12 +88,14 @@ class Overrides:
         caller: Caller,
     ) -> Commit:
         """Lay these over an instance instead of what was. Refused when there is no such service."""
+        check(cluster, metadata or {})
         key = self._services.key(scope)
         if self._services.find(scope) is None:
             kind = self._services.kind_of(key) is not False
-            what = f"Service{{namespace='{scope.namespace_id}', group='{scope.group}', name='{scope.name}', "
+            space = scope.namespace_id or PUBLIC
+            what = f"Service{{namespace='{space}', group='{scope.group}', name='{scope.name}', "
             what += f"ephemeral={'true' if kind else 'false'}, revision=0}}"
-            text = f"service not found, namespace: {scope.namespace_id}, service: {what}"
+            text = f"service not found, namespace: {space}, service: {what}"
             raise Refused(400, codes.INSTANCE, text)
         return self._write(key, Override(ip, port, cluster or DEFAULT_CLUSTER, weight, enabled, metadata), caller)
 
@@ -112,7 +115,10 @@ class Overrides:
         key = self._services.key(scope)
         cluster = cluster or DEFAULT_CLUSTER
         if not self._stands(key, ip, port, cluster):
-            raise Refused(404, codes.RESOURCE_NOT_FOUND, "no matched ip found!")
+            text = "no matched ip found!"
+            if not any(a.registrations for a in self._registry.ledger.service(key).addresses.values()):
+                text = f"no ips found for cluster {cluster} in service {scope.grouped}"
+            raise Refused(404, codes.RESOURCE_NOT_FOUND, text)
         before = self._newest(key, ip, port, cluster) or Override(ip, port, cluster)
         after = structs.replace(
             before,
@@ -150,7 +156,7 @@ class Overrides:
                 pairs = before.metadata or {}
                 pairs = {k: v for k, v in pairs.items() if k not in metadata} if remove else {**pairs, **metadata}
                 self._write(key, structs.replace(before, metadata=pairs or None), caller)
-                updated.append(f"{ip}:{port}:unknown:{cluster}:{'ephemeral' if r.ephemeral else 'persistent'}")
+                updated.append(f"{ip}:{port}:unknown:{cluster}:{'ephemeral' if r.ephemeral else 'persist'}")
         return (commit if updated else SETTLED), updated
 
     # ------------------------------------------------------------------ for those who register

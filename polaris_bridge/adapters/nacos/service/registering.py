@@ -6,7 +6,6 @@ The rules are those of Nacos 2.5.1. A registration ends by its own key's calls, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -39,12 +38,10 @@ from polaris_bridge.core.model import (
 )
 from polaris_bridge.core.registry import Registry
 
+from .legality import check
 from .overrides import Overrides
 from .scope import Held, Scope
 from .services import Services
-
-_CLUSTER: Final = re.compile(r"[0-9a-zA-Z-]+\Z", re.ASCII)
-_TIMES: Final = "Instance 'heart beat interval' must less than 'heart beat timeout' and 'ip delete timeout'."
 
 
 class BeatAnswer(Struct, frozen=True, gc=False):
@@ -100,7 +97,7 @@ class Registering:
         ``with_id`` False: it is shown without an instance id, as the real server does with what came over HTTP v2 and v3.
         Raises ``Refused`` for an illegal cluster or times that contradict each other, and when the service is of the other kind.
         """
-        check(instance)
+        check(instance.cluster, instance.metadata)
         if held is not None and instance.ephemeral:
             return self._hold(scope, (instance,), caller, held)
         key = self._services.key(scope)
@@ -123,14 +120,16 @@ class Registering:
             if not instance.ephemeral:
                 text = f"Batch registration does not allow persistent instance registration, instance: {instance.ip}"
                 raise Refused(400, codes.INSTANCE, text)
-            check(instance)
-        return self._hold(scope, instances, caller, held)
+            check(instance.cluster, instance.metadata)
+        return self._hold(scope, instances, caller, held, batch=True)
 
-    def _hold(self, scope: Scope, instances: Sequence[Instance], caller: Caller, held: Held) -> Commit:
+    def _hold(
+        self, scope: Scope, instances: Sequence[Instance], caller: Caller, held: Held, *, batch: bool = False
+    ) -> Commit:
         """Replace what a connection publishes of a service."""
         registry = self._registry
         key = self._services.key(scope)
-        self._admit(scope, key, True)
+        self._admit(scope, key, True, batch=batch)
         before = held.published.get(key, ())
         liveness = Session(held.id)
         service = scope.grouped
@@ -200,13 +199,14 @@ class Registering:
         self._services.settle(key, scope, instance.ephemeral, caller)
         self._overrides.settle(key, r, caller)
 
-    def _admit(self, scope: Scope, key: ServiceKey, ephemeral: bool) -> None:
+    def _admit(self, scope: Scope, key: ServiceKey, ephemeral: bool, *, batch: bool = False) -> None:
         """Refuse what is of the other kind than its service."""
         kind = self._services.kind_of(key)
         if kind is None or kind is ephemeral:
             return
         is_now, other = ("ephemeral", "persistent") if kind else ("persistent", "ephemeral")
-        text = f"Current service {scope.grouped} is {is_now} service, can't register {other} instance. "
+        what = f"batch register {other} instance." if batch else f"register {other} instance. "
+        text = f"Current service {scope.grouped} is {is_now} service, can't {what}"
         raise Refused(400, codes.SERVER_ERROR, f"errCode: 400, errMsg: {text}")
 
     def _snowflake(self, before: Registration | None, instance: Instance, service: str) -> str:
@@ -304,14 +304,3 @@ _USUAL: Final = lease(*times({}))
 
 def _answer(interval_ms: int) -> BeatAnswer:
     return FINE if interval_ms == INTERVAL_MS else BeatAnswer(codes.BEAT_OK, interval_ms)
-
-
-def check(instance: Instance) -> None:
-    """What Nacos demands of every instance however it comes. Raises ``Refused``."""
-    cluster = instance.cluster
-    interval, timeout, deletion = times(instance.metadata)
-    if timeout < interval or deletion < interval:
-        raise Refused(400, codes.INSTANCE, _TIMES)
-    if cluster and not _CLUSTER.match(cluster):
-        text = f"Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: {cluster})"
-        raise Refused(400, codes.INSTANCE, text)

@@ -183,7 +183,11 @@ class Services:
         caller: Caller,
     ) -> Commit:
         """Describe a cluster: how its persistent instances are checked. Refused when the service is not there."""
-        key, record = self._known(scope)
+        key = self.key(scope)
+        record = self._registry.ledger.service(key).record
+        if record is None or not self._there(key):
+            text = f"service not found groupName: {scope.group},serviceName: {scope.name}"
+            raise Refused(400, codes.SERVER_ERROR, text)
         kept = _kept(record) or _fresh(scope)
         described = {
             "healthChecker": checker,
