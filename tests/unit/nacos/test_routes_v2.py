@@ -202,6 +202,14 @@ def test_a_service_is_made_changed_read_and_deleted(port: Everything) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("said", ["-0.1", "1.5", "nan", "inf"])
+def test_a_threshold_is_a_share(port: Everything, said: str) -> None:
+    text = "Param 'protectThreshold' is illegal, the value should be between 0 and 1."
+    for method in ("POST", "PUT"):
+        found = port.refused(method, SERVICE, serviceName="a", protectThreshold=said)
+        assert found == (400, 21005, "service metadata error", text)
+
+
 def test_a_service_with_instances_stays(port: Everything) -> None:
     port.data("POST", INSTANCE, **ONE, clusterName="c1")
     text = "Service DEFAULT_GROUP@@orders is not empty, can't be delete. Please unregister instance first"

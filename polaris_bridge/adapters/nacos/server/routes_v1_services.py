@@ -34,7 +34,8 @@ def _needs_service(call: HttpCall) -> Scope:
     return call.named()
 
 
-def _threshold(params: Params, default: float | None = None) -> float:
+def threshold(params: Params, default: float | None = None) -> float:
+    """``protectThreshold``, 0 to 1. Without a default it must be there."""
     if default is None:
         params.required("protectThreshold", "Float")
     found = params.number("protectThreshold", default or 0.0)
@@ -56,15 +57,15 @@ def create(service: NacosService, call: HttpCall) -> Reply:
     """POST service: a persistent one, for v1 cannot say otherwise."""
     pairs = reading.checked(call)
     params = call.params
-    threshold, selector = _threshold(params, 0.0), reading.selector(params)
-    return ok(service.services.create(call.scope, threshold, pairs, selector, False, call.caller))
+    share, selector = threshold(params, 0.0), reading.selector(params)
+    return ok(service.services.create(call.scope, share, pairs, selector, False, call.caller))
 
 
 def update(service: NacosService, call: HttpCall) -> Reply:
     """PUT service"""
     pairs = reading.checked(call)
-    threshold, selector = _threshold(call.params), reading.selector(call.params)
-    return ok(service.services.update(call.scope, threshold, pairs, selector, call.caller))
+    share, selector = threshold(call.params), reading.selector(call.params)
+    return ok(service.services.update(call.scope, share, pairs, selector, call.caller))
 
 
 def delete(service: NacosService, call: HttpCall) -> Reply:

@@ -17,7 +17,7 @@ from . import reading
 from .answers import Answer, Reply, Sliced, result
 from .call import HttpCall
 from .forms import asked
-from .routes_v1_services import CHECKERS, metric_numbers, selector_object
+from .routes_v1_services import CHECKERS, metric_numbers, selector_object, threshold
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
@@ -29,17 +29,17 @@ def create(service: NacosService, call: HttpCall) -> Answer:
     """POST service: a persistent one unless ``ephemeral`` says otherwise."""
     params = call.params
     pairs = reading.checked(call)
-    threshold, selector = params.number("protectThreshold", 0.0), reading.selector(params)
+    share, selector = threshold(params, 0.0), reading.selector(params)
     ephemeral = params.boolean("ephemeral", False)
-    return result("ok", service.services.create(call.scope, threshold, pairs, selector, ephemeral, call.caller))
+    return result("ok", service.services.create(call.scope, share, pairs, selector, ephemeral, call.caller))
 
 
 def update(service: NacosService, call: HttpCall) -> Answer:
     """PUT service"""
     params = call.params
     pairs = reading.checked(call)
-    threshold, selector = params.number("protectThreshold", 0.0), reading.selector(params)
-    return result("ok", service.services.update(call.scope, threshold, pairs, selector, call.caller))
+    share, selector = threshold(params, 0.0), reading.selector(params)
+    return result("ok", service.services.update(call.scope, share, pairs, selector, call.caller))
 
 
 def delete(service: NacosService, call: HttpCall) -> Answer:
