@@ -36,6 +36,8 @@ class Client:
     speaks: str
     # A callback is given the whole list; otherwise one instance that came, changed or went.
     told_lists: bool = True
+    # A subscription ends with the first poll that fails.
+    told_for_ever: bool = True
     # An empty list is no news to it.
     ignores_empty: bool = False
     # A second registration of a service takes the place of the first; several are one batch.
@@ -63,6 +65,7 @@ SDKS = {
             programs.PYTHON_1,
             "HTTP",
             told_lists=False,
+            told_for_ever=False,
             chooses=False,
             lists_services=False,
             tells_status=False,

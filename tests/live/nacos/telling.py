@@ -20,17 +20,17 @@ class Watch:
     """One subscription of a member, with what it was told since it was last asked."""
 
     def __init__(self, member: Member, service: str, **more: str) -> None:
-        self.member, self._service, self._more = member, service, more
+        self.member, self.service, self._more = member, service, more
         self._read = 0
         member.ask("watch", service, **more)
 
     def close(self) -> None:
         """Later changes are no concern; the library that knows no end of a subscription goes on asking."""
         if self.member.client.told_lists:
-            self.member.ask("unwatch", self._service, **self._more)
+            self.member.ask("unwatch", self.service, **self._more)
 
     def all(self) -> list[Document]:
-        return self.member.changes(self._service, **self._more)
+        return self.member.changes(self.service, **self._more)
 
     def skip(self) -> None:
         """What was told so far is no news."""

@@ -56,6 +56,19 @@ def ports_of(change: Document) -> set[int]:
     return {one["port"] for one in change["instances"]}
 
 
+def hears(watch: Watch, port: int) -> None:
+    """Somebody is told of an instance, or at least finds it."""
+    until(
+        lambda: (
+            any(port in ports_of(change) for change in watch.all())
+            if watch.member.client.told_for_ever
+            else port in watch.member.instances(watch.service)
+        ),
+        RECOVERS_WITHIN_S,
+        f"{watch.member.name} is told of {port}",
+    )
+
+
 def gathered(sdks: list[Member], registry: Registry, service: str) -> Fellowship:
     registry.register(service, ANCHOR)
     for member in sdks:
@@ -122,18 +135,10 @@ def test_clients_go_on_across_a_restart(
     assert set(registry.instances(persistent)) == {PERSISTENT}
 
     for watch in fellowship.watches:
-        until(
-            lambda watch=watch: any(LAST_MOMENT in ports_of(change) for change in watch.all()),  # type: ignore[misc]
-            RECOVERS_WITHIN_S,
-            f"{watch.member.name} is told of the last write",
-        )
+        hears(watch, LAST_MOMENT)
     registry.register(service, LATER)
     for watch in fellowship.watches:
-        until(
-            lambda watch=watch: any(LATER in ports_of(change) for change in watch.all()),  # type: ignore[misc]
-            NOTICES_WITHIN_S,
-            f"{watch.member.name} is told of what comes after",
-        )
+        hears(watch, LATER)
     if ending is signal.SIGKILL:  # both times would take long, and the same clients came back both times
         kept_s = restarted + KEPT_S + 5 - time.monotonic()
         until(lambda: time.monotonic() > restarted + KEPT_S + 5, kept_s + 1, "the former process's time is over")
@@ -188,11 +193,7 @@ def everybody_hears(fellowship: Fellowship, registry: Registry) -> None:
     )
     registry.register(fellowship.service, LATER)
     for watch in fellowship.watches:
-        until(
-            lambda watch=watch: any(LATER in ports_of(change) for change in watch.all()),  # type: ignore[misc]
-            RECOVERS_WITHIN_S,
-            f"{watch.member.name} is told of news",
-        )
+        hears(watch, LATER)
         watch.member.sees(fellowship.service, {*fellowship.ports, LATER}, RECOVERS_WITHIN_S)
     for lists in fellowship.told().values():
         assert all(ANCHOR in ports for ports in lists)

@@ -71,6 +71,8 @@ public class SpringApp {
     properties.put("spring.cloud.nacos.discovery.ip", "127.0.0.1");
     properties.put("spring.cloud.nacos.discovery.cluster-name", "spring");
     properties.put("spring.cloud.nacos.discovery.metadata.release", "1");
+    // It would sleep for 10 s for each of its contexts.
+    properties.put("spring.cloud.nacos.discovery.graceful-shutdown-wait-time", "0");
     properties.put("spring.cloud.loadbalancer.cache.enabled", "false");
     if (!arguments.text("user").isEmpty()) {
       properties.put("spring.cloud.nacos.discovery.username", arguments.text("user"));
