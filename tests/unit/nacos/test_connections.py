@@ -272,3 +272,19 @@ def test_a_client_that_we_send_away_and_that_does_not_come_back() -> None:
     assert reader.ports() == [8080]
     world.pass_time(2)
     assert reader.ports() == []
+
+
+def test_thousands_that_go_at_once_are_taken_leave_of_in_slices() -> None:
+    world = World()
+    clients = [world.client() for _ in range(300)]
+    for port, client in enumerate(clients, 1):
+        client.register(port=port)
+    reader = world.client()
+    ticks = iter(range(10**6))
+    world.service.connections._elapsed = lambda: next(ticks) * 0.001
+    for client in clients:
+        client.link.cut()
+    before = world.runs.passes
+    world.settle()
+    assert world.runs.passes - before > 300 / 5
+    assert reader.ports() == []

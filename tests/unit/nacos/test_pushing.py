@@ -264,6 +264,7 @@ def test_the_list_is_shared_with_other_lookups(world: World) -> None:
     )
     assert [scope.name for scope, _ in world.service.subscribers.by(client.id)] == ["orders"]
     client.link.cut()
+    world.settle()
     assert world.service.subscribers.clients() == []
 
 

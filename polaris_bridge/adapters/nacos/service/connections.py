@@ -8,6 +8,7 @@ ConnectionSetupRequest came on a stream, calls are refused; who says nothing for
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.json import encode as json
 
+from polaris_bridge.adapters._shared.slices import SLICE_S
 from polaris_bridge.adapters.nacos.wire.payload import encode
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.transport.rpc import Call, Link
@@ -109,16 +111,22 @@ class Setup:
 class Connections:
     """All connections of one listener. One that is set up is a session of the core under its id."""
 
-    def __init__(self, registry: Registry, requests: Requests) -> None:
+    def __init__(
+        self, registry: Registry, requests: Requests, elapsed: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._registry = registry
         self._clock = registry.clock
         self._requests = requests
+        self._elapsed = elapsed
         self._by_link: dict[Link, Connection] = {}
         self._by_id: dict[str, Connection] = {}
         self._asked: dict[Connection, None] = {}
         self._labels: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
         """Labels that connections have in common: most clients of a fleet say the same."""
         self._looked = self._swept = self._clock.monotonic()
+        self._going: dict[Connection, None] = {}
+        """Who is gone, and whose publications are still to end."""
+        self._clearing = False
         self._leaving = False
         self.left: list[Callable[[Connection], None]] = []
         """Told of every connection that was set up and is gone, while it still has its subscriptions."""
@@ -173,6 +181,8 @@ class Connections:
         connection.active = self._clock.monotonic()
         if connection.stream is not None:
             return connection
+        if connection in self._going:
+            self._end_of(connection)
         connection.stream = stream
         connection.version = intern(setup.version)
         connection.tenant = intern(setup.tenant)
@@ -207,12 +217,30 @@ class Connections:
         self._gone(connection)
 
     def _gone(self, connection: Connection) -> None:
-        """What it published ends, unless it is us who leave: then it waits in the store for the client to come back."""
+        """A client is gone: nothing is sent to it any more, and what it had ends as soon as its turn comes. Thousands may go at
+        once, and what one publishes takes 100 microseconds to take back."""
         if connection.stream is None:
             return
         connection.stream = None
         self._by_id.pop(connection.id, None)
         self._asked.pop(connection, None)
+        self._going[connection] = None
+        if not self._clearing:
+            self._clearing = True
+            self._registry.scheduler.soon(self._clear)
+
+    def _clear(self) -> None:
+        until = self._elapsed() + SLICE_S
+        while self._going:
+            self._end_of(next(iter(self._going)))
+            if self._elapsed() >= until:
+                self._registry.scheduler.soon(self._clear)
+                return
+        self._clearing = False
+
+    def _end_of(self, connection: Connection) -> None:
+        """What a client had ends, unless it is us who leave: then it waits in the store for the client to come back."""
+        del self._going[connection]
         for told in self.left:
             told(connection)
         connection.held = None
