@@ -20,12 +20,17 @@ class _World:
         self.turns: deque[Callable[[], None]] = deque()
         self.allowed = {("ann", "orders"), ("bob", "orders"), ("ann", "bills")}
         self.told: list[tuple[str, Any, str, str]] = []
-        self.admission = SimpleNamespace(revision=1, may=lambda who, _a, _k, _n, name: (who, name) in self.allowed)
+        self.admission = SimpleNamespace(
+            revision=1,
+            may=lambda who, _a, _k, _n, name: (who, name) in self.allowed,
+            reads_whole=lambda who, namespace: (who, f"{namespace}/*") in self.allowed,
+        )
         self.endings = Endings(
             self.admission,  # type: ignore[arg-type]
             lambda scope: ServiceKey(scope.namespace, scope.name),
             lambda connection, scope, clusters: self.told.append(("begin", connection, scope.name, clusters)),
             lambda connection, scope, clusters: self.told.append(("end", connection, scope.name, clusters)),
+            lambda connection: self.told.append(("end all", connection, "", "")),
             Slices(SimpleNamespace(soon=self.turns.append)),  # type: ignore[arg-type]
         )
 
@@ -100,3 +105,14 @@ def test_changes_while_looking_are_seen() -> None:
     world.endings.changed()
     told = world.settle()
     assert told in ([], [("end", ONE, "orders", ""), ("begin", ONE, "orders", "")])
+
+
+def test_watches_of_patterns_end() -> None:
+    world = _World()
+    world.endings.watched(ONE, "dev", "ann")
+    world.endings.watched(TWO, "dev", "bob")
+    world.endings.watched(TWO, "test", "bob")
+    assert world.change(("ann", "dev/*"), ("bob", "dev/*"), ("bob", "test/*")) == []
+    assert world.change(("ann", "dev/*"), ("bob", "dev/*")) == [("end all", TWO, "", "")]
+    world.endings.gone(ONE)
+    assert world.change() == []

@@ -155,7 +155,9 @@ def fuzzy_watch(service: NacosService, asked: Asked) -> Reply:
     """``NamingFuzzyWatchRequest``."""
     request = json_in.fuzzy_watch_request(asked.body)
     namespace = service.spaces.core(request.group_key_pattern.partition(">>")[0])
-    service.admission.check_whole(asked.shown("r", namespace, ""), namespace)
+    caller = asked.shown("r", namespace, "")
+    service.admission.check_whole(caller, namespace)
+    service.endings.watched(asked.connection, namespace, caller.principal)
     service.fuzzy.request(asked.connection, request)
     return DONE
 

@@ -195,13 +195,15 @@ class Admission:
         for it."""
         if not self._on or self._is_trusted(principal):
             return True
+        patterns = self._patterns
+        if patterns is not None and patterns.knows(principal, action, kind, namespace, service):
+            return True
         operation = _OPERATIONS[kind][action]
         what = Resource(_KINDS[kind], namespace, service) if service else Resource(NAMESPACE, namespace, namespace)
-        known = self._patterns is None or self._registry.ledger.namespace(namespace) is not None
+        known = patterns is None or self._registry.ledger.namespace(namespace) is not None
         # of what is in no namespace yet the authority only knows whether the call as such is allowed somewhere
         if known and self._authority.allow(principal, operation, what):
             return True
-        patterns = self._patterns
         return patterns is not None and patterns.allow(principal, operation, action, kind, namespace, service)
 
     def may_do(self, principal: str, operation: str, resource: Resource, *, strict: bool = False) -> bool:
@@ -221,16 +223,19 @@ class Admission:
 
     def check_whole(self, caller: Caller, namespace: str) -> None:
         """Raises ``Forbidden`` when a caller who was let in may not read everything in a namespace."""
-        if self.sees(caller) is None:
-            return
-        principal, operation = caller.principal, _OPERATIONS["naming"]["r"]
-        resource = Resource(NAMESPACE, namespace, namespace)
-        if self._registry.ledger.namespace(namespace) is not None and self._strict.allow(
-            principal, operation, resource
+        if not self.reads_whole(caller.principal, namespace):
+            raise self._refused(caller, _OPERATIONS["naming"]["r"], Resource(NAMESPACE, namespace, namespace))
+
+    def reads_whole(self, principal: str, namespace: str) -> bool:
+        """Whether a principal may read everything in a namespace."""
+        if not self._on or self._is_trusted(principal):
+            return True
+        operation = _OPERATIONS["naming"]["r"]
+        if self._registry.ledger.namespace(namespace) is not None and self._authority.allow(
+            principal, operation, Resource(NAMESPACE, namespace, namespace)
         ):
-            return
-        if self._patterns is None or not self._patterns.whole(principal, operation, namespace):
-            raise self._refused(caller, operation, resource)
+            return True
+        return self._patterns is not None and self._patterns.whole(principal, operation, namespace)
 
     @property
     def revision(self) -> int:

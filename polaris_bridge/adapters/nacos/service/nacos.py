@@ -97,7 +97,9 @@ class NacosService:
         )
         self.services.subscribed = lambda key: bool(self.subscribers.of(self.services.scope_of(key)))
         self.fuzzy = FuzzyWatches(registry, self.requests, self.spaces.core, self.services.is_listed)
-        self.endings = Endings(self.admission, self.key, self.pushing.subscribe, self.pushing.unsubscribe, self.slices)
+        self.endings = Endings(
+            self.admission, self.key, self.pushing.subscribe, self.pushing.unsubscribe, self.fuzzy.gone, self.slices
+        )
         if settings.auth and accounts is not None:
             accounts.directory.followers.append(self.endings.changed)
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]

@@ -27,17 +27,26 @@ class Endings:
     """The subscriptions of those who had to prove who they are."""
 
     def __init__(
-        self, admission: Admission, key: Callable[[Scope], ServiceKey], begin: Change, end: Change, slices: Slices
+        self,
+        admission: Admission,
+        key: Callable[[Scope], ServiceKey],
+        begin: Change,
+        end: Change,
+        end_watches: Callable[[Connection], None],
+        slices: Slices,
     ) -> None:
-        """``key``: where a service lives in the core."""
+        """``key``: where a service lives in the core. ``end_watches``: ends all that a connection watches by patterns."""
         self._admission = admission
         self._key = key
         self._begin = begin
         self._end = end
+        self._end_watches = end_watches
         self._slices = slices
         self._held: dict[Connection, dict[_What, str]] = {}
         """Whom a subscription belongs to."""
         self._resting: set[tuple[Connection, _What]] = set()
+        self._watching: dict[Connection, dict[str, str]] = {}
+        """By namespace, whom watches of patterns belong to."""
         self._seen = admission.revision
 
     def subscribed(self, connection: Connection, scope: Scope, clusters: str, principal: str) -> None:
@@ -58,14 +67,20 @@ class Endings:
         if not held:
             del self._held[connection]
 
+    def watched(self, connection: Connection, namespace: str, principal: str) -> None:
+        """Somebody who may read all of a namespace watches patterns there. That ends with the right, for good."""
+        if principal:
+            self._watching.setdefault(connection, {})[namespace] = principal
+
     def gone(self, connection: Connection) -> None:
         """A client is gone."""
+        self._watching.pop(connection, None)
         for what in self._held.pop(connection, {}):
             self._resting.discard((connection, what))
 
     def changed(self) -> None:
         """The directory changed: everybody's right is asked for again."""
-        if self._held:
+        if self._held or self._watching:
             self._slices.run("endings", self._look, lambda _done: self._again())
 
     def _again(self) -> None:
@@ -75,6 +90,11 @@ class Endings:
     def _look(self) -> Work:
         self._seen = self._admission.revision
         count = 0
+        for connection, spaces in list(self._watching.items()):
+            if not all(self._admission.reads_whole(who, namespace) for namespace, who in spaces.items()):
+                self._watching.pop(connection, None)
+                self._end_watches(connection)
+            yield
         for connection, held in list(self._held.items()):
             for what, principal in list(held.items()):
                 if held.get(what) == principal and connection in self._held:

@@ -28,6 +28,10 @@ MAX_KEPT: Final = 10_000
 """Principals whose permissions are remembered."""
 
 
+_Question = tuple[str, str, str, str]
+"""Action, kind, namespace, service."""
+
+
 class _Held(Struct, frozen=True):
     """What one principal may do, made once a state of the directory."""
 
@@ -38,6 +42,8 @@ class _Held(Struct, frozen=True):
     """Actions, and what they hold for."""
     namespaces: frozenset[str]
     """Of the services that are granted by name."""
+    known: set[_Question]
+    """What was found allowed by a pattern, for those who come again and again."""
 
 
 _ALL: Final = Policy(
@@ -73,7 +79,15 @@ class Patterns:
             return False
         group, name = self._names(key)
         what = subject(self._spaces.id(namespace), group, kind, name)
-        return self._fits(held, action, what) and held.undenied.allow(operation, resource, labels)
+        allowed = self._fits(held, action, what) and held.undenied.allow(operation, resource, labels)
+        if allowed and not held.rights.labelled and len(held.known) < MAX_KEPT:
+            held.known.add((action, kind, namespace, service))
+        return allowed
+
+    def knows(self, principal: str, action: str, kind: str, namespace: str, service: str) -> bool:
+        """Whether the answer is remembered to be yes, in this state of the directory."""
+        held = self._held.get(principal) if self._directory.snapshot is self._state else None
+        return held is not None and (action, kind, namespace, service) in held.known
 
     def whole(self, principal: str, operation: str, namespace: str) -> bool:
         """Whether a principal may read every service of a namespace."""
@@ -137,6 +151,7 @@ def _held(snapshot: Snapshot, principal: str) -> _Held:
         Rights([*denials, _ALL]),
         tuple((action, compiled) for (action, _resource), compiled in patterns.items()),
         frozenset(named) - {""},
+        set(),
     )
 
 
