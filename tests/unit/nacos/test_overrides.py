@@ -204,3 +204,22 @@ def test_registering_again_as_it_was_is_no_change(world: World) -> None:
     world.register(weight=2.0, metadata={"a": "1"})
     (address,) = world.registry.snapshot(world.key()).addresses.values()
     assert address.registrations[0].seq == seq
+
+
+def test_the_minute_ends_while_somebody_registers(world: World) -> None:
+    world.put(weight=3.0, enabled=False)
+    world.deregister()
+    world.pass_time(59)
+    for _ in range(4):
+        world.clock.now_s += 1
+        world.registry.tick()
+        world.queue.settle()
+    commit = world.nacos.registering.register(world.scope(), instance(), CALLER)
+    assert not commit.done
+    world.nacos.sweep()
+    world.done(commit)
+    host = world.one()
+    assert (host.weight, host.enabled) == (3.0, False)
+    assert world.nacos.services.kind(world.scope()) is True, "nor is the kind freed"
+    world.pass_time(100, world.beat)
+    assert world.one() == host

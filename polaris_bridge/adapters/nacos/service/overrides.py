@@ -260,11 +260,19 @@ class Overrides:
         for id, since in list(self._vanished.items()):
             if since + LINGER_S > now:
                 break  # they stand in the order in which their addresses became empty
+            document = self._registry.documents.newest(KIND, id)
+            if document is not None and self._occupied(*_place(document)):
+                continue  # somebody registers just now
             try:
                 self._registry.documents.delete(KIND, id, SYSTEM)
             except CoreError:
                 return  # the store is busy: in a second again
             del self._vanished[id]
+
+    def _occupied(self, key: ServiceKey, place: AddressKey) -> bool:
+        """Whether something is registered at an address, in the newest state."""
+        address = self._registry.newest_address(key, place)
+        return address is not None and bool(address.registrations)
 
     def _published(self, published: Published) -> None:
         for change in published.documents:

@@ -301,8 +301,10 @@ class Services:
 
     def _forget(self, key: ServiceKey) -> None:
         newest = self._registry.ledger.service(key)
+        if any(address.registrations for address in newest.addresses.values()):
+            return  # somebody registers just now
         kept = _kept(newest.record)
-        if newest.record is not None and kept is not None:
+        if newest.record is not None and kept is not None and not kept.get("hidden", False):
             kept = {**kept, "ephemeral": None, "hidden": True}
             record = structs.replace(newest.record, ext={**newest.record.ext, SOURCE: kept})
             try:
