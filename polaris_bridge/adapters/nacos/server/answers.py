@@ -107,7 +107,7 @@ _CORE: Final[tuple[tuple[type[CoreError], int, int], ...]] = (
     (Busy, 503, codes.SERVER_ERROR),
     (Unavailable, 503, codes.SERVER_ERROR),
     (Denied, 403, codes.ACCESS_DENIED),
-    (Throttled, 403, codes.ACCESS_DENIED),
+    (Throttled, 429, codes.ACCESS_DENIED),
     (Invalid, 400, codes.PARAMETER_VALIDATE),
     (Conflict, 400, codes.RESOURCE_CONFLICT),
     (NotFound, 404, codes.RESOURCE_NOT_FOUND),

@@ -188,7 +188,7 @@ class Desk:
 
     def _once_decided(
         self, undecided: Undecided, kind: Kind, payload: Payload, connection: Connection, began: float
-    ) -> Later:
+    ) -> bytes | Later:
         """A password is being checked: the same again afterwards."""
         pending = Pending()
 
@@ -199,7 +199,10 @@ class Desk:
             else:
                 reply.then(pending.settle)
 
-        undecided.then(again)
+        try:
+            undecided.then(again)
+        except CoreError as fault:
+            return self._refused(fault, kind, payload.type, began)
         return pending
 
     def _refused(self, fault: Exception, kind: Kind, type: str, began: float) -> bytes | Later:
