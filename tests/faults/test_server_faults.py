@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from child import Child, ask, document, free_ports, until
+from child import Child, ask, document, free_pair, free_ports, until
 
 JSON = {"Content-Type": "application/json"}
 Start = Callable[..., Child]
@@ -171,6 +171,14 @@ def test_a_taken_port_is_named(start: Start) -> None:
         assert f"{ports[index]}" in child.output.rpartition("cannot start")[2]
     child = start()
     assert child.register("i1") == 204
+
+
+def test_a_taken_second_port_is_named(start: Start) -> None:
+    port = free_pair()
+    with socket.create_server(("127.0.0.1", port + 1000)):
+        child = start(f"apiservers.service-nacos.option.listenPort={port}", ready=False)
+        assert child.process.wait(20) == 1
+    assert f"{port + 1000}" in child.output.rpartition("cannot start")[2]
 
 
 WRONG = [

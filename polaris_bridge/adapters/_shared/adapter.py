@@ -127,8 +127,7 @@ class Face(Protocol):
         ...
 
     async def start(self) -> None:
-        """Bind all of them and accept. OSError when that is not possible; then those that were bound are in ``listeners``
-        and are still to be stopped."""
+        """Bind all of them and accept. OSError when that is not possible; then none is left bound."""
         ...
 
     def sweep(self) -> None:

@@ -149,8 +149,9 @@ class HttpListener:
 
     async def start(self) -> None:
         """Bind and accept. OSError with host, port and what to do when that is not possible."""
+        sockets = await listening_sockets(self.settings)
         self._loop = asyncio.get_running_loop()
-        self._acceptor.start(await listening_sockets(self.settings))
+        self._acceptor.start(sockets)
 
     async def _serve(self, sock: socket.socket, address: tuple[str, int]) -> None:
         """From an accepted socket to a connection with its protocol, through the TLS handshake when there is one."""

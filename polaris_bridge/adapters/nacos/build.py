@@ -84,9 +84,16 @@ class NacosFace:
         """See ``Face``."""
         if self._ports.http.port == 0:
             self.listeners = self._listening(_free_pair(self._ports))
-        for listener in self.listeners:
-            await listener.start()
-        await self._udp.start()
+        begun: list[Listener] = []
+        try:
+            for listener in self.listeners:
+                await listener.start()
+                begun.append(listener)
+            await self._udp.start()
+        except OSError:
+            for listener in begun:
+                await listener.stop(0)
+            raise
         self._locate()
 
     def sweep(self) -> None:
