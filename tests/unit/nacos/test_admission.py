@@ -10,6 +10,8 @@ from guarded_nacos import PASSWORD, START_MS, GuardedNacos, body, document
 from msgspec import structs
 
 from polaris_bridge.adapters.nacos.service.admission import TRUSTED, Forbidden, Shown
+from polaris_bridge.adapters.nacos.service.nacos import NacosService
+from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.nacos.wire.tokens import Signer, key_of
 from polaris_bridge.core.auth.values import DENY, SERVICE, Grant, Policy, User
 from polaris_bridge.core.errors import Throttled
@@ -164,6 +166,18 @@ def test_tokens_outlive_a_restart_and_their_key_is_kept() -> None:
     assert stored is not None
     assert len(stored.body) == 32
     assert GuardedNacos().login() != first, "every installation has a key of its own"
+
+
+def test_two_listeners_have_one_key() -> None:
+    world = GuardedNacos(auth=False)
+    settings = NacosSettings(auth=True)
+    accounts = world.service.accounts
+    made = [NacosService(world.registry, world.judge, settings, ids=world.ids, accounts=accounts) for _ in range(2)]
+    world.turns.settle()
+    first, second = (service.admission.proof for service in made)
+    token = first.issue("main-id", "")
+    assert token is not None
+    assert second.of_token(token, "") == "main-id"
 
 
 def test_a_bad_key_ends_the_start() -> None:

@@ -61,16 +61,16 @@ def key_of(text: str) -> bytes:
     try:
         key = base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("the key of the access tokens is not base64") from None
+        raise ValueError("tokenSecretKey is not base64") from None
     _refuse_published(key)
     if len(key) < MIN_KEY:
-        raise ValueError(f"the key of the access tokens has {len(key)} bytes: give at least {MIN_KEY}, in base64")
+        raise ValueError(f"tokenSecretKey has {len(key)} bytes: give at least {MIN_KEY}, in base64")
     return key
 
 
 def _refuse_published(key: bytes) -> None:
     if key.startswith(_PUBLISHED):
-        raise ValueError("the key of the access tokens stands in Nacos' manuals: whoever reads them could log in")
+        raise ValueError("tokenSecretKey stands in Nacos' manuals: whoever reads them could log in")
 
 
 class Signer:

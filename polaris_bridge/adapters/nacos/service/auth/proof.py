@@ -68,8 +68,9 @@ class Proof:
         if self._signer() is not None:
             return SETTLED
         if self._making is None or self._making.done:
-            document = Document(KEY_KIND, KEY_ID, body=secrets.token_bytes(MIN_KEY))
-            self._making = self._registry.documents.put(document, SYSTEM)
+            documents = self._registry.documents
+            made = documents.newest(KEY_KIND, KEY_ID)  # by another listener, and on its way into the store
+            self._making = documents.put(made or Document(KEY_KIND, KEY_ID, body=secrets.token_bytes(MIN_KEY)), SYSTEM)
         return self._making
 
     def _signer(self) -> Signer | None:
