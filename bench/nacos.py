@@ -24,15 +24,17 @@ from report import Row, report
 Part = Callable[[], Iterator[Row]]
 
 FULL: Final[dict[str, Part]] = {
+    "once": lambda: nacos_cpu.once_rows(300),
     "cpu": lambda: nacos_cpu.rows(nacos_cpu.Effort()),
-    "push": lambda: nacos_push.push_rows(200, 1000, 20),
+    "visible": lambda: nacos_push.push_rows(200, 1000, 20),
     "storm": lambda: nacos_push.storm_rows(1000),
     "memory": lambda: nacos_push.memory_rows(1000),
     "stall": lambda: nacos_push.stall_rows((10_000, 100_000), 15),
 }
 QUICK: Final[dict[str, Part]] = {
+    "once": lambda: nacos_cpu.once_rows(30),
     "cpu": lambda: nacos_cpu.rows(nacos_cpu.Effort(1, 1, 0)),
-    "push": lambda: nacos_push.push_rows(20, 100, 3),
+    "visible": lambda: nacos_push.push_rows(20, 100, 3),
     "storm": lambda: nacos_push.storm_rows(100),
     "memory": lambda: nacos_push.memory_rows(100),
     "stall": lambda: nacos_push.stall_rows((2_000,), 2),

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from bridge import fine_cpu_seconds
 from floor import floor_server as http_floor
 from grpc_floor import TRANSPORT, floor_server
 from grpc_load import GrpcFigure, Measured, Task, measure_grpc
@@ -25,6 +28,7 @@ WORKERS = 32
 _SERVICES = 10 * WORKERS
 """Of those that are registered over gRPC: each call is about another one, and always by the same connection."""
 _VERSIONS = 20
+_WARM_UP = 5
 _PER_SERVICE = 100
 """New instances in one service."""
 
@@ -167,6 +171,46 @@ def _http_row(case: HttpCase, servers: list[Server], effort: Effort) -> Row:
     if theirs and not peers[0].pid:
         notes.append(f"peer {theirs[0].per_second:,.0f}/s")
     return Row(case.what, "CPU us", mine.cpu_us, case.target, floor.cpu_us, peer, mine.spread, ", ".join(notes))
+
+
+# ---------------------------------------------------------------------- the cost of one change, paid once
+
+
+def once_rows(cycles: int) -> Iterator[Row]:
+    """CPU of the first list of 1,000 after one of them changed: a change and a read, less the change alone."""
+    with filled(THOUSAND) as servers:
+        found = [_once(server, cycles) for server in servers if server.pid]
+    (cpu_ms, wall_ms), *theirs = found
+    peer = theirs[0][0] if theirs else None
+    note = f"answered after {wall_ms:.1f} ms"
+    yield Row("once after 1 change in 1,000: HTTP list", "CPU ms", cpu_ms, peer=peer, note=note)
+
+
+def _once(server: Server, cycles: int) -> tuple[float, float]:
+    with Connection(server.base) as connection:
+        alone, _ = _cycles(server, connection, cycles, read=False)
+        both, wall_ms = _cycles(server, connection, cycles, read=True)
+    return (both - alone) * 1000, wall_ms
+
+
+def _cycles(server: Server, connection: Connection, count: int, *, read: bool) -> tuple[float, float]:
+    """CPU seconds of a cycle of one change and perhaps one read, and the read's median wall milliseconds."""
+    walls: list[float] = []
+    before = 0.0
+    for n in range(-_WARM_UP, count):
+        if n == 0:
+            before, walls = fine_cpu_seconds(server.pid or 0), []
+        version = f"3.{read:d}.{n}"
+        written = connection.call("POST", THOUSAND.registration(n * 37 % THOUSAND.size, version), HTTP_HEADERS)
+        if written.body != b"ok":
+            raise RuntimeError(f"a registration got {written.status} {written.body[:200]!r}")
+        if read:
+            began = time.perf_counter()
+            answer = connection.call("GET", THOUSAND.listing, HTTP_HEADERS)
+            walls.append((time.perf_counter() - began) * 1000)
+            if server.bridge and version.encode() not in answer.body:
+                raise RuntimeError("a registration was not in the first list after its answer")
+    return (fine_cpu_seconds(server.pid or 0) - before) / count, statistics.median(walls) if walls else 0.0
 
 
 # ---------------------------------------------------------------------- gRPC
