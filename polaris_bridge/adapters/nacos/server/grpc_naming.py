@@ -165,7 +165,6 @@ def fuzzy_watch(service: NacosService, asked: Asked) -> Reply:
 def lock(service: NacosService, asked: Asked) -> Reply:
     """``LockOperationRequest``."""
     request = json_in.lock_request(asked.body)
-    asked.shown("w", service.spaces.core(""), "")
     shown = service.admission.shown_in_payload(asked.headers.get, asked.caller.address)
     service.admission.admit_operation(shown, LOCK, Resource(""), asked.caller)
     taken = service.locking.operate(request, asked.connection.id)
