@@ -141,6 +141,10 @@ class Liveness:
             self._sessions[id] = waiting
             self._lost_sessions[id] = self._now()
 
+    def session_open(self, id: str) -> bool:
+        """Whether a connection stands. If not, what it held waits for it in vain or for a while."""
+        return id in self._open_sessions
+
     def _watch_checks(self, r: Registration, checks: Checks, now: float) -> None:
         """Note when a failing registration is to go; forget it when it does not fail."""
         if checks.critical and checks.deregister_ms:

@@ -384,6 +384,10 @@ class Registry:
         """A connection is gone: what it held goes at once, its addresses' switches stay for ``linger_s``."""
         self.liveness.close_session(id)
 
+    def session_open(self, id: str) -> bool:
+        """Whether a connection stands. If not, what it held waits for it in vain or for a while."""
+        return self.liveness.session_open(id)
+
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
         self.liveness.tick()

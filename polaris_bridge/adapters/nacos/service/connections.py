@@ -127,6 +127,8 @@ class Connections:
         self._going: dict[Connection, None] = {}
         """Who is gone, and whose publications are still to end."""
         self._clearing = False
+        self._awaited: set[str] = set()
+        """Connections that are gone because we sent their clients away, and whose publications wait for them."""
         self._leaving = False
         self.left: list[Callable[[Connection], None]] = []
         """Told of every connection that was set up and is gone, while it still has its subscriptions."""
@@ -248,11 +250,17 @@ class Connections:
             return
         if connection.sent_away:
             connection.sent_away = False
+            self._awaited.add(connection.id)
             self._registry.scheduler.later(RESET_S, partial(self._close_session, connection.id))
         else:
             self._registry.close_session(connection.id)
 
+    def is_over(self, id: str) -> bool:
+        """Whether what a connection published only waits for its client to come back by another one."""
+        return id in self._awaited or not self._registry.session_open(id)
+
     def _close_session(self, id: str) -> None:
+        self._awaited.discard(id)
         if id not in self._by_id and not self._leaving:
             self._registry.close_session(id)
 

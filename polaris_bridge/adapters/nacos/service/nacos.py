@@ -86,6 +86,7 @@ class NacosService:
         self.subscribers = Subscribers()
         self.requests = Requests(registry.clock, registry.scheduler)
         self.connections = Connections(registry, self.requests)
+        self.registering.over = self.connections.is_over
         self.pushing = Pushing(
             registry,
             self.requests,

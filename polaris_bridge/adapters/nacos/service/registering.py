@@ -6,7 +6,7 @@ The rules are those of Nacos 2.5.1. A registration ends by its own key's calls, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -23,11 +23,20 @@ from polaris_bridge.adapters.nacos.translate.instances import (
     snowflake_id,
     times,
 )
-from polaris_bridge.adapters.nacos.translate.keys import EPHEMERAL, SOURCE, Document, Marks, grpc_key, http_key
+from polaris_bridge.adapters.nacos.translate.keys import (
+    EPHEMERAL,
+    SOURCE,
+    Document,
+    Marks,
+    connection_of,
+    grpc_key,
+    http_key,
+)
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Beat, Instance, Refused
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.model import (
+    AddressKey,
     Caller,
     Liveness,
     Registration,
@@ -77,6 +86,8 @@ class Registering:
         self._registry = registry
         self._services = services
         self._overrides = overrides
+        self.over: Callable[[str], bool] = lambda connection: not registry.session_open(connection)
+        """Whether a connection is gone, and what it published only waits for its client to come back."""
         self._numbered_ms = 0
         self._number = 0
         self.counters = Counters()
@@ -141,11 +152,22 @@ class Registering:
         with registry.transaction() as commit:
             for id, instance in found.values():
                 self._put(scope, key, instance, id, liveness, caller, once=True)
+                self._succeed(key, instance, held, caller)
             for gone in before:
                 if gone not in found:
                     registry.deregister(RegistrationKey(SOURCE, key.namespace, gone), caller)
         self._publishes(held, key, tuple(found), commit)
         return commit
+
+    def _succeed(self, key: ServiceKey, instance: Instance, held: Held, caller: Caller) -> None:
+        """End what connections that are over left where this one publishes: its client has come back, after our restart or a
+        reset, and what it takes back later must not stay because of them."""
+        cluster = instance.cluster or DEFAULT_CLUSTER
+        address = self._registry.newest_address(key, AddressKey(instance.ip, instance.port))
+        for r in address.registrations if address is not None else ():
+            connection = connection_of(r.key) if r.source == SOURCE else ""
+            if connection and connection != held.id and r.cluster == cluster and self.over(connection):
+                self._registry.deregister(r.id, caller)
 
     def _publishes(self, held: Held, key: ServiceKey, keys: tuple[str, ...], commit: Commit) -> None:
         """Note what a connection holds; as before if the store does not take it."""
