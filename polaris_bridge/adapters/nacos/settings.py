@@ -32,6 +32,10 @@ class NacosSettings(Struct, frozen=True, kw_only=True):
     identity_value: str = ""
     max_body_bytes: int = 10 * 1024 * 1024
 
+    def __repr__(self) -> str:
+        """Without secrets."""
+        return f"NacosSettings(default_namespace={self.default_namespace!r}, auth={self.auth!r})"
+
 
 class ListenerSettings(Struct, frozen=True, kw_only=True):
     """The two ports of one listener."""
