@@ -23,7 +23,7 @@ from .registry import Registry
 PEER = os.environ.get("PEER_NACOS", "")
 RUN = f"{os.getpid():x}"
 EXTRAS = {"spring": SPRING, "dubbo": DUBBO}
-GROUPED_FIXTURES = ("sdks", "guarded")
+GROUPED_FIXTURES = ("sdks", "guarded", "guests")
 """Fixtures that want every SDK."""
 
 

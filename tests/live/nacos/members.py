@@ -23,8 +23,6 @@ TOLD_WITHIN_S = 2
 NOTICES_WITHIN_S = 12
 # After an outage libraries look for a server and do again what they had done; python-3 does so every 30 s.
 RECOVERS_WITHIN_S = 45
-# Without beats an instance is unhealthy after the first, gone after the second.
-UNHEALTHY_AFTER_S, GONE_AFTER_S = 15, 30
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 ANCHOR, PERSISTENT, LAST_MOMENT, LATER = 8009, 8010, 8011, 8012
 BATCH = {8001, 8002}
-KEPT_S = 30
+KEPT_S = 45
 """How long the server keeps what a connection of its former process held."""
 SILENCE_S = 10
 
