@@ -37,9 +37,6 @@ QUIET_S: Final = 20.0
 """After so much silence a client is asked whether it is there."""
 ANSWER_S: Final = 5.0
 """How long it may take to say so."""
-RESET_S: Final = 6.0
-"""How long what a client publishes outlives its connection when it was us who sent it away, to nobody else: it registers again
-within 3 s (Java's redo), and its subscribers should not see it go in between, as they do on the real server."""
 _PER_PASS: Final = 1000
 """Connections looked at before others get their turn."""
 
@@ -251,7 +248,8 @@ class Connections:
         if connection.sent_away:
             connection.sent_away = False
             self._awaited.add(connection.id)
-            self._registry.scheduler.later(RESET_S, partial(self._close_session, connection.id))
+            wait_s = self._registry.terms.session_grace_s
+            self._registry.scheduler.later(wait_s, partial(self._close_session, connection.id))
         else:
             self._registry.close_session(connection.id)
 
@@ -275,7 +273,11 @@ class Connections:
         connection.link.close()
 
     def reset(self, connection: Connection, ip: str = "", port: str | int = "") -> None:
-        """Send a client away: it reconnects to the server named, or to any that it knows."""
+        """Send a client away: it reconnects to the server named, or to any that it knows.
+
+        Without a server named it is most likely us again: what it publishes waits for it as after a start, so that its
+        subscribers do not see it go in between, as they do on the real server.
+        """
         self._send_away([connection], ip, str(port))
         connection.sent_away = not ip
 
