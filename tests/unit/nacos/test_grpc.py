@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from grpc_world import GROUP, START_MS, Call, World, named
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from polaris_bridge.adapters.nacos.server.grpc_naming import KINDS
 from polaris_bridge.adapters.nacos.wire.payload import decode, encode
-from polaris_bridge.transport.rpc import RpcError
+from polaris_bridge.transport.rpc import RpcError, Status
 
 
 @pytest.fixture
@@ -366,3 +369,60 @@ def test_a_lock_is_not_taken_twice_by_one_connection(world: World) -> None:
     client = world.client()
     body = {"lockInstance": {"key": "k", "lockType": "NACOS_LOCK"}, "lockOperationEnum": "ACQUIRE"}
     assert [client.ask("LockOperationRequest", body)[1]["result"] for _ in range(2)] == [True, False]
+
+
+WORDS = st.sampled_from(
+    ["", "public", "DEFAULT_GROUP", "orders", "registerInstance", "a@@b", "\u4e2d", "WATCH", "*>>*>>*"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+INSTANCES = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("ip", "port", "weight", "metadata", "clusterName", "ephemeral", "instanceId"), VALUES),
+)
+MEMBERS = (
+    "namespace", "serviceName", "groupName", "type", "cluster", "clusters", "subscribe", "healthyOnly", "pageNo", "pageSize",
+    "groupKeyPattern", "receivedGroupKeys", "watchType", "initializing", "lockInstance", "lockOperationEnum",
+)  # fmt: skip
+BODIES = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(MEMBERS, WORDS | VALUES)
+    | {"instance": INSTANCES | VALUES, "instances": st.lists(INSTANCES, max_size=3) | VALUES},
+)
+
+
+@given(st.sampled_from(sorted(KINDS)), BODIES)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+def test_any_request_has_an_answer(type: str, body: dict[str, Any]) -> None:
+    world = World()
+    answer, said = world.client().ask(type, json.dumps(body).encode())
+    assert answer in (KINDS[type].answer, "ErrorResponse")
+    assert said["success"] is (said["resultCode"] == 200)
+    assert (answer == "ErrorResponse") <= (said["success"] is False)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_have_an_answer_or_end_the_call(data: bytes) -> None:
+    client = World().client()
+    assert client.stream is not None
+    handler = client.stream.handler
+    assert handler is not None
+    for call in (client.raw, handler.on_message):
+        codes = []
+        try:
+            call(data)
+        except RpcError as error:
+            codes.append(error.code)
+        assert codes in ([], [Status.INTERNAL])
+
+
+def test_long_answers_are_read_too(world: World) -> None:
+    reader = world.client()
+    reader.subscribe()
+    world.client().register()
+    (push,) = reader.pushes(answer=False)
+    reader.say("NotifySubscriberResponse", {"message": "x" * 2000, "resultCode": 200, "requestId": push["requestId"]})
+    assert world.service.requests.waiting == 0

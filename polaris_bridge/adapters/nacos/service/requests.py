@@ -71,6 +71,12 @@ class Round:
         self._at = end
         return end - first, passed
 
+    def rest(self, now: float) -> None:
+        """Everybody was asked: from now on answers are waited for, and the rest is forgotten."""
+        self.due = now + self.timeout_s
+        self.clients = []
+        self.payload = b""
+
     @property
     def told(self) -> bool:
         """Whether nobody is left to be asked."""
@@ -174,9 +180,7 @@ class Requests:
 
     def _end(self, round: Round) -> None:
         """Everybody was asked."""
-        round.clients = []
-        round._at = 0
-        round.due = self._clock.monotonic() + round.timeout_s
+        round.rest(self._clock.monotonic())
         if round.late is not None and not round.waiting:
             self._rounds.pop(round.number, None)
         if round.sent is not None:
