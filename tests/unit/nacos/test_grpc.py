@@ -395,7 +395,7 @@ BODIES = st.fixed_dictionaries(
 
 
 @given(st.sampled_from(sorted(KINDS)), BODIES)
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_any_request_has_an_answer(type: str, body: dict[str, Any]) -> None:
     world = World()
     answer, said = world.client().ask(type, json.dumps(body).encode())
