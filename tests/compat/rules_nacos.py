@@ -53,7 +53,7 @@ PLAN = Plan(
     rewrite=wire_nacos.rewrite,
     kind_of=wire_nacos.kind_of,
     answering=wire_nacos.answering,
-    told_within_s=3.0,
+    told_within_s=10.0,
 )
 
 
