@@ -164,7 +164,7 @@ class HealthEngine:
         for change in published.changes:
             after = change.after.registrations if change.after is not None else ()
             for r in after:
-                if isinstance(r.liveness, Checks) or r.id in self._tasks:
+                if isinstance(r.liveness, Checks) or (self._tasks and r.id in self._tasks):
                     self._adopt(r)
             if self._tasks and change.before is not None:
                 for r in change.before.registrations:
