@@ -9,7 +9,7 @@ from grpc_world import World, hosts, named
 
 from polaris_bridge.adapters.nacos.service.requests import PER_PASS, UNREAD
 from polaris_bridge.adapters.nacos.service.scope import Scope
-from polaris_bridge.adapters.nacos.wire.payload import decode
+from polaris_bridge.adapters.nacos.wire.payload import decode, encode
 from polaris_bridge.core.model import Caller
 
 ORDERS = Scope("public", "default", "DEFAULT_GROUP", "orders")
@@ -348,3 +348,44 @@ def test_a_service_that_somebody_subscribes_to_is_not_forgotten(world: World) ->
     for _ in range(70):
         world.pass_time(1)
     assert world.service.services.count() == 0
+
+
+def test_long_lists_are_prepared_in_slices(world: World) -> None:
+    provider, asking, reader = world.client(), world.client(), world.client()
+    instances = [{"ip": "10.0.0.1", "port": port} for port in range(1, 2001)]
+    batch = named("orders") | {"type": "batchRegisterInstance", "instances": instances}
+    asking.ports()
+    provider.ask("BatchInstanceRequest", batch)
+    query = encode("ServiceQueryRequest", json.dumps(named("orders") | {"cluster": "", "healthyOnly": False}).encode())
+    assert asking.raw(query) is None, "later"
+    world.settle()
+    (answer,) = asking.later
+    assert len(json.loads(decode(answer).body)["serviceInfo"]["hosts"]) == 2000
+    reader.subscribe()
+    world.pass_time(1)
+    reader.pushes()
+    provider.ask("BatchInstanceRequest", batch | {"instances": instances[:1000]})
+    assert [len(hosts(push)) for push in reader.pushes()] == [1000]
+
+
+def test_nothing_is_left_behind(world: World) -> None:
+    provider = world.client()
+    for _ in range(5):
+        readers = [world.client(x=str(count)) for count in range(3)]
+        for reader in readers:
+            reader.subscribe()
+            reader.subscribe("other", clusters="A")
+        provider.register()
+        for reader in readers[:2]:
+            reader.pushes()
+        readers[0].subscribe(on=False)
+        for reader in readers:
+            reader.link.cut()
+        provider.deregister()
+        world.pass_time(8)
+    service = world.service
+    assert len(service.connections) == 1
+    assert len(service.connections._by_link) == 1
+    assert (service.requests.waiting, service.requests._rounds, len(service.requests._sending)) == (0, {}, 0)
+    assert (len(service.pushing), service.subscribers.count(), service.subscribers.clients()) == (0, 0, [])
+    assert len(world.registry.watches) == 0

@@ -26,10 +26,9 @@ DEREGISTER: Final = "deregisterInstance"
 BATCH_REGISTER: Final = "batchRegisterInstance"
 LOCK: Final = "LockOperation"
 """What policies call taking and giving back a lock."""
-BATCH_DEREGISTER: Final = "batchDeregisterInstance"
 
 _SAID: Final = {
-    type: success(b'"type":"%b"' % type.encode()) for type in (REGISTER, DEREGISTER, BATCH_REGISTER, BATCH_DEREGISTER)
+    type: success(b'"type":"%b"' % type.encode()) for type in (REGISTER, DEREGISTER, BATCH_REGISTER)
 }
 
 
