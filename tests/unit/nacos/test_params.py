@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode
 
 import pytest
 from hypothesis import given
@@ -31,6 +31,33 @@ def test_any_query_is_read_as_pythons_own_reader_reads_it(query: str) -> None:
         if name:
             expected.setdefault(name, value)
     assert p.pairs(query) == expected
+
+
+ESCAPES = (
+    "%",
+    "%7B",
+    "%c3%a9",
+    "%3d",
+    "=",
+    "+",
+    "%2B",
+    "%zz",
+    "%4",
+    " ",
+    "\t",
+    "_",
+    "%0A",
+    "%0D%0A",
+    "\n",
+    "\r",
+    "%00",
+    "\x00",
+)
+
+
+@given(st.lists(st.sampled_from(ESCAPES) | st.text(max_size=3), max_size=12).map("".join))
+def test_escapes_are_undone_as_pythons_own_reader_undoes_them(text: str) -> None:
+    assert p.unquoted(text) == unquote_plus(text)
 
 
 def test_a_form_counts_whatever_the_method_and_nothing_else_does() -> None:
