@@ -21,6 +21,15 @@ MAX_DEPTH: Final = 100
 
 _VARINT, _FIXED64, _BYTES, _GROUP, _END, _FIXED32 = range(6)
 
+# tags: the number of a field and its kind, in one byte
+_METADATA: Final = 0x12
+_BODY: Final = 0x1A
+_TYPE: Final = 0x1A
+_HEADER: Final = 0x3A
+_IP: Final = 0x42
+_KEY: Final = 0x0A
+_VALUE: Final = 0x12
+
 
 class Malformed(ValueError):
     """Bytes that are not what they should be. The text says what is wrong with them."""
@@ -39,21 +48,24 @@ class Payload(Struct, frozen=True, gc=False):
 
 def encode(type: str, body: bytes, headers: Iterable[tuple[str, str]] = (), client_ip: str = "") -> bytes:
     """A ``Payload`` as bytes. Servers put the type in and nothing else, but for ``client_ip`` in what they ask (2.5.1)."""
-    parts = [_field(0x1A, type.encode())] if type else []
-    parts += [_field(0x3A, _field(0x0A, k.encode()) + _field(0x12, v.encode())) for k, v in headers]
+    parts = [_field(_TYPE, type.encode())] if type else []
+    parts += [_field(_HEADER, _field(_KEY, k.encode()) + _field(_VALUE, v.encode())) for k, v in headers]
     if client_ip:
-        parts.append(_field(0x42, client_ip.encode()))
+        parts.append(_field(_IP, client_ip.encode()))
     value = b"".join((b"\x12", _varint(len(body)), body)) if body else b""
-    return b"".join((_field(0x12, b"".join(parts)), b"\x1a", _varint(len(value)), value))
+    return b"".join((_field(_METADATA, b"".join(parts)), b"\x1a", _varint(len(value)), value))
 
 
 def decode(data: bytes) -> Payload:
     """What the bytes say; absent fields are empty. Raises Malformed."""
-    reader = _Reader(data)
     try:
-        return reader.payload()
-    except IndexError:
-        raise Malformed("the message is cut off") from None
+        usual = _usual(data)
+    except (IndexError, UnicodeDecodeError):
+        usual = None
+    if usual is not None:
+        return usual
+    try:
+        return _Reader(data).payload()
     except UnicodeDecodeError:
         raise Malformed("a string is not UTF-8") from None
 
@@ -71,6 +83,66 @@ def _varint(number: int) -> bytes:
         number >>= 7
     digits.append(number)
     return bytes(digits)
+
+
+def _usual(data: bytes) -> Payload | None:
+    """The same for messages as clients write them, at a third of the price: only fields that are known here, one byte a tag.
+    None, or an IndexError or UnicodeDecodeError: it has something else, or something is wrong with it; ``_Reader`` will tell."""
+    type, client_ip, body = "", "", b""
+    headers: dict[str, str] = {}
+    at, end, fields = 0, len(data), 0
+    while at < end:
+        outer = data[at]
+        size, at = data[at + 1], at + 2
+        if size > 0x7F:
+            size, at = _long(data, size, at)
+        inner = at + size
+        if inner > end or outer not in (_METADATA, _BODY):
+            return None
+        while at < inner:
+            tag = data[at]
+            size, at = data[at + 1], at + 2
+            if size > 0x7F:
+                size, at = _long(data, size, at)
+            start, at = at, at + size
+            fields += 1
+            if at > inner or fields > MAX_FIELDS:
+                return None
+            if outer == _BODY:
+                if tag != _VALUE:
+                    return None
+                body = data[start:at]
+            elif tag == _TYPE:
+                type = data[start:at].decode()
+            elif tag == _IP:
+                client_ip = data[start:at].decode()
+            elif tag == _HEADER and size >= 4 and data[start] == _KEY and data[start + 1] < 0x80:
+                middle = start + 2 + data[start + 1]
+                after = middle + 2
+                if after > at or data[middle] != _VALUE:
+                    return None
+                size = data[middle + 1]
+                if size > 0x7F:
+                    size, after = _long(data, size, after)
+                if after + size != at:
+                    return None
+                headers[data[start + 2 : middle].decode()] = data[after:at].decode()
+            else:
+                return None
+    return Payload(type, headers, client_ip, body)
+
+
+def _long(data: bytes, first: int, at: int) -> tuple[int, int]:
+    """A length of several bytes, the first of which was read, and where it ends."""
+    size, shift = first & 0x7F, 7
+    while shift < 35:
+        digit = data[at]
+        at += 1
+        size |= (digit & 0x7F) << shift
+        if digit < 0x80:
+            return size, at
+        shift += 7
+    return len(data), at
 
 
 class _Reader:
