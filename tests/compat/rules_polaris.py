@@ -20,7 +20,6 @@ from .rules import MISSING, Rule, Seen, Verdict
 
 SHAPE, DIFFERS = Verdict.SHAPE, Verdict.DIFFERS
 SUCCESS, NO_CHANGE = 200000, 200001
-MAIN_USER = "65e4789a6d5b49669adf1e9e8387549c"
 
 
 def key_of(path: str, item: Any) -> str | None:
@@ -410,15 +409,6 @@ RULES = (
         verdict=DIFFERS,
         allows=lambda seen: str(seen.difference.got).startswith("# HELP polaris_bridge_"),
         reason="names and subjects of metrics are ours; docs/operations.md lists them",
-        source="http-probe",
-    ),
-    Rule(
-        "owners-as-given",
-        path=r"body\..*\.owners",
-        verdict=DIFFERS,
-        allows=lambda seen: seen.difference.expected == MAIN_USER and seen.difference.got in (None, ""),
-        reason="there the main user's id stands for owners that were not given; here the field is what was given, "
-        "and who made something is kept apart from it",
         source="http-probe",
     ),
     Rule(

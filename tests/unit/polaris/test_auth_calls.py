@@ -389,6 +389,34 @@ def test_what_is_created_is_its_creators(world: Guarded) -> None:
     assert world.code_of("POST", "/naming/v1/services/delete", shop, ann.token) == OK
 
 
+def test_what_names_no_owner_belongs_to_the_main_user_of_who_made_it(world: Guarded) -> None:
+    ann = world.user("ann")
+    made = ["CreateNamespaces", "CreateServices", "CreateServiceAlias"]
+    world.policy("makes", principals={"users": [{"id": ann.id}]}, resources=ALL, functions=made)
+    for token, suffix in ((MAIN.token, ""), (ann.token, "-hers")):
+        said = [({}, MAIN.id), ({"owners": ""}, MAIN.id), ({"owners": "polaris-controller"}, "polaris-controller")]
+        for at, (given, owner) in enumerate(said):
+            name = f"made-{at}{suffix}"
+            services, namespaces = "/naming/v1/services", "/naming/v1/namespaces"
+            assert world.code_of("POST", namespaces, [{"name": name, **given}], token) == OK
+            assert world.code_of("POST", services, [{"name": name, "namespace": "shop", **given}], token) == OK
+            world.ask("POST", services, [{"name": "orders", "namespace": "shop"}])
+            alias = {"service": "orders", "namespace": "shop", "alias_namespace": "shop", "alias": f"{name}-alias"}
+            assert world.code_of("POST", "/naming/v1/service/alias", {**alias, **given}, token) == OK
+            assert [n["owners"] for n in world.ask("GET", f"{namespaces}?name={name}")["namespaces"]] == [owner]
+            assert [s["owners"] for s in world.ask("GET", f"{services}?name={name}")["services"]] == [owner]
+            shown = world.ask("GET", f"/naming/v1/service/aliases?alias={name}-alias")["aliases"]
+            assert [a["owners"] for a in shown] == [owner]
+    refused = world.ask("POST", "/naming/v1/namespaces", [{"name": "bad name"}])["responses"][0]
+    assert (refused["code"], refused["namespace"]["owners"]) == (400110, MAIN.id)
+
+
+def test_without_an_account_what_names_no_owner_has_none() -> None:
+    world = Guarded(console=False)
+    assert world.code_of("POST", "/naming/v1/services", [{"name": "a", "namespace": "shop"}], token="") == OK
+    assert [s["owners"] for s in world.ask("GET", "/naming/v1/services?name=a")["services"]] == [""]
+
+
 def test_the_directory_is_guarded_when_nothing_else_is() -> None:
     world = Guarded(console=False, client=False)
     assert world.code_of("GET", "/naming/v1/services", token="") == OK

@@ -95,7 +95,7 @@ class PolarisService:
         """Everything that is called over HTTP. ``pprof``: profiles of the process too."""
         console, accounts = self.console.routes(), self.accounts
         if accounts is not None:
-            console = tuple(map(accounts.links.around, console))
+            console = tuple(accounts.links.around(accounts.owners.around(route)) for route in console)
         return (
             *client_routes(self.registering, self.discovering, self.clients),
             *console,

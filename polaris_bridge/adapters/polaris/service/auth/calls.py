@@ -16,6 +16,7 @@ from .desk import Desk
 from .groups import Groups
 from .links import Links
 from .login import Login
+from .owners import Owners
 from .policies import Policies
 from .roles import Roles
 from .users import Users
@@ -30,6 +31,7 @@ class AccountCalls:
     def __init__(self, registry: Registry, accounts: Accounts) -> None:
         desk = Desk(registry, accounts)
         self.links = Links(desk)
+        self.owners = Owners(desk)
         self.login = Login(desk)
         self.users = Users(desk)
         self.groups = Groups(desk)
