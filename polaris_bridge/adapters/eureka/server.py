@@ -411,9 +411,9 @@ class EurekaServer:
         view = self._service.view(namespace, caller)
         return Response(200, page.home(page.facts(self._service, namespace), view), (_HTML,))
 
-    def lastn(self, _request: Request, _target: Target, _namespace: str, _caller: Caller) -> Answer:
-        """GET /lastn: the latest registrations and cancellations"""
-        return Response(200, page.last_changes(self._service.changes), (_HTML,))
+    def lastn(self, _request: Request, _target: Target, _namespace: str, caller: Caller) -> Answer:
+        """GET /lastn: the latest registrations and cancellations of what the caller may see"""
+        return Response(200, page.last_changes(self._service.seen_changes(caller)), (_HTML,))
 
     # ------------------------------------------------------------------ pieces
 

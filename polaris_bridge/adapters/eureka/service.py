@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct, structs
@@ -144,15 +144,26 @@ class EurekaService:
 
     def view(self, namespace: str, caller: Caller | None = None) -> NamespaceView:
         """A namespace as readers see it; as much of it as ``caller`` may see."""
+        sees = self._sees(caller)
+        if caller is None or sees is None:
+            return self.views.of(namespace)
+        return self.views.partial(namespace, caller.principal, self._authority.revision, sees)
+
+    def seen_changes(self, caller: Caller) -> Iterable[InstanceEvent]:
+        """Those of ``changes`` that a caller may see."""
+        sees = self._sees(caller)
+        if sees is None:
+            return self.changes
+        judged = {key: sees(key) for key in {ServiceKey(event.namespace, event.service) for event in self.changes}}
+        return [event for event in self.changes if judged[ServiceKey(event.namespace, event.service)]]
+
+    def _sees(self, caller: Caller | None) -> Callable[[ServiceKey], bool] | None:
+        """Whether a caller may see a service; None: it may see all."""
         authority = self._authority
         if caller is None or not isinstance(authority, Overseer) or authority.oversees(caller.principal, READ):
-            return self.views.of(namespace)
+            return None
         principal = caller.principal
-
-        def sees(key: ServiceKey) -> bool:
-            return authority.allow(principal, READ, Resource("service", key.namespace, key.name))
-
-        return self.views.partial(namespace, principal, authority.revision, sees)
+        return lambda key: authority.allow(principal, READ, Resource("service", key.namespace, key.name))
 
     # ------------------------------------------------------------------ register, renew, cancel
 

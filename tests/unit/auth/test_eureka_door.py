@@ -108,6 +108,25 @@ async def test_a_right_on_a_service_holds_here_too(port: Port) -> None:
     assert await port.apps(ann) == {"ORDERS"}
 
 
+async def test_the_latest_changes_are_those_of_what_one_may_see(port: Port) -> None:
+    ann, everything = ("ann", "secret-1"), {"namespaces": [{"id": "*"}], "services": [{"id": "*"}]}
+    principals = {"users": [{"id": await port.user("ann")}]}
+    for app in ("ORDERS", "PAYMENTS"):
+        assert await port.register(app, MAIN) == 204
+    found = await port.console("GET", "/naming/v1/services?name=payments")
+    denied = {"services": [{"id": found["services"][0]["id"]}]}
+    for name, action, resources in (("sees", "ALLOW", everything), ("but", "DENY", denied)):
+        policy = {"name": name, "action": action, "principals": principals, "functions": ["*"], "resources": resources}
+        assert (await port.console("POST", "/core/v1/auth/strategy", policy))["code"] == 200000
+    page = (await port.ask("GET", "/../lastn", MAIN)).text
+    assert "ORDERS(" in page
+    assert "PAYMENTS(" in page
+    page = (await port.ask("GET", "/../lastn", ann)).text
+    assert "ORDERS(" in page
+    assert "PAYMENTS(" not in page
+    assert await port.apps(ann) == {"ORDERS"}
+
+
 async def test_a_changed_password_ends_the_old_one_at_once(port: Port) -> None:
     ann, id = ("ann", "secret-1"), await port.user("ann")
     assert (await port.ask("GET", "/apps", ann)).status_code == 403, "known, without a right"
