@@ -6,7 +6,6 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-import jwt
 from msgspec import Struct
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ class Signer:
     def sign(self, name: str, expires_s: int) -> str:
         """A token for a user."""
         payload = {"sub": name, "exp": expires_s}
+        import jwt  # with the first login: it costs a start 45 ms
+
         return jwt.encode(payload, self._key, self._algorithm, headers={"typ": None})
 
     def read(self, token: str) -> Claims:
@@ -94,6 +95,8 @@ class Signer:
         algorithm = _HEADERS.get(parts[0])
         if algorithm is None:
             raise BadToken(UNSUPPORTED)
+        import jwt
+
         try:
             payload = jwt.decode(token, self._key, [algorithm], options=_OPTIONS)
         except (jwt.PyJWTError, ValueError):
