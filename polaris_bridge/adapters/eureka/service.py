@@ -144,10 +144,10 @@ class EurekaService:
 
     def view(self, namespace: str, caller: Caller | None = None) -> NamespaceView:
         """A namespace as readers see it; as much of it as ``caller`` may see."""
-        sees = self._sees(caller)
-        if caller is None or sees is None:
+        authority, sees = self._authority, self._sees(caller)
+        if caller is None or sees is None or not isinstance(authority, Overseer):
             return self.views.of(namespace)
-        return self.views.partial(namespace, caller.principal, self._authority.revision, sees)
+        return self.views.partial(namespace, caller.principal, authority.revision, sees)
 
     def seen_changes(self, caller: Caller) -> Iterable[InstanceEvent]:
         """Those of ``changes`` that a caller may see."""

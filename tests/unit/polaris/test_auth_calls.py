@@ -362,6 +362,32 @@ def test_policies_change(world: Guarded) -> None:
     assert world.code_of("PUT", STRATEGIES, [{"id": "nope"}]) == 400315
 
 
+def test_a_policy_speaks_of_callers_who_show_nothing() -> None:
+    world = Guarded(strict=False)
+    services = "/naming/v1/services"
+    assert world.code_of("POST", services, [{"name": "orders", "namespace": "shop"}]) == OK
+    assert world.code_of("GET", services, token="") == 401001
+    nobody = {"id": "__anonymous__"}
+    id = world.policy("open", principals={"users": [nobody]}, resources=ALL, functions=["DescribeServices"])
+    assert world.code_of("GET", services, token="") == OK
+    assert world.code_of("POST", services, [{"name": "b", "namespace": "shop"}], token="") == 401001
+    assert world.code_of("GET", services, token="no token") == OK, "not strict: the same as nothing"
+    shown = world.ask("GET", f"{STRATEGY}/detail?id={id}")["authStrategy"]
+    assert [(user["id"], user["name"]) for user in shown["principals"]["users"]] == [("__anonymous__", "__anonymous__")]
+    found = world.ask("GET", f"{STRATEGIES}?principal_id=__anonymous__&principal_type=user")
+    assert [policy["id"] for policy in found["authStrategies"]] == [id]
+    change = {"id": id, "remove_principals": {"users": [nobody]}}
+    assert world.code_of("PUT", STRATEGIES, [change]) == OK
+    assert world.code_of("GET", services, token="") == 401001
+    assert world.code_of("PUT", STRATEGIES, [{"id": id, "add_principals": {"users": [nobody]}}]) == OK
+    assert world.code_of("GET", services, token="") == OK
+    for path, who in (("usergroup", {"relation": {"users": [nobody]}}), ("roles", {"users": [nobody]})):
+        named = {"name": "g", **who}
+        assert world.code_of("POST", f"/core/v1/{path}", [named] if path == "roles" else named) >= 400000, path
+    for token in ("", "__anonymous__"):
+        assert world.code_of("GET", "/core/v1/users", token=token) == 401001, "accounts need one"
+
+
 def test_default_policies(world: Guarded) -> None:
     ann = world.user("ann")
     [own] = world.ask("GET", f"{STRATEGIES}?default=true&principal_id={ann.id}&principal_type=user")["authStrategies"]

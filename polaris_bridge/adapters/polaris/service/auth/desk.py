@@ -16,7 +16,7 @@ from polaris_bridge.adapters.polaris.service.routes import Query
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.auth.ports import Accounts
 from polaris_bridge.core.auth.snapshot import Snapshot
-from polaris_bridge.core.auth.values import ADMINISTRATOR, SUB, Group, User
+from polaris_bridge.core.auth.values import ADMINISTRATOR, ANONYMOUS, SUB, USER, Group, User
 from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.events import OperationRecord
 from polaris_bridge.core.model import Caller
@@ -68,6 +68,8 @@ class Desk:
 
     def name_of(self, kind: str, id: str) -> str | None:
         """The name of a user, group or role."""
+        if kind == USER and id == ANONYMOUS:
+            return ANONYMOUS
         snapshot = self.snapshot
         lists: dict[str, Mapping[str, Any]] = {
             "user": snapshot.users,

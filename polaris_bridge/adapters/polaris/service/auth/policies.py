@@ -22,6 +22,7 @@ from polaris_bridge.adapters.polaris.translate.auth import (
 )
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.auth.values import (
+    ANONYMOUS,
     CONFIG_GROUP,
     DENY,
     MAIN,
@@ -212,8 +213,9 @@ class Policies:
         return render_policy_in_full(policy, self._desk.name_of, self._resources.shown)
 
     def _unknown(self, principals: v1.Principals) -> int:
-        """200000, or the code for somebody who is not there."""
-        if any(self._directory.newest(User, id) is None for id in ids(principals.users)):
+        """200000, or the code for somebody who is not there. Callers who show nothing are there; in the original they are not."""
+        users = (id for id in ids(principals.users) if id != ANONYMOUS)
+        if any(self._directory.newest(User, id) is None for id in users):
             return v1.NotFoundUser
         if any(self._directory.newest(Group, id) is None for id in ids(principals.groups)):
             return v1.NotFoundUserGroup
