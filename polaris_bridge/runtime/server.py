@@ -169,6 +169,7 @@ class Server:
             doors=access.doors if access is not None and judged else None,
             accounts=access.accounts if access is not None else None,
             health=self.health,
+            pushed=self.metrics.pushed,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
         )
         for entry, front in self._fronts:

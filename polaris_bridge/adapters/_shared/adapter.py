@@ -40,6 +40,9 @@ class Surroundings(Struct, frozen=True):
     """Every finished registration: seconds."""
     discovered: Callable[[str, str, str], None] | None
     """Every read, when somebody wants to know: protocol, namespace, service ("*" = all)."""
+    pushed: Callable[[str, str, float, float], None] = lambda *_: None
+    """Every change that all who subscribe were told of: protocol of the change, protocol told, seconds that the telling took,
+    seconds since the publication."""
     pairs: Mapping[str, Pairs] = {}
     """By source: what its registrations say besides metadata."""
     locate: Callable[[str], Location | None] = lambda _address: None

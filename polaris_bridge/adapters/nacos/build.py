@@ -51,6 +51,7 @@ class NacosFace:
             pairs=around.pairs,
             health=around.health,
         )
+        self.service.pushing.told = self._told
         self._around = around
         self._ports = ports
         discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
@@ -114,6 +115,9 @@ class NacosFace:
     def close(self) -> None:
         """See ``Face``."""
         self._udp.close()
+
+    def _told(self, by: str, seconds: float, since_s: float) -> None:
+        self._around.pushed(by, SOURCE, seconds, since_s)
 
     def _observe(self, operation: str, status: int, seconds: float) -> None:
         self._around.observe(SOURCE, operation, status, seconds)

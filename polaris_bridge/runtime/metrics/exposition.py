@@ -61,6 +61,12 @@ class Metrics:
         self._registry: CollectorRegistry | None = None
         self._building = threading.Lock()
 
+    def pushed(self, by: str, to: str, seconds: float, since_s: float) -> None:
+        """All subscribers of protocol ``to`` were told of a change that came through ``by``: how long that took, and how long
+        after the publication."""
+        self.push.observe(seconds, to)
+        self.propagation.observe(since_s, by, to)
+
     def render(self) -> bytes:
         """The text of this moment (``CONTENT_TYPE``). May take tens of milliseconds with many services."""
         from prometheus_client.exposition import generate_latest

@@ -52,6 +52,23 @@ def test_a_new_subscriber_is_told_once_more_half_a_second_later(world: World) ->
     assert reader.pushes() == [], "a second time nothing changes"
 
 
+def test_how_long_telling_takes_is_told_once_a_change(world: World) -> None:
+    told: list[tuple[str, float, float]] = []
+    world.service.pushing.told = lambda *what: told.append(what)
+    provider, readers = world.client(), [world.client() for _ in range(3)]
+    for reader in readers:
+        reader.subscribe()
+    provider.register()
+    world.pass_time(1)
+    assert [by for by, _, _ in told] == ["nacos"]
+    provider.register(port=9090)
+    provider.register(port=9091)
+    world.pass_time(1)
+    assert len(told) == 3, "the second change of the two waited for its turn"
+    assert all(0 <= took <= since < 0.06 for _, took, since in told)
+    assert told[-1][2] >= 0.04
+
+
 def test_nothing_is_pushed_for_a_service_that_does_not_exist(world: World) -> None:
     reader = world.client()
     reader.subscribe()

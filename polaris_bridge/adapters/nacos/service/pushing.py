@@ -16,7 +16,8 @@ from functools import partial
 from typing import Final, Literal, Protocol
 
 from polaris_bridge.adapters._shared.slices import Slices, Work
-from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.events import Published
+from polaris_bridge.core.model import Registration, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.watching import Watcher
 
@@ -75,7 +76,7 @@ class Variant:
 class Topic:
     """One service of the core that somebody subscribes to."""
 
-    __slots__ = ("key", "seen", "to_tell", "variants", "watcher")
+    __slots__ = ("changed_at", "changed_by", "key", "seen", "to_tell", "variants", "watcher")
 
     def __init__(self, key: ServiceKey) -> None:
         self.key = key
@@ -85,6 +86,10 @@ class Topic:
         """The revision that subscribers know, or are being told."""
         self.to_tell = 0
         """Variants whose subscribers are being told."""
+        self.changed_at = 0.0
+        """Monotonic seconds of the first change that nobody was told of yet; 0: there is none."""
+        self.changed_by = ""
+        """The protocol that it came through."""
 
 
 class Pushing:
@@ -111,6 +116,22 @@ class Pushing:
         self._topics: dict[ServiceKey, Topic] = {}
         self.rounds = 0
         """Changes told, counted by variant."""
+        self.told: Callable[[str, float, float], None] | None = None
+        """Told of every change that everybody was told of: the protocol that it came through, seconds that the telling took,
+        seconds since it was published."""
+        registry.observe(self._published)
+
+    def _published(self, published: Published) -> None:
+        topics = self._topics
+        if not topics:
+            return
+        for change in published.changes:
+            topic = topics.get(change.service)
+            if topic is not None and not topic.changed_at:
+                topic.changed_at = self._registry.clock.monotonic()
+                address = change.after if change.after is not None and change.after.registrations else change.before
+                if address is not None and address.registrations:
+                    topic.changed_by = max(address.registrations, key=_seq).source
 
     def __len__(self) -> int:
         """Services that somebody subscribes to."""
@@ -206,6 +227,8 @@ class Pushing:
             topic.watcher.arm(topic.seen)
             return
         began = self._registry.clock.monotonic()
+        changed, by = topic.changed_at or began, topic.changed_by
+        topic.changed_at = 0.0
         topic.to_tell = len(topic.variants)
         for variant in list(topic.variants.values()):
             for old in variant.rounds:
@@ -214,15 +237,18 @@ class Pushing:
             if variant.fresh:
                 variant.fresh.clear()
             self.rounds += 1
-            self._tell(variant, list(variant.connections), sent=partial(self._told, topic, began))
+            self._tell(variant, list(variant.connections), sent=partial(self._told, topic, began, changed, by))
 
-    def _told(self, topic: Topic, began: float) -> None:
+    def _told(self, topic: Topic, began: float, changed: float, by: str) -> None:
         """Everybody who gets the same bytes has them. The next change may be told when all have theirs, and others who want
         something of this server had as much time as this has taken."""
         topic.to_tell -= 1
         if topic.to_tell > 0 or topic.watcher is None:
             return
-        rest = min(self._registry.clock.monotonic() - began, MAX_REST_S)
+        now = self._registry.clock.monotonic()
+        if self.told is not None:
+            self.told(by, now - began, now - changed)
+        rest = min(now - began, MAX_REST_S)
         if rest < 0.001:
             topic.watcher.arm(topic.seen)
         else:
@@ -258,6 +284,10 @@ class Pushing:
     def _exists(self, key: ServiceKey) -> bool:
         snapshot = self._registry.snapshot(key)
         return snapshot.record is not None or bool(snapshot.addresses)
+
+
+def _seq(r: Registration) -> int:
+    return r.seq
 
 
 def _subscriber(connection: Connection, clusters: str) -> Subscriber:
