@@ -80,7 +80,15 @@ PYTHON_3 = python_program("python")
 NODE = program(
     "node", ("node", "npm"), build_node, HERE / "node" / "node_modules", ("node", str(HERE / "node" / "client.js"))
 )
+MAINTAINER = Program(
+    HERE / "maintainer",
+    ("java", "mvn"),
+    lambda: run_maven(HERE / "maintainer"),
+    HERE / "maintainer" / "target" / "lib",
+    java_command(HERE / "maintainer" / "target", "live.Maintainer"),
+    BUILD,
+)
 
 if __name__ == "__main__":
-    for one in (JAVA_1, JAVA_2, JAVA_3, SPRING, DUBBO, GO_1, GO_2, PYTHON_1, PYTHON_3, NODE):
+    for one in (JAVA_1, JAVA_2, JAVA_3, SPRING, DUBBO, GO_1, GO_2, PYTHON_1, PYTHON_3, NODE, MAINTAINER):
         one.ready()

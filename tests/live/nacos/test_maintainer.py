@@ -13,22 +13,13 @@ from typing import Any
 
 import pytest
 
-from ..building import BUILD, BuildFailedError, MissingToolsError, Program, java_command, run_maven
+from ..building import BuildFailedError, MissingToolsError
 from ..conftest import lacking
 from ..server import Server
 from .conftest import RUN
-from .programs import HERE
+from .programs import MAINTAINER
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
-SOURCE = HERE / "maintainer"
-MAINTAINER = Program(
-    SOURCE,
-    ("java", "mvn"),
-    lambda: run_maven(SOURCE),
-    SOURCE / "target" / "lib",
-    java_command(SOURCE / "target", "live.Maintainer"),
-    BUILD / "nacos",
-)
 SERVICE = f"maintained-{RUN}"
 
 
@@ -43,7 +34,7 @@ def said(server: Server) -> Mapping[str, Any]:
         pytest.fail(str(failed), pytrace=False)
     done = subprocess.run(
         [*MAINTAINER.command, f"127.0.0.1:{server.port}", SERVICE],
-        cwd=SOURCE / "target",
+        cwd=MAINTAINER.source / "target",
         capture_output=True,
         text=True,
         check=False,
