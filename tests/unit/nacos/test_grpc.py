@@ -176,7 +176,7 @@ def test_an_instance_request_is_ephemeral_whatever_it_says(world: World) -> None
     }
     assert client.ask("InstanceRequest", body)[0] == "InstanceResponse"
     client.link.cut()
-    world.settle()
+    world.pass_time(1)
     assert world.client().ports() == []
 
 
@@ -328,6 +328,7 @@ def test_a_stream_that_ends_may_be_opened_again(world: World) -> None:
     client.stream.over()
     client.open()
     client.set_up(abilities=None)
+    world.pass_time(1)
     assert client.ports() == []
     client.register(port=5)
     assert client.ports() == [5]

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from heapq import heappop, heappush
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("polaris_bridge.apiserver")
 
+BACK_S: Final = 0.5
+"""How long what a lost connection published waits for its client: some replace a connection by closing it a moment before they
+register anew. The real server takes it from its lists at once, but gathers changes for as long before it tells anybody."""
 LOOK_S: Final = 3.0
 """How often connections are looked at."""
 QUIET_S: Final = 20.0
@@ -125,7 +128,11 @@ class Connections:
         """Who is gone, and whose publications are still to end."""
         self._clearing = False
         self._awaited: set[str] = set()
-        """Connections that are gone because we sent their clients away, and whose publications wait for them."""
+        """Connections that are gone, and whose publications wait for their clients to come back by others."""
+        self._due: list[tuple[float, str]] = []
+        """When (monotonic seconds) which of them is waited for no more; a heap."""
+        self._next_due = float("inf")
+        """When that is looked at next."""
         self._leaving = False
         self.left: list[Callable[[Connection], None]] = []
         """Told of every connection that was set up and is gone, while it still has its subscriptions."""
@@ -182,6 +189,8 @@ class Connections:
             return connection
         if connection in self._going:
             self._end_of(connection)
+        if connection.id in self._awaited:  # the same connection, but what it had before was its last stream's
+            self._close_session(connection.id)
         connection.stream = stream
         connection.version = intern(setup.version)
         connection.tenant = intern(setup.tenant)
@@ -242,16 +251,38 @@ class Connections:
         del self._going[connection]
         for told in self.left:
             told(connection)
+        publishes = connection.held is not None and bool(connection.held.published)
         connection.held = None
         if self._leaving:
             return
-        if connection.sent_away:
-            connection.sent_away = False
-            self._awaited.add(connection.id)
-            wait_s = self._registry.terms.session_grace_s
-            self._registry.scheduler.later(wait_s, partial(self._close_session, connection.id))
+        wait_s = self._registry.terms.session_grace_s if connection.sent_away else BACK_S if publishes else 0.0
+        connection.sent_away = False
+        if wait_s:
+            self._await(connection.id, wait_s)
         else:
             self._registry.close_session(connection.id)
+
+    def _await(self, id: str, wait_s: float) -> None:
+        """Its client has so long to come back by another connection."""
+        self._awaited.add(id)
+        due = self._registry.clock.monotonic() + wait_s
+        heappush(self._due, (due, id))
+        if due < self._next_due:
+            self._next_due = due
+            self._registry.scheduler.later(wait_s, self._close_due)
+
+    def _close_due(self) -> None:
+        """End what was waited for in vain, some milliseconds at a time: thousands may have gone at once."""
+        until = self._elapsed() + SLICE_S
+        now = self._registry.clock.monotonic() + 0.001
+        while self._due and self._due[0][0] <= now:
+            self._close_session(heappop(self._due)[1])
+            if self._elapsed() >= until:
+                self._registry.scheduler.soon(self._close_due)
+                return
+        self._next_due = self._due[0][0] if self._due else float("inf")
+        if self._due:
+            self._registry.scheduler.later(self._next_due - now, self._close_due)
 
     def is_over(self, id: str) -> bool:
         """Whether what a connection published only waits for its client to come back by another one."""
