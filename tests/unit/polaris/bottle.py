@@ -45,6 +45,11 @@ class Queue:
     def later(self, delay_s: float, run: Callable[[], None]) -> None:
         """Nothing in these tests waits for a timer."""
 
+    def step(self) -> None:
+        """One turn of the loop: what is due now, and nothing that comes up meanwhile."""
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+
     def settle(self) -> None:
         while self._soon:
             self._soon.popleft()()

@@ -68,7 +68,7 @@ class Reader(Native):
     def ask_json(self, asked: v1.DiscoverRequest) -> tuple[int, Any]:
         """What an HTTP client gets."""
         found = self._arrived(self.discovering.discover_json(asked, CALLER))
-        return found.code, json.loads(found.body)
+        return found.code, json.loads(found.body if isinstance(found.body, bytes) else b"".join(found.body))
 
     def _arrived(self, found: Any) -> Any:
         if not isinstance(found, Later):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bottle import CALLER
-from http_world import World
+from http_world import World, document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -504,6 +504,30 @@ def test_a_search_through_many_instances_is_done_in_slices(world: World) -> None
     assert [i["id"] for i in answer["instances"]] == [f"{n:040x}" for n in reversed(range(100))]
     labels = world.call("GET", f"{INSTANCES}/labels?namespace=shop&service=cart")
     assert labels["instanceLabels"]["labels"] == {}
+
+
+def test_the_revision_of_a_service_that_nobody_read_is_made_in_slices(world: World) -> None:
+    for n in range(1500):
+        r = Registration("polaris", "shop", f"{n:040x}", "cart", f"10.0.{n // 256}.{n % 256}", 80, ext=Document())
+        world.registry.register(r, CALLER)
+    world.queue.settle()
+    encoded: list[int] = []
+    view = world.service.discovering._views.of(ServiceKey("shop", "cart"))
+    reply = world.http.handle(
+        Request("GET", INSTANCES, "service=cart&namespace=shop&show_service_revision=true", (), b"", "10.9.9.9")
+    )
+    assert not isinstance(reply, Response)
+    found: list[Response] = []
+    reply.then(found.append)
+    while not found:
+        before = view.outdated
+        world.queue.step()
+        encoded.append(before - view.outdated)
+    assert sum(encoded) == 1500
+    assert max(encoded) < 1500
+    revision = document(found[0])["services"][0]["revision"]
+    asked = {"type": "INSTANCE", "service": {"name": "cart", "namespace": "shop"}}
+    assert world.call("POST", "/v1/Discover", asked)["service"]["revision"] == revision
 
 
 def test_all_services_are_listed_in_slices_when_there_are_many(world: World) -> None:

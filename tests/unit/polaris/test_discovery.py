@@ -12,7 +12,7 @@ from reading import INSTANCE, NOTHING, ORDERS, ROUTING, SERVICES, Reader, eureka
 
 from polaris_bridge.adapters.polaris.service.discovery import RULES, Delivered, Later, no_rules
 from polaris_bridge.adapters.polaris.view import LONG
-from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.polaris.wire import json, v1
 from polaris_bridge.core.model import Document, NamespaceRecord, ServiceKey, ServiceRecord
 
 KINDS = v1.DiscoverRequest
@@ -425,6 +425,37 @@ def test_a_large_service_is_encoded_in_slices_by_all_who_wait(server: Reader) ->
     assert isinstance(server.discovering.discover(request(INSTANCE, "orders", "default"), CALLER), bytes)
     assert isinstance(server.discovering.discover_json(request(INSTANCE, "orders", "default"), CALLER), Later)
     assert len(server.ask_json(request(INSTANCE, "orders", "default"))[1]["instances"]) == many
+
+
+def test_long_json_is_put_together_in_slices_too(server: Reader) -> None:
+    for port in range(1, LONG * 2):
+        server.registering.register(instance(port=port, isolate=port % 2 == 0), CALLER)
+    server.queue.settle()
+    asked = request(INSTANCE, "orders", "default")
+    server.ask_json(asked)
+    again = [server.discovering.discover_json(asked, CALLER) for _ in range(2)]
+    bodies: list[Any] = []
+    for later in again:
+        assert isinstance(later, Later), "not even when every instance is encoded"
+        later.then(lambda found: bodies.append(found.body))
+    server.queue.settle()
+    assert bodies[0] is bodies[1], "made once for both"
+    assert len(bodies[0]) > 1
+    answer = v1.DiscoverResponse()
+    answer.CopyFrom(server.ask(asked))
+    assert b"".join(bodies[0]) == json.encode(answer)
+    asked.service.revision.value = answer.service.revision.value
+    assert server.ask_json(asked)[0] == 200001
+    for n in range(1000):
+        server.registry.put_service(ServiceRecord("many", f"s{n}", comment="x" * 100), CALLER)
+    server.queue.settle()
+    asked = request(SERVICES, "", "many")
+    server.ask(asked)
+    later = server.discovering.discover_json(asked, CALLER)
+    assert isinstance(later, Later)
+    later.then(lambda found: bodies.append(found.body))
+    server.queue.settle()
+    assert b"".join(bodies[-1]) == json.encode(server.ask(asked))
 
 
 def test_changes_while_a_large_service_is_encoded_are_in_the_answer(server: Reader) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from messages import TYPES, messages
 
 from polaris_bridge.adapters.polaris.wire import v1
-from polaris_bridge.adapters.polaris.wire.json import Malformed, decode, decode_list, encode, fragment
+from polaris_bridge.adapters.polaris.wire.json import Malformed, decode, decode_list, encode, fragment, parts
 from polaris_bridge.adapters.polaris.wire.newer import NEWER, OLDER
 
 DATA = Path(__file__).parent / "data"
@@ -70,6 +70,18 @@ def test_kept_fragments_make_the_same_document(instances: list[Any], services: l
     whole.services.extend(services)
     pieces = {"instances": [fragment(item) for item in instances], "services": [fragment(item) for item in services]}
     assert encode(head, pieces) == encode(whole)
+
+
+@given(st.lists(messages(v1.Service.DESCRIPTOR), max_size=6), st.integers(1, 2000))
+@settings(max_examples=50, deadline=None)
+def test_a_document_in_parts_is_the_same_document(services: list[Any], size: int) -> None:
+    whole = v1.DiscoverResponse(code={"value": 200000}, info={"value": "<>"}, service={"name": {"value": "a"}})
+    pieces = [fragment(item) for item in services]
+    made = list(parts(whole, "services", pieces, size))
+    whole.services.extend(services)
+    assert b"".join(made) == encode(whole)
+    assert all(len(part) >= size for part in made[:-1])
+    assert b"".join(parts(v1.RateLimit(), "rules", ())) == encode(v1.RateLimit())
 
 
 def test_a_fragment_may_stand_in_the_first_field() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.answers import bare
 from polaris_bridge.adapters.polaris.service.routes import Encoded
-from polaris_bridge.adapters.polaris.view import field
+from polaris_bridge.adapters.polaris.view import PIECE, field
 from polaris_bridge.adapters.polaris.wire import json, v1
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -94,3 +96,24 @@ def as_json(body: bytes) -> Encoded:
     """An encoded answer as JSON."""
     message = v1.DiscoverResponse.FromString(body)
     return Encoded(message.code.value, json.encode(message))
+
+
+def services_as_json(body: bytes) -> Work:
+    """The same in slices, for an answer that lists many services."""
+    message = v1.DiscoverResponse.FromString(body)
+    items = []
+    for service in message.services:
+        items.append(json.fragment(service))
+        if len(items) % PIECE == 0:
+            yield
+    message.ClearField("services")
+    return (yield from joined(message, "services", items))
+
+
+def joined(message: v1.DiscoverResponse, name: str, items: Iterable[bytes]) -> Work:
+    """An answer with the items of one of its lists, put together in slices."""
+    parts = []
+    for part in json.parts(message, name, items):
+        parts.append(part)
+        yield
+    return Encoded(message.code.value, tuple(parts))

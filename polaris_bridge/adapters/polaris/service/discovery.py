@@ -30,7 +30,9 @@ from polaris_bridge.adapters.polaris.service.discover_answers import (
     direction,
     fault,
     headed,
+    joined,
     refusal,
+    services_as_json,
     unchanged,
 )
 from polaris_bridge.adapters.polaris.service.routes import Encoded
@@ -61,6 +63,9 @@ KEPT_NAME: Final = 512
 """Answers about longer names are not kept. No service has one: 128 characters and a namespace of 64 are the most."""
 LONG_LIST: Final = 4 * LONG
 """More services than this to encode for one answer are encoded in slices."""
+
+LONG_BYTES: Final = 16 * 1024
+"""A list of services of more bytes than this becomes JSON in slices."""
 
 _ALIAS_FOR: Final[int] = v1.DiscoverResponse.DESCRIPTOR.fields_by_name["aliasFor"].number
 
@@ -172,12 +177,28 @@ class Discovering:
         if request.type == INSTANCE and request.HasField("service") and request.service.name.value:
             return self._instances_json(request, caller)
         found = self.discover(request, caller)
-        if isinstance(found, Later):
-            return Later(lambda reply: found.then(lambda body: reply(as_json(body))))
-        return as_json(found)
+        if not isinstance(found, Later):
+            return self._as_json(request, found)
 
-    def revision(self, service: ServiceKey) -> str:
-        """What an answer about a service's instances says its revision is; empty when there is no such service."""
+        def then(body: bytes, reply: Callable[[Encoded], None]) -> None:
+            answer = self._as_json(request, body)
+            if isinstance(answer, Later):
+                answer.then(reply)
+            else:
+                reply(answer)
+
+        return Later(lambda reply: found.then(lambda body: then(body, reply)))
+
+    def revision(self, service: ServiceKey) -> Work:
+        """What an answer about a service's instances says its revision is; empty when there is no such service. In slices: when
+        nobody read the service lately, all of it has to be encoded for that."""
+        answer = self._answer(service)
+        if answer is not None:
+            for view in list(answer.views):
+                yield from view.refresh_in_slices(as_json=False)
+        return self._revision(service)
+
+    def _revision(self, service: ServiceKey) -> str:
         answer = self._answer(service)
         if answer is None:
             return ""
@@ -235,7 +256,28 @@ class Discovering:
         healthy_only = request.Filter.OnlyHealthyInstance
         items = [item for view in answer.views for item in view.json_items(healthy_only=healthy_only)]
         message = v1.DiscoverResponse.FromString(self._head(asked, answer) + self._tail(answer))
-        return Encoded(OK, json.encode(message, {"instances": items}))
+        if len(items) <= LONG:
+            return Encoded(OK, json.encode(message, {"instances": items}))
+        key = (INSTANCE, asked, answer.revision, healthy_only)
+        return self._joined(key, lambda: joined(message, "instances", items), request)
+
+    def _as_json(self, request: v1.DiscoverRequest, body: bytes) -> Encoded | Later[Encoded]:
+        """An encoded answer as JSON, bit by bit when it is a long list."""
+        if request.type != SERVICES or len(body) <= LONG_BYTES:
+            return as_json(body)
+        return self._joined(object(), lambda: services_as_json(body), request)
+
+    def _joined(self, key: object, work: Callable[[], Work], request: v1.DiscoverRequest) -> Later[Encoded]:
+        """What the work makes; whoever asks for the same meanwhile gets the same."""
+
+        def start(reply: Callable[[Encoded], None]) -> None:
+            self._slices.run(
+                key,
+                work,
+                lambda made: reply(as_json(refusal(request, v1.ExecuteException)) if made is None else made),
+            )
+
+        return Later(start)
 
     def _answer(self, asked: ServiceKey) -> _Answer | None:
         """What is known of a name, its views read now; None when there is no such service."""

@@ -40,7 +40,8 @@ class Encoded(Struct, frozen=True):
     """A native message that is JSON already, with the code that it holds."""
 
     code: int
-    body: bytes
+    body: bytes | tuple[bytes, ...]
+    """Several parts are written one after another without being joined."""
 
 
 class Later(Protocol):

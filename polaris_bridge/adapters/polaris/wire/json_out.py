@@ -11,7 +11,7 @@ message then costs its set fields only.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from json.encoder import encode_basestring as _quote
 from struct import Struct
@@ -23,12 +23,15 @@ from google.protobuf.message_factory import GetMessageClass
 
 from .newer import NEWER, OLDER
 
-__all__ = ["ITEM_DEPTH", "encode", "fragment"]
+__all__ = ["ITEM_DEPTH", "encode", "fragment", "parts"]
 
 _Write = Callable[[Any], str]
 
 ITEM_DEPTH: Final = 2
 """How deep an item of an answer's list stands: what ``fragment`` writes fits there."""
+
+PART: Final = 128 * 1024
+"""Bytes of a part of a long document: joined in less than 0.1 ms, and about what a socket takes at once."""
 
 MAX_DEPTH: Final = 200
 """Beyond it a message inside an Any is shown as bytes: only there can somebody nest without end."""
@@ -61,6 +64,28 @@ def encode(message: Message, fragments: Mapping[str, Sequence[bytes]] | None = N
     document[first] = b"{\n" + document[first][2:]
     document.append(b"\n}")
     return b"".join(document)
+
+
+def parts(message: Message, name: str, items: Iterable[bytes], size: int = PART) -> Iterator[bytes]:
+    """The document of ``encode`` with the items of one repeated field, bit by bit: for lists that are long to join and to send.
+    Every part but the last has at least ``size`` bytes."""
+    shape = _shape(message.DESCRIPTOR, 0)
+    pieces = shape.pieces(message)
+    slot = shape.slot_of[name]
+    pad = b"\n" + b" " * ITEM_DEPTH
+    head = _escaped("".join(pieces[:slot])) + shape.heads[slot]
+    part = [f"{{\n{head[2:]}[".encode()]
+    gathered = len(part[0])
+    separator = pad
+    for item in items:
+        part += (separator, item)
+        gathered += len(separator) + len(item)
+        separator = b"," + pad
+        if gathered >= size:
+            yield b"".join(part)
+            part, gathered = [], 0
+    part.append(("\n ]" + _escaped("".join(pieces[slot + 1 :])) + "\n}").encode())
+    yield b"".join(part)
 
 
 def fragment(message: Message) -> bytes:

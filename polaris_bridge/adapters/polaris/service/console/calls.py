@@ -20,7 +20,7 @@ from .aliases import Aliases
 from .counting import Counting
 from .filters import single
 from .instances import Instances
-from .listing import Listing
+from .listing import Listing, ServiceRevision, unrevised
 from .namespaces import Namespaces
 from .references import References
 from .services import Services
@@ -53,7 +53,7 @@ class Console:
         pairs: Pairs,
         *,
         routed: Callable[[ServiceKey], bool] = lambda _service: False,
-        revision: Callable[[ServiceKey], str] = lambda _service: "",
+        revision: ServiceRevision = unrevised,
         unique: Callable[[], str] = lambda: uuid4().hex,
         visible: Visible | None = None,
     ) -> None:

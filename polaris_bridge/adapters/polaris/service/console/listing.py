@@ -31,7 +31,16 @@ from .work import OK
 COPIED: Final = ("version", "protocol", "region", "zone", "campus")
 """Keys that Discover copies from the fields, and that console lists never show."""
 DEFAULT_NAMESPACE: Final = "default"
-ServiceRevision = Callable[[ServiceKey], str]
+SHOWN: Final = 16
+"""Instances that become messages without a pause."""
+ServiceRevision = Callable[[ServiceKey], Work]
+"""Returns a text, in slices."""
+
+
+def unrevised(_service: ServiceKey) -> Work:
+    """Where nobody tells revisions."""
+    yield from ()
+    return ""
 
 
 class Listing:
@@ -42,7 +51,7 @@ class Listing:
         registry: Registry,
         counting: Counting,
         pairs: Pairs,
-        revision: ServiceRevision = lambda _service: "",
+        revision: ServiceRevision = unrevised,
         visible: Visible | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``revision`` tells the revision that Discover gives of a service's instances."""
@@ -91,7 +100,9 @@ class Listing:
         found = search.page
         answer = list_answer(OK, search.amount, len(found))
         services: dict[ServiceKey, ServiceRecord] = {}
-        for one in found:
+        for at, one in enumerate(found, 1):
+            if at % SHOWN == 0:
+                yield
             record = self._registry.snapshot(one.shown.registration.service_key).record
             if record is not None:
                 services[record.key] = record
@@ -99,7 +110,7 @@ class Listing:
         if filters.get("show_service_revision") == "true":
             for record in services.values():
                 m = counted(render_service(record), self._counting.of(record.key))
-                m.revision.value = self._revision(record.key) or m.revision.value
+                m.revision.value = (yield from self._revision(record.key)) or m.revision.value
                 answer.services.append(m)
         return answer
 

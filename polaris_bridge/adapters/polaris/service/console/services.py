@@ -197,7 +197,11 @@ class Services:
             items.append(json.fragment(counted(m, self._counting.of(snapshot.key))))
             if len(items) % STEP == 0:
                 yield
-        return Encoded(OK, json.encode(list_answer(OK, len(items), len(items)), {"services": items}))
+        parts = []
+        for part in json.parts(list_answer(OK, len(items), len(items)), "services", items):
+            parts.append(part)
+            yield
+        return Encoded(OK, tuple(parts))
 
     def find(self, query: Query, caller: Caller) -> v1.BatchQueryResponse:
         """Services by the filters of ``FILTERS``, latest change first, without aliases."""
