@@ -314,9 +314,31 @@ def test_heartbeats_can_be_asked_for_later(world: World) -> None:
     assert listed(world)[0]["healthy"] is False
     assert put(world, enable_health_check=False) == 200000
     assert (listed(world)[0]["healthy"], listed(world)[0]["healthCheck"]) == (False, None)
+    assert [i["enableHealthCheck"] for i in (*listed(world), *discovered(world))] == [False, False]
+    assert put(world, enable_health_check=False) == 200002
     assert put(world, healthy=True) == 200000
     world.pass_time(8)
     assert listed(world)[0]["healthy"] is True
+
+
+def test_that_health_is_not_checked_is_shown_when_an_update_said_so(world: World) -> None:
+    def shown() -> list[bool | None]:
+        return [i["enableHealthCheck"] for i in (*listed(world), *discovered(world))]
+
+    register(world, enable_health_check=False)
+    assert shown() == [None, None], "as when nothing was said"
+    assert put(world, enable_health_check=False) == 200002
+    assert put(world, enable_health_check=False, weight=7) == 200000
+    assert shown() == [False, False]
+    world.restart()
+    world.open()
+    assert shown() == [False, False]
+    assert put(world, health_check={"heartbeat": {"ttl": 5}}) == 200000
+    assert shown() == [True, True]
+    assert put(world, enable_health_check=False) == 200000
+    assert shown() == [False, False]
+    register(world)
+    assert shown() == [None, None]
 
 
 def test_isolation_survives_registration_and_ends_when_it_is_released(world: World) -> None:

@@ -27,11 +27,14 @@ class Document(Struct, frozen=True, gc=False, array_like=True):
     priority_given: bool = False
     weight_given: bool = False
     empty: int = 0
-    """Which texts, and whether the location, were sent but empty: bits of ``EMPTY``, for absent is not the same."""
+    """Which texts, and whether the location, were sent but empty: bits of ``EMPTY``, for absent is not the same; and ``SWITCHED_OFF``."""
 
 
 EMPTY: Final = {"protocol": 1, "version": 2, "vpc_id": 4, "logic_set": 8, "location": 16}
 """The bit of each field in ``Document.empty``."""
+SWITCHED_OFF: Final = 32
+"""The bit for an update that ended the health check: polaris-server 1.19 shows ``false`` from then on. Who registers without
+one is shown nothing, also when it says false."""
 
 
 class Marks(Struct, frozen=True, gc=False, array_like=True):

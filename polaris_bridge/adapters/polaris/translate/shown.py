@@ -16,7 +16,7 @@ from polaris_bridge.adapters.polaris.wire.v1 import HealthCheck, Instance
 from polaris_bridge.core.model import DOWN, NOWHERE, OUT_OF_SERVICE, UP, Address, Checks, Lease, Registration
 from polaris_bridge.core.views import Shown, shown, withdrawn
 
-from .keys import EMPTY, SOURCE, Document, instance_id
+from .keys import EMPTY, SOURCE, SWITCHED_OFF, Document, instance_id
 from .times import local_time
 
 Pairs = Mapping[str, Callable[[Registration], Mapping[str, str]]]
@@ -181,6 +181,8 @@ def _leave_empty(m: Instance, empty: int) -> None:
     for name, bit in EMPTY.items():
         if empty & bit and not m.HasField(name):
             getattr(m, name).SetInParent()
+    if empty & SWITCHED_OFF and not m.HasField("enable_health_check"):
+        m.enable_health_check.value = False
 
 
 def _enrich(metadata: MutableMapping[str, str], r: Registration) -> None:

@@ -15,7 +15,7 @@ from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import NOWHERE, Location, Registration
 
 from .instances import INTERNAL, liveness_of, ttl_of
-from .keys import Document
+from .keys import SWITCHED_OFF, Document
 
 _TEXTS = ("protocol", "version", "logic_set")
 
@@ -41,8 +41,10 @@ def revised(r: Registration, m: v1.Instance, *, healthy: bool, cleared: bool) ->
         word = False  # as on the original: the first heartbeat makes it healthy
     if word != healthy or document.ttl_s != r.ext.ttl_s:
         changes["liveness"] = liveness_of(document.ttl_s, healthy=word)
-    same = structs.replace(document, priority_given=r.ext.priority_given, weight_given=r.ext.weight_given) == r.ext
-    if same and not changes:  # to give a weight that it has already tells nobody anything
+    told = {name: getattr(r.ext, name) for name in ("priority_given", "weight_given", "empty")}
+    if (
+        structs.replace(document, **told) == r.ext and not changes
+    ):  # to give a weight that it has already tells nobody anything
         return r
     return structs.replace(r, ext=document, **changes)
 
@@ -77,9 +79,11 @@ def _common(r: Registration, m: v1.Instance) -> dict[str, Any]:
 def _checked(document: Document, m: v1.Instance) -> Document:
     """Whether heartbeats are expected, after the update."""
     if m.HasField("enable_health_check") and not m.enable_health_check.value:
-        return structs.replace(document, health_check=False, ttl_s=0)
+        return structs.replace(document, health_check=False, ttl_s=0, empty=document.empty | SWITCHED_OFF)
     ttl_s = ttl_of(m)
-    return structs.replace(document, health_check=True, ttl_s=ttl_s) if ttl_s else document
+    if not ttl_s:
+        return document
+    return structs.replace(document, health_check=True, ttl_s=ttl_s, empty=document.empty & ~SWITCHED_OFF)
 
 
 def _apart(metadata: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
