@@ -27,7 +27,8 @@ class Document(Struct, frozen=True, gc=False, array_like=True):
     priority_given: bool = False
     weight_given: bool = False
     empty: int = 0
-    """Which texts, and whether the location, were sent but empty: bits of ``EMPTY``, for absent is not the same; and ``SWITCHED_OFF``."""
+    """Which texts, and whether the location, were sent but empty, for absent is not the same: bits of ``EMPTY``. And
+    ``SWITCHED_OFF``."""
 
 
 EMPTY: Final = {"protocol": 1, "version": 2, "vpc_id": 4, "logic_set": 8, "location": 16}
