@@ -28,11 +28,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def free_pair() -> int:
-    """A port nobody listens on just now, nor on the one 1000 above it."""
+def free_pair(*others: int) -> int:
+    """A port nobody listens on just now, nor on the one 1000 above it. They are not among the others."""
     while True:
         (port,) = free_ports(1)
-        if port + 1000 <= 65535:
+        if port + 1000 <= 65535 and not {port, port + 1000} & set(others):
             with socket.socket() as above:
                 try:
                     above.bind(("127.0.0.1", port + 1000))
@@ -54,7 +54,7 @@ class Bridge:
         self.front = f"http://127.0.0.1:{front}"
         self.grpc = f"127.0.0.1:{grpc}"
         """Address of the native gRPC port."""
-        nacos = free_pair()
+        nacos = free_pair(eureka, front, grpc)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
         settings = {"service-eureka": eureka, "api-http": front, "service-grpc": grpc, "service-nacos": nacos}

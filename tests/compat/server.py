@@ -115,8 +115,7 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
 
     ``settings`` are further ``--set`` values.
     """
-    ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
-    ports["service-nacos"] = free_pair()
+    ports = free_listeners()
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
     for name, port in ports.items():
         command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
@@ -139,25 +138,22 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), path] if path else [str(ROOT)])}
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on right now."""
+def free_listeners() -> dict[str, int]:
+    """A loopback port for each listener that nobody listens on right now, all of them different; Nacos' one has a free port
+    ``NACOS_GRPC`` above it."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
+        ports = {name: _bound(stack, 0) for name in LISTENERS}
+        while True:
+            ports["service-nacos"] = _bound(stack, 0)
+            with contextlib.suppress(OSError, OverflowError):
+                _bound(stack, ports["service-nacos"] + NACOS_GRPC)
+                return ports
 
 
-def free_pair() -> int:
-    """A port that nobody listens on, nor on the one ``NACOS_GRPC`` above it."""
-    while True:
-        [port] = free_ports(1)
-        with socket.socket() as above:
-            try:
-                above.bind(("127.0.0.1", port + NACOS_GRPC))
-            except (OSError, OverflowError):
-                continue
-        return port
+def _bound(stack: contextlib.ExitStack, port: int) -> int:
+    sock = stack.enter_context(socket.socket())
+    sock.bind(("127.0.0.1", port))
+    return int(sock.getsockname()[1])
 
 
 def _ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -31,11 +31,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def free_pair() -> int:
-    """A port that nobody listens on, nor on the one 1000 above it: Nacos' two."""
+def free_pair(*others: int) -> int:
+    """A port that nobody listens on, nor on the one 1000 above it: Nacos' two. They are not among the others."""
     while True:
         (port,) = free_ports(1)
-        if port + 1000 <= 65535:
+        if port + 1000 <= 65535 and not {port, port + 1000} & set(others):
             with socket.socket() as above:
                 try:
                     above.bind(("127.0.0.1", port + 1000))
@@ -57,9 +57,10 @@ class Child:
 
     def __init__(self, folder: Path, *sets: str, ports: tuple[int, int] | None = None, ready: bool = True) -> None:
         self.folder = folder
-        self.port, self.front = ports or tuple(free_ports(2))  # type: ignore[misc]
-        (self.grpc,) = free_ports(1)
-        self.nacos = free_pair()
+        found = free_ports(3)
+        self.port, self.front = ports or (found[0], found[1])
+        self.grpc = found[2]
+        self.nacos = free_pair(self.port, self.front, self.grpc)
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),

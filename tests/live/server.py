@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -54,6 +54,17 @@ def free_pair() -> int:
             return port
 
 
+def free_listeners() -> dict[str, int]:
+    """A free port for each listener, all of them different; Nacos' one is the lower of a pair."""
+    with ExitStack() as stack:
+        ports = {name: bound(stack, 0) for name in LISTENERS}
+        while True:
+            ports["service-nacos"] = bound(stack, 0)
+            with suppress(OSError, OverflowError):
+                bound(stack, ports["service-nacos"] + PAIR_OFFSET)
+                return ports
+
+
 def bound(stack: ExitStack, port: int) -> int:
     """Takes a port of the loopback until the stack ends. Raises OSError or OverflowError when it is not to be had."""
     probe = stack.enter_context(socket.socket())
@@ -69,7 +80,7 @@ class Server:
     """
 
     def __init__(self, folder: Path, listener: str, settings: tuple[str, ...] = ()) -> None:
-        self.ports = {**dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True)), "service-nacos": free_pair()}
+        self.ports = free_listeners()
         self.port = self.ports[listener]
         self.http_port = self.ports["api-http"]
         self._folder = folder

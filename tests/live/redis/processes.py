@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from ..conftest import lacking
-from ..server import free_port
+from ..server import free_port, free_ports
 from ..waiting import until
 
 ANSWERS_WITHIN_S = 10
@@ -26,12 +26,13 @@ class Redis:
         *lines: str,
         sentinel: bool = False,
         secret: dict[str, str] | None = None,
+        port: int = 0,
         bus: int | None = None,
     ) -> None:
         program = shutil.which("redis-server")
         if program is None:
             lacking("redis-server is not installed")
-        self.port = free_port()
+        self.port = port or free_port()
         self.bus = bus
         """The port that nodes of a cluster use among themselves."""
         self._secret = secret or {}
@@ -94,7 +95,9 @@ def cluster(folder: Path) -> list[Redis]:
 
     The port they talk to each other by is named, because its default is the client port + 10,000, which may be above 65535.
     """
-    return [Redis(folder, "cluster-enabled yes", "cluster-node-timeout 2000", bus=free_port()) for _ in range(3)]
+    ports = free_ports(6)
+    lines = ("cluster-enabled yes", "cluster-node-timeout 2000")
+    return [Redis(folder, *lines, port=port, bus=bus) for port, bus in zip(ports[:3], ports[3:], strict=True)]
 
 
 def join(nodes: list[Redis]) -> None:
