@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
@@ -23,7 +24,16 @@ PEER = os.environ.get("PEER_POLARIS", "")
 EXTRAS = {"grpc": GRPC, "spring": SPRING}
 RUN = f"{os.getpid():x}"
 ON_GRPCIO = frozenset({"test_registers_and_is_seen_by_every_client", "test_registers_again_with_other_values"})
-"""Told once more with grpcio under the port: it stays the reference and the fallback of our own transport."""
+LONG_ON_GRPCIO = frozenset(
+    {
+        "test_a_beat_in_time_keeps_it_healthy_and_one_too_late_heals_it",
+        "test_beats_of_its_own_stop_with_the_process",
+        "test_clients_go_on_across_a_restart",
+    }
+)
+"""Told once more with grpcio under the port: it stays the reference and the fallback of our own transport. Of the long ones
+(half a minute together) that is enough with one library of each language and the polite end of the server."""
+ENOUGH = {"member": ("polaris-go-1.7", "polaris-java"), "ending": (signal.SIGTERM,)}
 
 
 @dataclass(frozen=True)
@@ -44,11 +54,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         restarts = "server" in metafunc.fixturenames
         names = ["ours"] if restarts or not PEER else ["ours", "peer"]
-        if metafunc.function.__name__ in ON_GRPCIO:
+        if metafunc.function.__name__ in ON_GRPCIO | LONG_ON_GRPCIO:
             names.append("grpcio")
         metafunc.parametrize("target", names, indirect=True, scope="session")
     if "member" in metafunc.fixturenames:
         metafunc.parametrize("member", list(SDKS), indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not _more_than_enough(item)]
+
+
+def _more_than_enough(item: pytest.Item) -> bool:
+    spec = getattr(item, "callspec", None)
+    if spec is None or spec.params.get("target") != "grpcio" or getattr(item, "originalname", "") not in LONG_ON_GRPCIO:
+        return False
+    return any(name in spec.params and spec.params[name] not in chosen for name, chosen in ENOUGH.items())
 
 
 @pytest.fixture(scope="session")
