@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.nacos.server.call import Routes
 from polaris_bridge.adapters.nacos.server.http import NacosHttp
 from polaris_bridge.adapters.nacos.server.routes_console import ROUTES as CONSOLE
 from polaris_bridge.adapters.nacos.server.routes_v1 import ROUTES as INSTANCES
@@ -109,7 +110,8 @@ class Answer:
 class HttpBottle:
     """The port with words for what 1.x clients do."""
 
-    def __init__(self, settings: NacosSettings | None = None) -> None:
+    def __init__(self, settings: NacosSettings | None = None, more: Routes | None = None) -> None:
+        """``more``: routes of another generation."""
         self.clock = Clock()
         self.timers = Timers(self.clock)
         self.registry = Registry(
@@ -121,7 +123,7 @@ class HttpBottle:
         self.seen: list[tuple[str, int]] = []
         self.http = NacosHttp(
             self.service,
-            {**INSTANCES, **SERVICES, **CONSOLE},
+            {**INSTANCES, **SERVICES, **CONSOLE, **(more or {})},
             observe=lambda operation, status, _: self.seen.append((operation, status)),
             heartbeat=self.beats.append,
         )

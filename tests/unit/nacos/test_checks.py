@@ -260,7 +260,7 @@ class TestHealth:
         with pytest.raises(Refused) as refused:
             ward.checks.set_health(SCOPE, "10.0.0.1", 8080, "DEFAULT", False)
         text = "health check is still working, service: DEFAULT_GROUP@@orders, cluster: DEFAULT"
-        assert (refused.value.status, refused.value.code, refused.value.text) == (400, 21011, text)
+        assert (refused.value.status, refused.value.code, refused.value.text) == (400, 30000, text)
 
 
 class TestForms:

@@ -162,13 +162,16 @@ def test_beats() -> None:
         ('{"n":1,"b":false}', {"n": "1", "b": "false"}),
         ("k=v", {"k": "v"}),
         ("k=v,k2=v2", {"k": "v", "k2": "v2"}),
+        ("k=v,,", {"k": "v"}),
+        (",", {}),
+        ("=v", {"": "v"}),
     ],
 )
 def test_metadata(sent: str, read: dict[str, str]) -> None:
     assert json_in.metadata(sent) == read
 
 
-@pytest.mark.parametrize("sent", ["k", "k=", "k=v=w", "k=v,,", "{"])
+@pytest.mark.parametrize("sent", ["k", "k=", "k=v=w", "k=v,,k2=v", "{"])
 def test_metadata_of_no_form(sent: str) -> None:
     with pytest.raises(Malformed, match="metadata format incorrect:"):
         json_in.metadata(sent)

@@ -136,7 +136,7 @@ def test_what_is_missing_is_said_in_the_words_of_the_generation() -> None:
         (p.namespace_objection, ["public", "a-b_C9"], ["a.b", "a b", "ä"], "namespaceId/tenant", 64),
         (p.namespace_name_objection, ["a b", "名"], ["a@b", "100%"], "namespaceShowName", 256),
         (p.data_id_objection, ["a.b:c-d_e"], ["a b", "a/b", "中"], "dataId", 256),
-        (p.service_objection, ["a/b,c:d", "ä", "a@b"], ["@a", "a@@b", "a b", "中"], "serviceName", 512),
+        (p.service_objection, ["a/b,c:d", "ä", "a@b", "中"], ["@a", "a@@b", "a b", "a中"], "serviceName", 512),
         (p.group_objection, ["G", "a.b:c-d_e"], ["a@b", "a b"], "group", 128),
         (p.cluster_objection, ["A-1", "a_b"], ["a.b", "a,b"], "cluster", 64),
         (p.ip_objection, ["10.0.0.1", "::1", "host"], ["a b", "中"], "ip", 128),

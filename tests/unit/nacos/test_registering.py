@@ -234,7 +234,7 @@ def test_the_first_instance_fixes_the_kind(world: World) -> None:
     assert world.nacos.services.kind(world.scope()) is True
     held = world.connect()
     error = refusal(lambda: world.batch(held, instance(), service="DEFAULT_GROUP@@lasting"))
-    assert error.text.endswith("is persistent service, can't batch register ephemeral instance.")
+    assert error.text.endswith("is persistent service, can't batch register ephemeral instance. ")
 
 
 def test_the_kind_is_free_a_minute_after_the_last_instance(world: World) -> None:

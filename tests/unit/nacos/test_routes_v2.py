@@ -256,7 +256,7 @@ def test_the_health_of_an_instance_is_set_only_where_nobody_looks(port: Everythi
     path = f"{NS}/health/instance"
     port.data("POST", INSTANCE, **ONE, ephemeral="false")
     text = "health check is still working, service: DEFAULT_GROUP@@orders, cluster: DEFAULT"
-    assert port.refused("PUT", path, **ONE, healthy="false") == (400, 21011, "health check still running", text)
+    assert port.refused("PUT", path, **ONE, healthy="false") == (400, 30000, "server error", text)
     text = "Required parameter 'healthy' type Boolean is not present"
     assert port.refused("PUT", path, **ONE) == (400, 10000, "parameter missing", text)
     port.data(

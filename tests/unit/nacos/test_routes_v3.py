@@ -167,7 +167,7 @@ def test_clusters(port: Everything) -> None:
     )
     found = port.data("GET", f"{ADMIN}/health/checkers")
     assert set(found) == {"TCP", "HTTP", "MYSQL", "NONE"}
-    assert port.refused("PUT", f"{ADMIN}/health/instance", **ONE, healthy="true")[:2] == (400, 21011)
+    assert port.refused("PUT", f"{ADMIN}/health/instance", **ONE, healthy="true")[:2] == (400, 30000)
 
 
 def test_subscribers(port: Everything) -> None:

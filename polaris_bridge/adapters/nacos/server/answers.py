@@ -136,6 +136,13 @@ _REASONS: Final = {
 }
 
 
+class Contained(Refused):
+    """A refusal that is said as the servlet container's error page says it, whatever the generation."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(status, codes.PARAMETER_VALIDATE, text)
+
+
 def container_error(status: int, message: str, path: str, wall_ms: int) -> Response:
     """An error as the servlet container's page says it: what no handler of the protocol has caught, and calls not let in."""
     seconds, ms = divmod(wall_ms, 1000)

@@ -9,16 +9,21 @@ from msgspec import Struct
 
 from polaris_bridge.adapters._shared.exchange import Request
 from polaris_bridge.adapters.nacos.service.scope import Scope
-from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_GROUP, PUBLIC
+from polaris_bridge.adapters.nacos.wire import codes
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_GROUP, PUBLIC, Refused
 from polaris_bridge.adapters.nacos.wire.params import Params
 from polaris_bridge.core.model import Caller
 
-from .answers import Reply
+from .answers import Contained, Reply
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
 
 Generation = Literal[1, 2, 3]
+
+_SEPARATOR: Final = "@@"
+_NO_GROUP: Final = "groupName can't be empty"
+_NO_NAME: Final = "it should be format as 'groupName@@serviceName'"
 
 
 class HttpCall:
@@ -42,9 +47,23 @@ class HttpCall:
     def named(self, service: str = "serviceName", group: str = "groupName", space: str = "namespaceId") -> Scope:
         """The scope that three parameters name; the service's name may carry the group, or be absent."""
         values = self.params
-        return self._service.scope(
-            values.text(space, PUBLIC), values.text(service), values.text(group) or DEFAULT_GROUP
-        )
+        name, of = values.text(service), values.text(group) or DEFAULT_GROUP
+        if _SEPARATOR in name or _SEPARATOR in of:
+            name = self._grouped(name, of)
+        return self._service.scope(values.text(space, PUBLIC), name, of)
+
+    def _grouped(self, name: str, group: str) -> str:
+        """A name with its group, of which neither may be missing. Raises ``Refused``."""
+        grouped = name if _SEPARATOR in name or not name else f"{group}{_SEPARATOR}{name}"
+        head, _, tail = grouped.partition(_SEPARATOR)
+        if head and tail:
+            return grouped
+        text = f"Param 'serviceName' is illegal, {_NO_GROUP if tail else _NO_NAME}"
+        if not grouped:
+            return ""
+        if self.generation == 1:
+            raise Contained(400, f"Service name filter error,caused: {text};")
+        raise Refused(400, codes.PARAMETER_VALIDATE, text)
 
     def scope_of(self, namespace_id: str, service: str, group: str = "") -> Scope:
         """The scope that these name."""

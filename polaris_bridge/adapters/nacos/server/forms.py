@@ -42,13 +42,8 @@ def parameters(call: HttpCall) -> Scope:
 
 def grouped(call: HttpCall) -> Scope:
     """The service of calls that know no group: it must stand in the service's name."""
-    name = asked(call, "serviceName")
-    group, separator, rest = name.partition("@@")
-    if not separator or not rest:
+    if "@@" not in asked(call, "serviceName"):
         text = "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'"
-        raise Refused(400, codes.PARAMETER_VALIDATE, text)
-    if not group:
-        text = "Param 'serviceName' is illegal, groupName can't be empty"
         raise Refused(400, codes.PARAMETER_VALIDATE, text)
     return call.named()
 

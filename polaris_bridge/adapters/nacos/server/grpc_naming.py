@@ -27,9 +27,7 @@ BATCH_REGISTER: Final = "batchRegisterInstance"
 LOCK: Final = "LockOperation"
 """What policies call taking and giving back a lock."""
 
-_SAID: Final = {
-    type: success(b'"type":"%b"' % type.encode()) for type in (REGISTER, DEREGISTER, BATCH_REGISTER)
-}
+_SAID: Final = {type: success(b'"type":"%b"' % type.encode()) for type in (REGISTER, DEREGISTER, BATCH_REGISTER)}
 
 
 # ---------------------------------------------------------------------- instances

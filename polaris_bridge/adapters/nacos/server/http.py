@@ -24,8 +24,8 @@ from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Undecided
 
 from .answers import (
-    PLAIN,
     Answer,
+    Contained,
     Later,
     Reply,
     Sliced,
@@ -160,7 +160,7 @@ class NacosHttp:
         """A refusal in the words of the route's generation."""
         if isinstance(error, CoreError):
             error = refused(error)
-        if isinstance(error, Forbidden):
+        if isinstance(error, (Forbidden, Contained)):
             return self._container(request, error.status, error.text)
         if isinstance(error, IllegalParam):
             return parameter_error(error.text)
@@ -176,8 +176,8 @@ class NacosHttp:
         allowed = self._methods.get(path)
         if allowed is not None and method == "OPTIONS":
             return Response(200, b"", ((b"Allow", ",".join([*allowed, "OPTIONS"]).encode()),))
-        if path.startswith(_NAMING):
-            return Response(501, f"no such api:{method}:{path}".encode("utf-8", "replace"), PLAIN)
+        if path.startswith(_NAMING) or path == _NAMING[:-1]:
+            return self._container(request, 501, f"no such api:{method}:{path}")
         if allowed is not None:
             response = self._container(request, 405, f"Request method '{method}' not supported")
             return Response(405, response.body, (*response.headers, (b"Allow", ",".join(allowed).encode())))

@@ -6,12 +6,14 @@ Names, aliases and defaults as Nacos 2.5.1 reads them. The functions raise ``Ref
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from polaris_bridge.adapters.nacos.wire import codes, json_in
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Beat, Instance, Refused
-from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_objection
+from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_objection, port_objection
 from polaris_bridge.adapters.nacos.wire.payload import Malformed
 
+from .answers import Contained
 from .call import HttpCall
 
 _MAX_WEIGHT: Final = 10_000.0
@@ -45,22 +47,34 @@ def checked(call: HttpCall, *, with_metadata: bool = True) -> dict[str, str]:
     found = metadata(params) if with_metadata else {}
     check(
         naming_objection(
-            scope.namespace_id,
+            _as_sent(params, "namespaceId", scope.namespace_id),
             scope.name,
-            scope.group,
-            cluster=params.text("clusterName") or params.text("cluster"),
+            _as_sent(params, "groupName", scope.group),
+            cluster=_either(params, "clusterName", "cluster"),
             ip=params.raw("ip"),
-            port=params.text("port") or params.text("checkPort"),
+            port=_either(params, "port", "checkPort"),
             metadata=found,
         )
     )
     return found
 
 
+def _as_sent(params: Params, name: str, read: str) -> str:
+    """A parameter with the spaces around it, which are against the rules; what was read when that is of elsewhere."""
+    value = params.raw(name)
+    return value if value and value.strip() == read else read
+
+
+def _either(params: Params, name: str, other: str) -> str | None:
+    """The first of two that has a value, as it was sent."""
+    return params.raw(name if params.text(name) else other)
+
+
 def checked_list(call: HttpCall, clusters: str) -> None:
     """Hold a call about a list to the rules."""
-    scope = call.scope
-    check(naming_objection(scope.namespace_id, scope.name, scope.group, clusters=clusters))
+    scope, params = call.scope, call.params
+    space, group = _as_sent(params, "namespaceId", scope.namespace_id), _as_sent(params, "groupName", scope.group)
+    check(naming_objection(space, scope.name, group, clusters=clusters))
 
 
 def weight(params: Params) -> float:
@@ -89,15 +103,21 @@ def instance(call: HttpCall, *, ephemeral: bool) -> Instance:
     )
 
 
+def port(params: Params) -> int:
+    """``port``, 0 when it is not given."""
+    check(port_objection(params.raw("port")))
+    return params.integer("port", 0)
+
+
 def beat(params: Params) -> Beat | None:
-    """The ``beat`` of a heartbeat; None for a light one. Bad JSON is a server error on the real server too."""
+    """The ``beat`` of a heartbeat; None for a light one. Nobody catches bad JSON on the real server either."""
     text = params.text("beat")
     if not text:
         return None
     try:
         return json_in.beat(text)
     except Malformed as error:
-        raise Refused(500, codes.SERVER_ERROR, f"invalid beat: {error}") from None
+        raise Contained(500, f"invalid beat: {error}") from None
 
 
 def targets(params: Params) -> tuple[Instance, ...]:
@@ -124,7 +144,10 @@ def selector(params: Params) -> dict[str, Any] | None:
     text = params.text("selector")
     if not text:
         return None
-    found = json_object(text, "selector")
+    try:
+        found = json_in.json_object(unquote_plus(text))
+    except Malformed:
+        found = {}
     kind = found.get("type")
     if kind == "none":
         return {"type": "none"}

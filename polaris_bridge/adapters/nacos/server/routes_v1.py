@@ -144,7 +144,7 @@ def beat(service: NacosService, call: HttpCall) -> Reply:
     body = reading.beat(params)
     if body is None:
         cluster = params.text("clusterName", DEFAULT_CLUSTER)
-        ip, port = params.text("ip"), params.integer("port", 0)
+        ip, port = params.text("ip"), reading.port(params)
     else:
         ip, port = body.ip, body.port
         cluster = body.cluster or params.text("clusterName", DEFAULT_CLUSTER)
@@ -207,8 +207,5 @@ ROUTES: Final[Routes] = {
     ("PUT", "/v1/ns/instance/beat"): Route(beat, "w", _needs_service),
     ("PUT", "/v1/ns/instance/metadata/batch"): Route(metadata_batch, "w", _needs_service),
     ("DELETE", "/v1/ns/instance/metadata/batch"): Route(metadata_batch_delete, "w", _needs_service),
-    **{
-        (method, "/v1/ns/instance/statuses"): Route(statuses, "r", _by_key)
-        for method in ("GET", "POST", "PUT", "DELETE")
-    },
+    ("GET", "/v1/ns/instance/statuses"): Route(statuses, "r", _by_key),
 }

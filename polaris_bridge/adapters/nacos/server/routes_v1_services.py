@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import to_builtins
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.scope import Scope
     from polaris_bridge.adapters.nacos.service.services import Cluster, Service
 
+_LABEL: Final = re.compile(r"CONSUMER\.label\.([^\s=&]+)")
 _DEFAULT_PORT: Final = 80
 _MOST: Final = 1_000
 """Services on one page of the catalog."""
@@ -32,6 +34,23 @@ _MOST: Final = 1_000
 def _needs_service(call: HttpCall) -> Scope:
     call.params.required("serviceName")
     return call.named()
+
+
+def _names_service(call: HttpCall) -> Scope:
+    _given(call, "serviceName")
+    return _needs_service(call)
+
+
+def _given(call: HttpCall, *names: str) -> None:
+    """Parameters that must be there; their absence is objected to in words of its own."""
+    for name in names:
+        if name not in call.params:
+            raise Refused(400, codes.PARAMETER_MISSING, f"Parameter '{name}' is missing")
+
+
+def _cluster_and_service(call: HttpCall) -> Scope:
+    call.params.required("clusterName")
+    return _needs_service(call)
 
 
 def threshold(params: Params, default: float | None = None) -> float:
@@ -50,7 +69,10 @@ def selector_object(selector: dict[str, Any]) -> dict[str, Any]:
     kind = selector.get("type", "none")
     if kind == "none":
         return {"type": "none", "contextType": "NONE"}
-    return {"type": kind, "contextType": "CMDB", "expression": selector.get("expression", "")}
+    expression = selector.get("expression", "")
+    labels = sorted(set(_LABEL.findall(expression)))
+    shown = {"type": kind, "labels": labels, "contextType": "CMDB"}
+    return {**shown, "expression": expression} if expression else shown
 
 
 def create(service: NacosService, call: HttpCall) -> Reply:
@@ -119,6 +141,7 @@ def names(service: NacosService, call: HttpCall) -> Reply:
 def search(service: NacosService, call: HttpCall) -> Reply:
     """service/names: the grouped names of a namespace, or of all of them."""
     asked, part = call.params.text("namespaceId"), call.params.text("expr")
+    check(naming_objection(call.params.raw("namespaceId")))
     sees = service.admission.sees(call.caller)
 
     def work() -> Generator[None, None, Answer]:
@@ -206,16 +229,24 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
+_NOT_SAID: Final = {"clusterName": None, "healthChecker": None, "metadata": None}
+"""Members of a cluster that this list has and does not fill."""
+
+
 def _with_instances(service: NacosService, scope: Scope) -> dict[str, Any]:
     clusters: dict[str, Any] = {}
     for host in service.catalog.hosts(scope):
-        clusters.setdefault(host.cluster, {"hosts": []})["hosts"].append(_address(host))
+        clusters.setdefault(host.cluster, {**_NOT_SAID, "hosts": []})["hosts"].append(_address(host))
     found = service.services.find(scope)
     return {
+        "namespace": None,
         "serviceName": scope.name,
         "groupName": scope.group,
         "clusterMap": clusters,
         "metadata": found.metadata if found is not None else {},
+        "protectThreshold": 0.0,
+        "selector": None,
+        "ephemeral": None,
     }
 
 
@@ -263,6 +294,7 @@ def _cluster(scope: Scope, found: Cluster) -> dict[str, Any]:
 def catalog_instances(service: NacosService, call: HttpCall) -> Reply:
     """catalog/instances: one page of a cluster's instances, the disabled included."""
     params = call.params
+    _given(call, "clusterName", "pageNo", "pageSize")
     reading.checked(call, with_metadata=False)
     cluster = params.required("clusterName")
     page_no, page_size = params.integer("pageNo"), params.integer("pageSize")
@@ -331,16 +363,15 @@ def switches(service: NacosService, _call: HttpCall) -> Reply:
 def set_switch(service: NacosService, call: HttpCall) -> Reply:
     """PUT operator/switches"""
     params = call.params
+    _given(call, "entry", "value")
     entry = params.required("entry")
-    if "value" not in params:
-        params.required("value")
     return ok(service.operator.set(entry, params.text("value"), params.boolean("debug", False), call.caller))
 
 
 def metrics(service: NacosService, call: HttpCall) -> Reply:
     """GET operator/metrics: the status, with ``onlyStatus=false`` numbers too."""
     status = service.operator.status
-    if call.params.boolean("onlyStatus", True):
+    if call.params.text("onlyStatus", "true").lower() == "true":
         return json({"status": status})
 
     def work() -> Generator[None, None, Answer]:
@@ -384,8 +415,7 @@ def push_state(service: NacosService, call: HttpCall) -> Reply:
 
 def responsible(service: NacosService, call: HttpCall) -> Reply:
     """GET operator/distro/client: which server answers for a client; always the one that is asked."""
-    call.params.required("ip")
-    call.params.required("port")
+    _given(call, "ip", "port")
     return json({"responsibleServer": call.request.header(b"host") or ""})
 
 
@@ -397,28 +427,32 @@ def _number(params: Params, name: str, default: int) -> int:
         return 0
 
 
-_ANY: Final = ("GET", "POST", "PUT", "DELETE")
-
 ROUTES: Final[Routes] = {
-    ("POST", "/v1/ns/service"): Route(create, "w", _needs_service),
+    ("POST", "/v1/ns/service"): Route(create, "w", _names_service),
     ("PUT", "/v1/ns/service"): Route(update, "w", _needs_service),
-    ("DELETE", "/v1/ns/service"): Route(delete, "w", _needs_service),
-    ("GET", "/v1/ns/service"): Route(detail, "r", _needs_service),
+    ("DELETE", "/v1/ns/service"): Route(delete, "w", _names_service),
+    ("GET", "/v1/ns/service"): Route(detail, "r", _names_service),
     ("GET", "/v1/ns/service/list"): Route(names, "r", by_namespace),
-    **{(method, "/v1/ns/service/names"): Route(search, "r", by_namespace) for method in _ANY},
+    ("GET", "/v1/ns/service/names"): Route(search, "r", by_namespace),
     ("GET", "/v1/ns/service/subscribers"): Route(subscribers, "r", _needs_service),
     ("GET", "/v1/ns/service/selector/types"): Route(selector_types, ""),
     ("GET", "/v1/ns/catalog/services"): Route(catalog_services, "r", by_namespace),
     ("GET", "/v1/ns/catalog/service"): Route(catalog_service, "r", _needs_service),
-    **{(method, "/v1/ns/catalog/instances"): Route(catalog_instances, "r", _needs_service) for method in _ANY},
-    ("PUT", "/v1/ns/cluster"): Route(set_cluster, "w", _needs_service),
+    ("GET", "/v1/ns/catalog/instances"): Route(catalog_instances, "r", _names_service),
+    ("PUT", "/v1/ns/cluster"): Route(set_cluster, "w", _cluster_and_service),
     ("PUT", "/v1/ns/health"): Route(set_health, "w", by_service),
     ("PUT", "/v1/ns/health/instance"): Route(set_health, "w", by_service),
     ("GET", "/v1/ns/health/checkers"): Route(checkers, ""),
-    **{(method, "/v1/ns/health/server"): Route(health_server, "") for method in _ANY},
-    ("GET", "/v1/ns/operator/switches"): Route(switches, ""),
-    ("PUT", "/v1/ns/operator/switches"): operated(SWITCHES, set_switch, 1),
-    ("GET", "/v1/ns/operator/metrics"): Route(metrics, ""),
-    **{(method, "/v1/ns/operator/push/state"): Route(push_state, "") for method in _ANY},
-    ("GET", "/v1/ns/operator/distro/client"): Route(responsible, ""),
+    ("GET", "/v1/ns/health/server"): Route(health_server, ""),
+    **{
+        place: route
+        for operator in ("/v1/ns/operator", "/v1/ns/ops")
+        for place, route in {
+            ("GET", f"{operator}/switches"): Route(switches, ""),
+            ("PUT", f"{operator}/switches"): operated(SWITCHES, set_switch, 1),
+            ("GET", f"{operator}/metrics"): Route(metrics, ""),
+            ("GET", f"{operator}/push/state"): Route(push_state, ""),
+            ("GET", f"{operator}/distro/client"): Route(responsible, ""),
+        }.items()
+    },
 }

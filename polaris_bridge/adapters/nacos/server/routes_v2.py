@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.nacos.service.clients import Client, Published, Subscribed
 from polaris_bridge.adapters.nacos.wire import codes
-from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Refused
 from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 
 from . import instances, reading, services
@@ -47,7 +47,9 @@ def patch(service: NacosService, call: HttpCall) -> Answer:
 
 def int_of(call: HttpCall, name: str) -> int:
     """A whole number that must be there."""
-    asked(call, name, "Integer")
+    if not asked(call, name, "Integer").strip():
+        text = f"Required request parameter '{name}' for method parameter type Integer is present but converted to null"
+        raise Refused(400, codes.PARAMETER_MISSING, text)
     return call.params.integer(name, 0)
 
 
@@ -88,8 +90,9 @@ def beat(service: NacosService, call: HttpCall) -> Answer:
     params, scope = call.params, call.scope
     body = reading.beat(params)
     cluster = params.text("clusterName", DEFAULT_CLUSTER)
-    ip, port = params.text("ip"), params.integer("port", 0)
-    if body is not None:
+    if body is None:
+        ip, port = params.text("ip"), reading.port(params)
+    else:
         ip, port, cluster = body.ip, body.port, body.cluster or cluster
     check(naming_objection(scope.namespace_id, scope.name, scope.group, cluster=cluster, ip=ip, port=port))
     heard = service.registering.beat(scope, ip, port, cluster, body, call.caller)
@@ -176,6 +179,7 @@ def at(call: HttpCall) -> tuple[str, int | None]:
 
 def publishers(service: NacosService, call: HttpCall) -> Answer:
     """GET client/service/publisher/list. Without ``ip`` and ``port`` all, as in v3 (2.5.1 then lists none)."""
+    reading.checked(call, with_metadata=False)
     ip, port = at(call)
     found = service.clients.publishers(service.key(call.scope), ip, port)
     return result([{**_place(p), "clientId": p.client_id} for p in found])
@@ -183,6 +187,7 @@ def publishers(service: NacosService, call: HttpCall) -> Answer:
 
 def subscribers(service: NacosService, call: HttpCall) -> Answer:
     """GET client/service/subscriber/list"""
+    reading.checked(call, with_metadata=False)
     ip, port = at(call)
     found = service.clients.subscribed_to(call.scope, ip, port)
     return result([{"clientId": s.client_id, "ip": s.ip, "port": s.port} for s in found])

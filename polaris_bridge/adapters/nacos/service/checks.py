@@ -114,7 +114,7 @@ class ClusterChecks:
         if self.checker(service, cluster).type != "NONE":
             cluster = cluster or DEFAULT_CLUSTER
             text = f"health check is still working, service: {scope.grouped}, cluster: {cluster}"
-            raise Refused(400, codes.HEALTH_CHECK_RUNNING, text)
+            raise Refused(400, codes.SERVER_ERROR, text)
         return self._registry.set_check(key, CHECK, PASSING if healthy else CRITICAL)
 
     # ------------------------------------------------------------------ what is stored

@@ -119,8 +119,6 @@ class Registering:
             liveness = lease(*times(instance.metadata))
         else:
             liveness = checked(instance.healthy)
-        if held is None and not instance.cluster:  # over HTTP the default cluster is filled in before the id is made
-            instance = structs.replace(instance, cluster=DEFAULT_CLUSTER)
         with self._registry.transaction() as commit:
             self._put(scope, key, instance, id, liveness, caller, with_id=with_id)
         return commit
@@ -227,8 +225,8 @@ class Registering:
         if kind is None or kind is ephemeral:
             return
         is_now, other = ("ephemeral", "persistent") if kind else ("persistent", "ephemeral")
-        what = f"batch register {other} instance." if batch else f"register {other} instance. "
-        text = f"Current service {scope.grouped} is {is_now} service, can't {what}"
+        what = "batch register" if batch else "register"
+        text = f"Current service {scope.grouped} is {is_now} service, can't {what} {other} instance. "
         raise Refused(400, codes.SERVER_ERROR, f"errCode: 400, errMsg: {text}")
 
     def _snowflake(self, before: Registration | None, instance: Instance, service: str) -> str:

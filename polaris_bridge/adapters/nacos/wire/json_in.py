@@ -8,6 +8,7 @@ texts. Go sends ``"metadata":null`` and whole numbers as weights, Python spells 
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Final, TypeVar
 
 import msgspec
@@ -308,7 +309,7 @@ def metadata(text: str) -> dict[str, str]:
         return _texts(_metadata.decode(text))
     except (msgspec.DecodeError, UnicodeError):
         found = {}
-        for pair in text.split(","):
+        for pair in text.rstrip(",").split(",") if text.strip(",") else ():
             key, equals, value = pair.partition("=")
             if not equals or not value or "=" in value:
                 raise Malformed(f"metadata format incorrect:{text}") from None
@@ -350,7 +351,11 @@ def _lifted(m: _Instance) -> Instance:
 
 
 def _number(value: float | None) -> float:
-    return 0.0 if value is None else value
+    if value is None:
+        return 0.0
+    if not isfinite(value):
+        raise Malformed("not a number")
+    return value
 
 
 def _texts(values: dict[str, Scalar] | None) -> dict[str, str]:

@@ -21,6 +21,17 @@ MAX_PAIRS: Final = 10_000
 
 _NOT_QUITE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[\r\n]").search
 _TRUE: Final = frozenset({"y", "yes", "on", "true", "t"})
+_BOOLEANS: Final = {
+    "true": True,
+    "on": True,
+    "yes": True,
+    "1": True,
+    "false": False,
+    "off": False,
+    "no": False,
+    "0": False,
+}
+"""As the framework of the real server reads them where a parameter is declared as a boolean."""
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -122,9 +133,20 @@ class Params:
         return decimal(self.text(name)) if self.text(name) else default
 
     def boolean(self, name: str, default: bool) -> bool:
-        """``y yes on true t`` in any case are true, all else is false: Python's ``True`` and ``False`` are read too."""
+        """Python's ``True`` and ``False`` are read too, for case does not matter.
+
+        In v1 ``y yes on true t`` are true and all else is false; v2 and v3 know ``true on yes 1``, ``false off no 0``, and
+        refuse the rest.
+        """
         value = self.text(name)
-        return value.lower() in _TRUE if value else default
+        if not value:
+            return default
+        if self._generation == 1:
+            return value.lower() in _TRUE
+        found = _BOOLEANS.get(value.lower())
+        if found is None:
+            raise Refused(400, codes.PARAMETER_VALIDATE, f"Invalid boolean value [{value}]")
+        return found
 
 
 def decimal(value: str) -> float:
@@ -156,7 +178,8 @@ class IllegalParam(Refused):
 _NAMESPACE_ID: Final = re.compile(r"[\w-]+", re.ASCII)
 _NAMESPACE_NAME: Final = re.compile(r"[^@#$%^&*]+")
 _WORDS: Final = re.compile(r"[a-zA-Z0-9\-_:.]*")
-_SERVICE: Final = re.compile(r"(?!@)(?:(?!@@)[^\u4e00-\u9fa5\s])*")
+_SERVICE: Final = re.compile(r"(?!@).(?:(?!@@)[^\u4e00-\u9fa5\s])*")
+"""Whatever is not an ``@`` may be the first character, on the real server too."""
 _CLUSTER: Final = re.compile(r"[0-9a-zA-Z\-_]+")
 _IP: Final = re.compile(r"[^\u4e00-\u9fa5\s]*")
 
