@@ -123,3 +123,15 @@ def test_a_heartbeat_that_is_no_json(bottle: HttpBottle) -> None:
 def test_a_weight_over_grpc_is_a_number(weight: str) -> None:
     with pytest.raises(Malformed):
         json_in.instances(f'[{{"ip":"h","port":1,"weight":"{weight}"}}]')
+
+
+@pytest.mark.parametrize("space", [NS, V2_NS])
+def test_a_batch_of_metadata_is_for_those_it_names(bottle: HttpBottle, space: str) -> None:
+    bottle.register(80)
+    batch = {"serviceName": "DEFAULT_GROUP@@orders" if space == NS else "orders", "metadata": "a=1"}
+    for unreadable in ("{bad", "{}", "[null]"):
+        assert bottle.ask("PUT", f"{space}/instance/metadata/batch", {**batch, "instances": unreadable}).status == 400
+    assert bottle.hosts()[0]["metadata"] == {}, "what cannot be read does not mean everybody"
+    answer = bottle.ask("PUT", f"{space}/instance/metadata/batch", {**batch, "consistencyType": "persist"})
+    assert answer.status == 200
+    assert bottle.hosts()[0]["metadata"] == {"a": "1"}, "a service has one kind, whatever the call calls it"

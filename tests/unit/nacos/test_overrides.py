@@ -176,7 +176,7 @@ def test_metadata_of_many(world: World) -> None:
     world.register(port=81, cluster="c1")
     world.foreign(port=82)
     batch = world.nacos.overrides.metadata_batch
-    commit, names = batch(world.scope(), None, {"x": "1", "y": "2"}, False, True, CALLER)
+    commit, names = batch(world.scope(), None, {"x": "1", "y": "2"}, False, CALLER)
     world.done(commit)
     assert sorted(names) == [
         f"{IP}:8080:unknown:DEFAULT:ephemeral",
@@ -184,11 +184,11 @@ def test_metadata_of_many(world: World) -> None:
         f"{IP}:82:unknown:DEFAULT:ephemeral",
     ]
     assert [h.metadata for h in world.all()] == [{"x": "1", "y": "2"}, {}, {"a": "1", "x": "1", "y": "2"}]
-    commit, names = batch(world.scope(), [instance()], {"x": "", "a": ""}, True, True, CALLER)
+    commit, names = batch(world.scope(), [instance()], {"x": "", "a": ""}, True, CALLER)
     world.done(commit)
     assert names == [f"{IP}:8080:unknown:DEFAULT:ephemeral"]
     assert world.all()[2].metadata == {"a": "1", "y": "2"}, "what the client sent stays"
-    assert batch(world.scope(), None, {"x": "1"}, False, False, CALLER)[1] == []
+    assert batch(world.scope(), [instance(port=9)], {"x": "1"}, False, CALLER)[1] == []
 
 
 def test_an_override_moves_the_interval_of_beats(world: World) -> None:

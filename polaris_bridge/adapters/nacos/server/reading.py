@@ -121,14 +121,14 @@ def beat(params: Params) -> Beat | None:
 
 
 def targets(params: Params) -> tuple[Instance, ...]:
-    """The ``instances`` of a metadata batch; what cannot be read counts as none, which means all."""
+    """The ``instances`` of a metadata batch; none means all, and what cannot be read is refused."""
     text = params.text("instances")
     if not text:
         return ()
     try:
         return json_in.instances(text)
-    except Malformed:
-        return ()
+    except Malformed as error:
+        raise Refused(400, codes.PARAMETER_VALIDATE, f"Param 'instances' is illegal: {error}") from None
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:

@@ -179,8 +179,7 @@ def _metadata_batch(service: NacosService, call: HttpCall, *, remove: bool) -> R
     check(naming_objection(scope.namespace_id, scope.name, scope.group, metadata=pairs))
     for target in targets:
         check(naming_objection(cluster=target.cluster, ip=target.ip, port=target.port))
-    kind = {"ephemeral": True, "persist": False}.get(params.text("consistencyType"))
-    commit, updated = service.overrides.metadata_batch(scope, targets or None, pairs, remove, kind, call.caller)
+    commit, updated = service.overrides.metadata_batch(scope, targets or None, pairs, remove, call.caller)
     return json({"updated": updated}, commit=commit)
 
 

@@ -134,12 +134,11 @@ class Overrides:
         targets: Sequence[Instance] | None,
         metadata: dict[str, str],
         remove: bool,
-        ephemeral: bool | None,
         caller: Caller,
     ) -> tuple[Commit, list[str]]:
         """Lay metadata over instances, or (``remove``) take keys of what was laid over them away.
 
-        ``targets`` None or empty: all instances; ``ephemeral``: of one kind alone. The answer names what was changed.
+        ``targets`` None or empty: all instances. The answer names what was changed.
         """
         key = self._services.key(scope)
         wanted = {(t.ip, t.port, t.cluster or DEFAULT_CLUSTER) for t in targets or ()}
@@ -147,7 +146,7 @@ class Overrides:
         for address in self._registry.ledger.service(key).addresses.values():
             for r in address.registrations:
                 place = (r.host, r.port, cluster_of(r))
-                if (not wanted or place in wanted) and (ephemeral is None or r.ephemeral is ephemeral):
+                if not wanted or place in wanted:
                     found[place] = r
         updated = []
         with self._registry.transaction() as commit:
