@@ -172,6 +172,14 @@ def test_parts_that_are_the_same_are_not_made_anew() -> None:
     assert again.ext is before.ext
 
 
+def test_the_cluster_that_is_meant_for_nacos_is_the_cluster() -> None:
+    sent = instance()
+    assert lift(sent).cluster == ""
+    sent.metadata["internal-nacos-cluster"] = "c1"
+    r = lift(sent)
+    assert (r.cluster, r.metadata) == ("c1", {})
+
+
 def test_internal_keys_stand_apart() -> None:
     sent = instance()
     sent.metadata.update({"a": "1", "internal-b": "2", "internal-": "3", "Internal-c": "4"})

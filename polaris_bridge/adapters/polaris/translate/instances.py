@@ -27,6 +27,8 @@ OK: Final[int] = v1.ExecuteSuccess
 
 INTERNAL: Final = "internal-"
 """What the keys begin with that real servers and other adapters write into an instance's metadata."""
+CLUSTER: Final = "internal-nacos-cluster"
+"""The one of these keys that others than native readers understand: SDKs that register in two registries at once send it."""
 DEFAULT_TTL_S: Final = 5
 LONGEST_TTL_S: Final = 60
 """The most that native readers are told; a longer one is kept and ruled by all the same."""
@@ -177,6 +179,7 @@ def lift(instance: v1.Instance, before: Registration | None = None, id: str = ""
         logic_set=sys.intern(instance.logic_set.value),
         metadata=metadata,
         location=_location(location.region.value, location.zone.value, location.campus.value),
+        cluster=sys.intern(internal.get(CLUSTER, "")),
         ephemeral=ttl_s > 0,
         ext=document,
     )
