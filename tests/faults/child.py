@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,20 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
 class Child:
     """``polaris-bridge serve`` on loopback."""
 
-    def __init__(self, folder: Path, *sets: str, ports: tuple[int, int] | None = None, ready: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *sets: str,
+        ports: tuple[int, int] | None = None,
+        nacos: int | None = None,
+        ready: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         found = free_ports(3)
         self.port, self.front = ports or (found[0], found[1])
         self.grpc = found[2]
-        self.nacos = free_pair(self.port, self.front, self.grpc)
+        self.nacos = nacos or free_pair(self.port, self.front, self.grpc)
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
@@ -73,7 +81,7 @@ class Child:
         with (folder / "output.txt").open("ab") as out:
             self.process = subprocess.Popen(
                 command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(env or {}),
             )  # fmt: skip
         if ready:
             self.wait_ready()

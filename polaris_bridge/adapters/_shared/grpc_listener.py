@@ -21,7 +21,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -200,6 +200,11 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         raise self._methods.unknown(call.path)
 
 
+_MAX_PENDING: Final = 100_000
+"""Calls that may wait until Python takes them. Beyond grpcio's own 1,000 it turns away some, beyond 3,000 all: with CANCELLED, which
+clients take for their own doing. Fewer than the calls of one moment when thousands of connections come back."""
+
+
 def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
     """Arguments of grpcio's core. Clients may ping as they like: SDKs do, and a server that ends them for it loses them."""
     return [
@@ -209,6 +214,8 @@ def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", settings.max_metadata),
         ("grpc.absolute_max_metadata_size", settings.max_metadata),
         ("grpc.max_concurrent_streams", settings.max_streams),
+        ("grpc.server.max_pending_requests", _MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
         ("grpc.server_handshake_timeout_ms", round(settings.handshake_timeout_s * 1000)),
         ("grpc.keepalive_time_ms", round(settings.keep_alive_s * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keep_alive_timeout_s * 1000)),
