@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from child import Child
+from child import ROOT, Child
 from nacos_light import Client, Http, Lost, hosts, leave, named, until
 
 FACTOR = int(os.environ.get("SOAK_FACTOR", "1"))
@@ -266,3 +266,109 @@ async def test_a_full_disk_is_an_error_and_no_empty_list(start: Start, transport
     child = start(nacos=port)
     assert sorted((h["ip"], h["port"]) for h in await listed(port, "full")) == [*there, ("10.0.0.7", 7)]
     assert [h["ip"] for h in await listed(port, "kept")] == ["10.0.0.3"]
+
+
+# ---------------------------------------------------------------- a wall clock that jumps
+
+MOVED = """
+import mmap, os, struct, time
+
+_file = open(os.environ["CLOCK_MOVED"], "rb")
+_moved = mmap.mmap(_file.fileno(), 8, access=mmap.ACCESS_READ)
+_time_ns = time.time_ns
+
+
+def time_ns():
+    return _time_ns() + struct.unpack("<q", _moved)[0]
+
+
+time.time_ns = time_ns
+time.time = lambda: time_ns() / 1e9
+"""
+"""Taken in by the child as ``sitecustomize``: its wall clock is off by as many nanoseconds as a file says."""
+HOUR = 3600
+
+
+class WallClock:
+    """Of a child."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(MOVED)
+        self._file = folder / "moved"
+        self.env = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "CLOCK_MOVED": str(self._file)}
+        self._file.write_bytes(bytes(8))
+
+    def move(self, seconds: int) -> None:
+        """To so much before or after the true time."""
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("<q", seconds * 1_000_000_000))
+
+
+async def test_a_wall_clock_that_jumps_expires_nobody(start: Start, tmp_path: Path) -> None:
+    """Instances live 2 s and beat; one falls silent after each jump and is missed 2 s later, not an hour."""
+    clock = WallClock(tmp_path / "clock")
+    child = start("naming.selfProtection.open=false", env=clock.env)
+    port = child.nacos
+    http = await Http.connected(port)
+    said = json.dumps(
+        {
+            "preserved.heart.beat.interval": "500",
+            "preserved.heart.beat.timeout": "1000",
+            "preserved.ip.delete.timeout": "2000",
+        }
+    )
+    publisher, reader = await Client.arrived(port + 1000), await Client.arrived(port + 1000)
+    await publisher.register("moved", "10.0.0.1", 1)
+    await reader.subscribe("moved")
+
+    async def register(n: int) -> None:
+        answer = await http.ask("POST", "/v1/ns/instance", serviceName="moved", ip=address(n), port=80, metadata=said)
+        assert answer == (200, b"ok")
+
+    async def beat(numbers: range) -> None:
+        for n in numbers:
+            _, body = await http.ask(
+                "PUT",
+                "/v1/ns/instance/beat",
+                serviceName="DEFAULT_GROUP@@moved",
+                ip=address(n),
+                port=80,
+                clusterName="DEFAULT",
+            )
+            assert json.loads(body)["code"] == 10200, n
+
+    async def look() -> dict[str, bool]:
+        status, body = await http.ask("GET", "/v1/ns/instance/list", serviceName="moved")
+        assert status == 200
+        info = json.loads(body)
+        refs.append(info["lastRefTime"])
+        return {host["ip"]: host["healthy"] for host in info["hosts"]}
+
+    refs: list[int] = []
+    beating = range(4)
+    for n in beating:
+        await register(n)
+    for n, moved in enumerate((HOUR, -HOUR, 0), 10):
+        await register(n)  # the one that falls silent
+        before = time.time() * 1000 - HOUR * 1000
+        clock.move(moved)
+        began = time.monotonic()
+        found = await look()
+        while address(n) in found:
+            assert found == dict.fromkeys(found, True) | ({address(n): found[address(n)]})
+            assert found.keys() == {"10.0.0.1", address(n), *map(address, beating)}
+            assert time.monotonic() - began < 8, "silence is noticed whatever the wall clock says"
+            await beat(beating)
+            await asyncio.sleep(0.05)
+            found = await look()
+        assert time.monotonic() - began > 1.5
+        assert refs[-1] > before
+    assert refs == sorted(refs)
+    assert refs[-1] > (time.time() + 0.9 * HOUR) * 1000, "the clock has moved"
+    pushed = [json.loads(body)["serviceInfo"] for body in reader.lists]
+    assert [info["lastRefTime"] for info in pushed] == sorted(info["lastRefTime"] for info in pushed)
+    assert ("10.0.0.1", 1) in set.intersection(*(set(hosts(info)) for info in pushed))
+    assert not publisher.over.done()
+    late = await Client.arrived(port + 1000)
+    assert len({late.id, publisher.id, reader.id}) == 3

@@ -201,8 +201,8 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 _MAX_PENDING: Final = 100_000
-"""Calls that may wait until Python takes them. Beyond grpcio's own 1,000 it turns away some, beyond 3,000 all: with CANCELLED, which
-clients take for their own doing. Fewer than the calls of one moment when thousands of connections come back."""
+"""Calls that may wait until Python takes them. By itself grpcio turns away some from 1,000 on and all from 3,000 on, with
+CANCELLED, which clients take for their own doing; thousands of connections that come back at once have more."""
 
 
 def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
