@@ -33,8 +33,8 @@ var (
 	workers     = flag.Int("workers", 32, "calls under way at a time, or streams")
 	seconds     = flag.Float64("seconds", 5, "how long")
 	every       = flag.Float64("every", 1.5, "open: seconds between two streams of one client")
-	once        = flag.Bool("once", false, "unary: send every message once, however long it takes")
-	pause       = flag.Duration("pause", 5*time.Millisecond, "visible: between two rounds")
+	once        = flag.Bool("once", false, "unary, stream: send every message once, however long it takes; a stream pauses after each")
+	pause       = flag.Duration("pause", 5*time.Millisecond, "visible: between two rounds; stream with once: after each message")
 	expect      = flag.String("expect", "", "hexadecimal bytes every answer has to contain")
 )
 
@@ -190,7 +190,7 @@ func stream(conn *grpc.ClientConn, messages [][]byte, n int, end time.Time, all 
 	check(err)
 	for i := n; ; i += *workers {
 		began := time.Now()
-		if began.After(end) {
+		if *once && i >= len(messages) || !*once && began.After(end) {
 			s.CloseSend()
 			for err == nil {
 				err = s.RecvMsg(new([]byte))
@@ -201,6 +201,9 @@ func stream(conn *grpc.ClientConn, messages [][]byte, n int, end time.Time, all 
 		all.add(began, answer, err)
 		if err != nil {
 			return
+		}
+		if *once {
+			time.Sleep(*pause)
 		}
 	}
 }
