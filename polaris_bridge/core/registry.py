@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from .addresses import oldest_first
 from .batches import DEREGISTER, REGISTER, SETTLED, Commit
+from .config.centre import ConfigCentre
 from .documents import Documents
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
@@ -66,6 +67,7 @@ class Registry:
         self.watches = Watches(clock, scheduler, self.revision_of)
         self.liveness = Liveness(self.ledger, clock, scheduler, terms, self._expired)
         self.documents = Documents(self.ledger, clock, self._note_document)
+        self.config = ConfigCentre(self.ledger, self.documents, clock, scheduler, self._note, self._ensure_namespace)
         self.counters = self.liveness.counters
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
@@ -107,6 +109,7 @@ class Registry:
                     switches.setdefault(service, {}).setdefault(place, []).append(value.switch)
         ledger.start(loaded.reserved)
         self.documents.load(sorted(documents, key=lambda d: d.created_ms))
+        self.config.load()
         for key in dict.fromkeys((*records, *addresses, *switches)):
             self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}))
 
@@ -424,6 +427,7 @@ class Registry:
             for event in instance_events(published):
                 _tell(self.events, event)
         self.watches.changed(published.services, beside=bool(published.documents))
+        self.config.wake()
 
     def observe(self, observer: Callable[[Published], None]) -> None:
         """Be told of every publication, synchronously, before any watcher wakes. Must be quick and not raise."""
@@ -554,6 +558,7 @@ class Registry:
     def release_watchers(self) -> None:
         """Shutdown: every watcher answers its client now."""
         self.watches.wake_all()
+        self.config.watches.wake_all()
 
     @property
     def idle(self) -> bool:
