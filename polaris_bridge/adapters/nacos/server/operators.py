@@ -21,13 +21,16 @@ NODES: Final = "DescribeServerConnections"
 """Who may see connections may see where they lead to."""
 SWITCHES: Final = "UpdateSwitches"
 
+_EVERYWHERE: Final = frozenset({CLIENTS, CONNECTIONS, NODES})
+"""What shows clients and services of every namespace at once: permissions on some of them are not enough, as in Nacos."""
+
 Run = Callable[["NacosService", HttpCall], Reply]
 
 
 def guarded(operation: str, run: Run, *, about: str = "") -> Run:
     """A route that runs when its caller may do an operation. ``about``: the parameter that names a namespace.
 
-    Raises what ``Admission.admit_operation`` raises.
+    Raises what ``Admission.admit_operation`` and ``check_everywhere`` raise.
     """
 
     def admitted(service: NacosService, call: HttpCall) -> Reply:
@@ -38,6 +41,8 @@ def guarded(operation: str, run: Run, *, about: str = "") -> Run:
         namespace = service.spaces.core(call.params.text(about)) if about else ""
         resource = Resource(NAMESPACE, namespace, namespace) if namespace else Resource("")
         call.caller = service.admission.admit_operation(shown, operation, resource, call.caller)
+        if operation in _EVERYWHERE:
+            service.admission.check_everywhere(call.caller, operation)
         return run(service, call)
 
     return admitted

@@ -221,6 +221,14 @@ class Admission:
             return None
         return lambda key: self.may(principal, "r", "naming", key.namespace, key.name)
 
+    def check_everywhere(self, caller: Caller, operation: str) -> None:
+        """Raises ``Forbidden`` when a caller who was let in may not do an operation with every resource of every namespace."""
+        principal = caller.principal
+        if not self._on or self._overseer is None or self._is_trusted(principal):
+            return
+        if not self._overseer.oversees(principal, operation):
+            raise self._refused(caller, operation, Resource(""))
+
     def check_whole(self, caller: Caller, namespace: str) -> None:
         """Raises ``Forbidden`` when a caller who was let in may not read everything in a namespace."""
         if not self.reads_whole(caller.principal, namespace):
