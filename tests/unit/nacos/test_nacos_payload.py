@@ -147,6 +147,8 @@ def test_headers_with_something_unknown_in_them_count() -> None:
 def test_more_fields_than_anybody_sends_are_refused() -> None:
     assert ours(b"\x08\x01" * (MAX_FIELDS + 1)) is None
     assert ours(b"\x08\x01" * MAX_FIELDS) is not None
+    assert ours(b"\x12\x00" * (MAX_FIELDS + 1)) is None
+    assert ours(b"\x12\x00" * MAX_FIELDS) is not None
 
 
 def test_deep_groups_are_refused() -> None:

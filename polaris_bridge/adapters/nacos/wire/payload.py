@@ -97,7 +97,8 @@ def _usual(data: bytes) -> Payload | None:
         if size > 0x7F:
             size, at = _long(data, size, at)
         inner = at + size
-        if inner > end or outer not in (_METADATA, _BODY):
+        fields += 1
+        if inner > end or outer not in (_METADATA, _BODY) or fields > MAX_FIELDS:
             return None
         while at < inner:
             tag = data[at]
