@@ -384,6 +384,7 @@ def test_catalog(bottle: HttpBottle) -> None:
     page = bottle.ask("GET", f"{NS}/catalog/instances", instances).json
     assert (page["count"], [(h["port"], h["enabled"]) for h in page["list"]]) == (1, [(2, False)])
     assert bottle.ask("GET", f"{NS}/catalog/instances", instances | {"pageNo": 2}).json == {"list": [], "count": 1}
+    assert bottle.ask("GET", f"{NS}/catalog/instances", instances | {"pageNo": 0}).json == {"list": [], "count": 1}
     unknown = bottle.ask("GET", f"{NS}/catalog/instances", instances | {"clusterName": "X"})
     assert (unknown.status, unknown.text) == (404, "cluster X is not found!")
 

@@ -300,7 +300,7 @@ def catalog_instances(service: NacosService, call: HttpCall) -> Reply:
     page_no, page_size = params.integer("pageNo"), params.integer("pageSize")
     hosts = service.catalog.instances(call.scope, cluster)
     start = max(0, (page_no - 1) * page_size)
-    shown = b",".join(map(service_info.host, hosts[start : start + max(0, page_size)]))
+    shown = b",".join(map(service_info.host, hosts[start : max(0, page_no * page_size)]))
     return json(b'{"list":[%b],"count":%d}' % (shown, len(hosts)))
 
 
