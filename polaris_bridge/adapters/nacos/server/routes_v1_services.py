@@ -170,7 +170,7 @@ def subscribers(service: NacosService, call: HttpCall) -> Reply:
         {
             "addrStr": f"{s.ip}:{s.port}",
             "agent": s.agent,
-            "app": s.app or "unknown",
+            "app": s.app,
             "ip": s.ip,
             "port": s.port,
             "namespaceId": scope.namespace_id,
