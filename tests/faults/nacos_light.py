@@ -8,7 +8,7 @@ import json
 import resource
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +23,7 @@ END_HEADERS = 4
 WIDE_OPEN = 2**31 - 1
 """A window that no test fills."""
 GROUP = "DEFAULT_GROUP"
+NO_HEADERS: Mapping[str, str] = {}
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -273,13 +274,18 @@ class Http:
         """To this port."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def ask(self, method: str, path: str, /, **params: object) -> tuple[int, bytes]:
+    async def ask(
+        self, method: str, path: str, /, headers: Mapping[str, str] = NO_HEADERS, **params: object
+    ) -> tuple[int, bytes]:
         """Status and body. Raises OSError or IncompleteReadError when the connection is over."""
         query = f"?{urlencode(params)}" if params else ""
-        self._writer.write(f"{method} /nacos{path}{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._writer.write(
+            f"{method} /nacos{path}{query} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: 0\r\n\r\n".encode()
+        )
         lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
-        body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+        answered = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        body = await self._reader.readexactly(int(answered.get("content-length", 0)))
         return int(lines[0].split()[1]), body
 
     def close(self) -> None:

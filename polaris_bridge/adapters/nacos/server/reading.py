@@ -6,11 +6,10 @@ Names, aliases and defaults as Nacos 2.5.1 reads them. The functions raise ``Ref
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from polaris_bridge.adapters.nacos.wire import codes, json_in
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Beat, Instance, Refused
-from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_objection, port_objection
+from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_objection, port_objection, unquoted
 from polaris_bridge.adapters.nacos.wire.payload import Malformed
 
 from .answers import Contained
@@ -145,7 +144,7 @@ def selector(params: Params) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        found = json_in.json_object(unquote_plus(text))
+        found = json_in.json_object(unquoted(text) or "")
     except Malformed:
         found = {}
     kind = found.get("type")

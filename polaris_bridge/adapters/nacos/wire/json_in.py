@@ -328,8 +328,10 @@ def json_object(text: str) -> dict[str, object]:
 def _read(decoder: msgspec.json.Decoder[T], body: bytes | str) -> T:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise Malformed(str(error)) from None
+    except RecursionError:
+        raise Malformed("JSON is nested too deeply") from None
 
 
 def _named(m: _Named) -> tuple[str, str, str]:
