@@ -160,6 +160,21 @@ def test_long_names_and_slashes_are_different_files() -> None:
     assert all(len(str(row[-1])) <= 255 for row in world.store.rows)
 
 
+def test_a_file_made_again_before_its_deletion_is_published_stays_in_the_lists() -> None:
+    world, config = started()
+    publish(world, b"1")
+    world.store.hold = True
+    config.files.delete(KEY, CALLER)
+    world.settle()
+    config.releases.publish(KEY, CALLER, change=Change(b"2"))
+    world.store.answer()
+    assert config.reading.files(GROUP) == []
+    world.store.hold = False
+    world.answer_all()
+    assert [s.version for s in config.reading.files(GROUP)] == [3]
+    assert config.history.of(KEY).total == 3
+
+
 # ---------------------------------------------------------------------- publishing
 
 
@@ -308,6 +323,16 @@ def test_a_stopped_gray_release_gives_its_clients_a_later_version_of_what_they_h
     assert version > 2
     with pytest.raises(NotFound):
         config.releases.stop(KEY, "beta", CALLER)
+
+
+def test_a_stopped_gray_release_without_another_leaves_nothing_under_a_later_number() -> None:
+    world, config = started()
+    gray(world, b"some")
+    config.releases.stop(KEY, "beta", CALLER)
+    world.settle()
+    assert served(config, TESTER) is None
+    assert config.reading.is_stale(KEY, TESTER, version=1)
+    assert not config.reading.is_stale(KEY, TESTER, version=0)
 
 
 def test_a_promoted_gray_release_is_for_all() -> None:

@@ -374,4 +374,4 @@ class ConfigMachine(RuleBasedStateMachine):
 
 
 TestConfig = ConfigMachine.TestCase
-TestConfig.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestConfig.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
