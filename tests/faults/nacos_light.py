@@ -214,6 +214,8 @@ class Client(asyncio.Protocol):
 
     async def call(self, data: bytes) -> bytes:
         """Any bytes to ``Request/request``; the answer's bytes. Raises Lost."""
+        if self.over.done():
+            raise Lost("the connection is over")
         stream, self._next = self._next, self._next + 2
         waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
         self.transport.write(

@@ -177,7 +177,7 @@ async def test_kill_9_under_registrations_loses_nothing_that_was_promised(start:
 async def test_a_stopped_process_expires_nobody_who_beats_over_http(start: Start) -> None:
     """Instances that live 2 s; with ``SOAK_FACTOR`` also those of 30 s that nobody says anything of for 40 s."""
     child = start("naming.selfProtection.open=false")
-    stop_s, times = (3.5, (500, 1000, 2000)) if FACTOR == 1 else (40.0, (5000, 15000, 30000))
+    stop_s, times = (2.5, (500, 1000, 2000)) if FACTOR == 1 else (40.0, (5000, 15000, 30000))
     port = child.nacos
     http = await Http.connected(port)
     names = ("preserved.heart.beat.interval", "preserved.heart.beat.timeout", "preserved.ip.delete.timeout")
@@ -349,7 +349,7 @@ async def test_a_wall_clock_that_jumps_expires_nobody(start: Start, tmp_path: Pa
     beating = range(4)
     for n in beating:
         await register(n)
-    for n, moved in enumerate((HOUR, -HOUR, 0), 10):
+    for n, moved in enumerate((HOUR, -HOUR), 10):
         await register(n)  # the one that falls silent
         before = time.time() * 1000 - HOUR * 1000
         clock.move(moved)

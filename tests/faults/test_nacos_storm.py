@@ -172,6 +172,8 @@ async def test_after_a_kill_all_come_back_at_once(start: Start, transport: str) 
 @pytest.mark.timeout(240)
 async def test_resets_of_all_connections_at_once(start: Start, transport: str) -> None:
     """One instance of each service, and its subscriber, stays."""
+    if (FACTOR, transport) == (1, "grpcio"):
+        pytest.skip("the adapter does the same on both, which the kill shows; make soak")
     child = start()
     port = child.nacos + 1000
     empty = resident(child)
