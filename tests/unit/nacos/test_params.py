@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tracemalloc
 from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode
@@ -182,6 +183,10 @@ def test_rules_of_numbers_and_lists() -> None:
         == "Param 'Metadata' is illegal, the param length should not exceed 1024."
     )
     assert p.metadata_objection({}) is None
+    escaped = "{" + ",".join(f'"\\u{n:04x}":""' for n in range(0x4E00, 0x4E00 + p.MAX_METADATA)) + "}"
+    assert p.metadata_objection(json.loads(escaped)) is None
+    assert p.metadata_text_objection(escaped) is None, "the longest text that may be right"
+    assert p.metadata_text_objection("x" * (p.MAX_METADATA_TEXT + 1)) == p.metadata_objection({"k": "v" * 1024})
 
 
 def test_the_first_objection_counts() -> None:

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from polaris_bridge.adapters.nacos.wire import codes, json_in
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Beat, Instance, Refused
-from polaris_bridge.adapters.nacos.wire.params import Params, check, naming_objection, port_objection, unquoted
+from polaris_bridge.adapters.nacos.wire.params import (
+    Params,
+    check,
+    metadata_text_objection,
+    naming_objection,
+    port_objection,
+    unquoted,
+)
 from polaris_bridge.adapters.nacos.wire.payload import Malformed
 
 from .answers import Contained
@@ -34,6 +41,7 @@ def metadata(params: Params) -> dict[str, str]:
     text = params.text("metadata")
     if not text:
         return {}
+    check(metadata_text_objection(text))
     try:
         return json_in.metadata(text)
     except Malformed as error:

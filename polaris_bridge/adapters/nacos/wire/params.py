@@ -194,6 +194,11 @@ MAX_METADATA: Final = 1024
 """Characters of all keys and values of an instance's metadata."""
 
 
+MAX_METADATA_TEXT: Final = 64 * 1024
+"""Characters of the text that they are written in; more is not read. ``MAX_METADATA`` fit in a quarter of it, each escaped."""
+_TOO_MUCH_METADATA: Final = f"Param 'Metadata' is illegal, the param length should not exceed {MAX_METADATA}."
+
+
 def _rule(name: str, longest: int, allowed: re.Pattern[str]) -> Callable[[str | None], str | None]:
     too_long = f"Param '{name}' is illegal, the param length should not exceed {longest}."
     strange = f"Param '{name}' is illegal, illegal characters should not appear in the param."
@@ -243,7 +248,12 @@ def metadata_objection(metadata: Mapping[str, str] | None) -> str | None:
     size = sum(map(len, metadata)) + sum(map(len, metadata.values()))
     if size <= MAX_METADATA:
         return None
-    return f"Param 'Metadata' is illegal, the param length should not exceed {MAX_METADATA}."
+    return _TOO_MUCH_METADATA
+
+
+def metadata_text_objection(text: str) -> str | None:
+    """To the text of an instance's metadata, before it is read: hundreds of thousands of pairs take half a second to read."""
+    return _TOO_MUCH_METADATA if len(text) > MAX_METADATA_TEXT else None
 
 
 def naming_objection(
