@@ -1,4 +1,4 @@
-"""Locks: who holds what, until when. One object for Nacos locks, Consul sessions and the claims of a cluster's nodes.
+"""Locks: who holds what, until when: for clients that ask for one, their sessions, and the claims of several nodes.
 
 Kept in memory only. Times are seconds of lease time (``core.leases``): a process that stood still lengthens every lock by as
 much, because its owners could not renew meanwhile. Nothing here waits: who does not get a lock asks again, or listens to

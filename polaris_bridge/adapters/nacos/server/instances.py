@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Host, Instance
 from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 from polaris_bridge.adapters.nacos.wire.service_info import Form, host
+from polaris_bridge.core.batches import Commit
 
 from . import reading
 from .answers import Answer, Reply, Sliced, result
@@ -41,8 +42,18 @@ def deregister(service: NacosService, call: HttpCall) -> Answer:
 
 def update(service: NacosService, call: HttpCall) -> Answer:
     """PUT instance: an operator's override, whatever its client says from now on."""
+    return result("ok", override(service, call))
+
+
+def partial(service: NacosService, call: HttpCall) -> Answer:
+    """PUT instance/partial of v3: an override of what is named, the rest stays."""
+    return result("ok", override_named(service, call))
+
+
+def override(service: NacosService, call: HttpCall) -> Commit:
+    """Lay what a form says over an instance, in every generation."""
     found = said(service, call)
-    commit = service.overrides.put(
+    return service.overrides.put(
         call.scope,
         found.ip,
         found.port,
@@ -52,16 +63,15 @@ def update(service: NacosService, call: HttpCall) -> Answer:
         metadata=found.metadata or None,
         caller=call.caller,
     )
-    return result("ok", commit)
 
 
-def partial(service: NacosService, call: HttpCall) -> Answer:
-    """PUT instance/partial of v3: an override of what is named, the rest stays."""
+def override_named(service: NacosService, call: HttpCall) -> Commit:
+    """The same with what the form names, the rest stays. Raises ``Refused`` when there is no such instance."""
     params = call.params
     pairs = reading.checked(call)
     ip, port, cluster = params.required("ip"), params.integer("port"), reading.cluster(params)
     one(service, call, ip, port, cluster)
-    commit = service.overrides.patch(
+    return service.overrides.patch(
         call.scope,
         ip,
         port,
@@ -71,7 +81,6 @@ def partial(service: NacosService, call: HttpCall) -> Answer:
         metadata=pairs if params.text("metadata") else None,
         caller=call.caller,
     )
-    return result("ok", commit)
 
 
 def one(service: NacosService, call: HttpCall, ip: str, port: int, cluster: str) -> Host:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.nacos.wire import codes
-from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, PUBLIC, Host, Refused
+from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, PUBLIC
 from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 
-from . import reading
+from . import instances, reading
 from .answers import JSON, Answer, Reply, Sliced, json, ok
 from .call import HttpCall, Route, Routes
 
@@ -30,50 +30,25 @@ def _needs_service(call: HttpCall) -> Scope:
 
 def register(service: NacosService, call: HttpCall) -> Reply:
     """POST instance"""
-    found = reading.instance(call, ephemeral=service.operator.switches.default_instance_ephemeral)
+    found = instances.said(service, call)
     return ok(service.registering.register(call.scope, found, call.caller))
 
 
 def deregister(service: NacosService, call: HttpCall) -> Reply:
     """DELETE instance: fine too when it is unknown."""
-    found = reading.instance(call, ephemeral=service.operator.switches.default_instance_ephemeral)
+    found = instances.said(service, call)
     cluster = found.cluster or DEFAULT_CLUSTER
     return ok(service.registering.deregister(call.scope, found.ip, found.port, cluster, found.ephemeral, call.caller))
 
 
 def update(service: NacosService, call: HttpCall) -> Reply:
     """PUT instance: an operator's override, whatever its client says from now on."""
-    found = reading.instance(call, ephemeral=service.operator.switches.default_instance_ephemeral)
-    commit = service.overrides.put(
-        call.scope,
-        found.ip,
-        found.port,
-        found.cluster or DEFAULT_CLUSTER,
-        weight=found.weight,
-        enabled=found.enabled,
-        metadata=found.metadata or None,
-        caller=call.caller,
-    )
-    return ok(commit)
+    return ok(instances.override(service, call))
 
 
 def patch(service: NacosService, call: HttpCall) -> Reply:
     """PATCH instance: an override of what is named, the rest stays."""
-    params = call.params
-    pairs = reading.checked(call)
-    ip, port, cluster = params.required("ip"), params.integer("port"), reading.cluster(params)
-    _one(service, call, ip, port, cluster)
-    commit = service.overrides.patch(
-        call.scope,
-        ip,
-        port,
-        cluster,
-        weight=reading.weight(params) if params.text("weight") else None,
-        enabled=params.boolean("enabled", True) if params.text("enabled") else None,
-        metadata=pairs if params.text("metadata") else None,
-        caller=call.caller,
-    )
-    return ok(commit)
+    return ok(instances.override_named(service, call))
 
 
 def detail(service: NacosService, call: HttpCall) -> Reply:
@@ -82,7 +57,7 @@ def detail(service: NacosService, call: HttpCall) -> Reply:
     reading.checked(call, with_metadata=False)
     ip, port = params.required("ip"), params.integer("port")
     cluster = params.text("clusterName", DEFAULT_CLUSTER)
-    host = _one(service, call, ip, port, cluster)
+    host = instances.one(service, call, ip, port, cluster)
     return json(
         {
             "service": call.scope.grouped,
@@ -95,16 +70,6 @@ def detail(service: NacosService, call: HttpCall) -> Reply:
             "metadata": host.metadata,
         }
     )
-
-
-def _one(service: NacosService, call: HttpCall, ip: str, port: int, cluster: str) -> Host:
-    host = service.discovery.one(call.scope, ip, port, cluster)
-    if host is not None:
-        return host
-    if not service.discovery.all(call.scope):
-        text = f"no ips found for cluster {cluster} in service {call.scope.grouped}"
-        raise Refused(404, codes.RESOURCE_NOT_FOUND, text)
-    raise Refused(404, codes.RESOURCE_NOT_FOUND, "no matched ip found!")
 
 
 def listing(service: NacosService, call: HttpCall) -> Reply:
