@@ -20,6 +20,7 @@ from polaris_bridge.adapters.polaris.settings import (
 )
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
+from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
@@ -33,6 +34,7 @@ from .config.listener_options import ListenerOptions
 from .config.listeners import EurekaListener, GrpcOptions, Listener, NacosListener, ServedGroup, ServiceGrpcListener
 from .config.listeners import HttpListener as FrontEntry
 from .config.maintain import (
+    CleanConfigReleaseHistory,
     CleanDeletedClients,
     CleanDeletedInstances,
     CleanDeletedResources,
@@ -113,7 +115,7 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
     )
 
 
-def nacos(option: NacosOptions) -> NacosSettings:
+def nacos(config: Config, option: NacosOptions) -> NacosSettings:
     """What a Nacos listener can be told besides."""
     return NacosSettings(
         default_namespace=option.default_namespace,
@@ -126,6 +128,8 @@ def nacos(option: NacosOptions) -> NacosSettings:
         identity_key=option.server_identity_key,
         identity_value=option.server_identity_value.get_secret_value(),
         max_body_bytes=option.max_body_size,
+        config_open=config.config.open,
+        validate_format=config.config.validate_format,
     )
 
 
@@ -156,6 +160,9 @@ def polaris(config: Config) -> PolarisSettings:
         health_check=config.healthcheck.open,
         kept_answers=_kept_answers(config),
         client_report_s=config.healthcheck.client_report_interval.total_seconds(),
+        config_open=config.config.open,
+        content_max=config.config.content_max_length,
+        validate_format=config.config.validate_format,
     )
 
 
@@ -224,7 +231,7 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
         case EurekaListener(option=option):
             return http(entry.name, option), eureka(option)
         case NacosListener(option=option):
-            return nacos_ports(entry.name, option), nacos(option)
+            return nacos_ports(entry.name, option), nacos(config, option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
@@ -294,11 +301,11 @@ def jobs(config: Config) -> Iterator[maintain.Job]:
                 yield maintain.CleanDeletedInstances(_ms(option.instance_clean_timeout))
             case CleanDeletedClients(option=option):
                 yield maintain.CleanDeleted(job.name, _ms(option.client_clean_timeout), (DOCUMENT,))
+            case CleanConfigReleaseHistory(option=option):
+                yield CleanHistory(max(60_000, _ms(option.retention_days)), option.batch_size)
             case CleanDeletedResources(option=option):
                 timeout_ms = max(120_000, _ms(option.timeout))
                 yield maintain.CleanDeleted(job.name, timeout_ms, (NAMESPACE, SERVICE, DOCUMENT))
-            case _:
-                pass
 
 
 def log_scope(scope: LogScope) -> LoggerOptions:

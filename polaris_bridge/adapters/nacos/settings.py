@@ -31,6 +31,10 @@ class NacosSettings(Struct, frozen=True, kw_only=True):
     """Header that, with ``identity_value``, lets a call in without a login; empty: there is none."""
     identity_value: str = ""
     max_body_bytes: int = 10 * 1024 * 1024
+    config_open: bool = True
+    """``config.open``: whether the configuration centre is served; off, its calls are not there, as in function mode naming."""
+    validate_format: bool = False
+    """``config.validateFormat``: whether a published content that is not what its type says is refused."""
 
     def __repr__(self) -> str:
         """Without secrets."""

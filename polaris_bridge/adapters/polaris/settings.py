@@ -23,6 +23,12 @@ class PolarisSettings(Struct, frozen=True, kw_only=True):
     """Services whose encoded answer is kept (``sizeCacheProto``); 0 = none (``enableCacheProto: false``)."""
     client_report_s: float = 120.0
     """``healthcheck.clientReportInterval``: how often SDKs report; a client silent for three times that is forgotten."""
+    config_open: bool = True
+    """``config.open``: whether the configuration centre is served."""
+    content_max: int = 20_000
+    """``config.contentMaxLength``: characters that a content written through the native protocol may have."""
+    validate_format: bool = False
+    """``config.validateFormat``: whether a published content that is not what its format says is refused."""
 
 
 class GroupSettings(Struct, frozen=True, kw_only=True):

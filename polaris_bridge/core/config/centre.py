@@ -17,7 +17,7 @@ from .reading import Reading
 from .releases import Releases
 from .shelf import COUNTER, FILE, GROUP, HISTORY, RELEASE, TEMPLATE, Shelf
 from .templates import Templates
-from .tidying import References, Tidier
+from .tidying import PER_RUN, References, Tidier
 from .transfer import Transfer
 from .watching import FileWatches, Has, Listening, stale
 
@@ -112,9 +112,9 @@ class ConfigCentre:
         found = list(stale(self.reading, has.items(), asker))
         return found or Listening(self.watches, self.reading, has, asker, told, min_interval_s)
 
-    def tidy(self, before_ms: int) -> int:
-        """Remove a bounded number of things older than a time (see ``tidying.CleanHistory``); how many."""
-        return self._tidier.run(before_ms)
+    def tidy(self, before_ms: int, most: int = PER_RUN) -> int:
+        """Remove at most so many things older than a time (see ``tidying.CleanHistory``); how many."""
+        return self._tidier.run(before_ms, most)
 
     # ------------------------------------------------------------------ after a publication
 

@@ -90,12 +90,13 @@ class CleanHistory:
 
     name = "CleanConfigReleaseHistory"
 
-    def __init__(self, timeout_ms: int) -> None:
+    def __init__(self, timeout_ms: int, most: int = PER_RUN) -> None:
         self._timeout_ms = timeout_ms
+        self._most = min(most, PER_RUN)
 
     def run(self, registry: Registry) -> int:
         """See ``core.maintain.Job``: at most ``PER_RUN`` things; how many."""
-        return registry.config.tidy(registry.clock.wall_ms() - self._timeout_ms)
+        return registry.config.tidy(registry.clock.wall_ms() - self._timeout_ms, self._most)
 
 
 class Tidier:

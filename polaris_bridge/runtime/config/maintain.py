@@ -1,7 +1,7 @@
 """The section ``maintain``: jobs that clean up."""
 
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -84,16 +84,20 @@ class CleanDeletedClients(Job):
 class HistoryOption(Section):
     """Options of CleanConfigReleaseHistory."""
 
-    retention_days: Duration = unused(timedelta(days=7), "How long release history is kept, as a duration (`168h`).")
-    batch_size: int = unused(1000, "Records removed at a time.", ge=1)
+    retention_days: Duration = key(
+        timedelta(days=30),
+        "How long history, and releases that nobody named or sees, are kept, as a duration (`168h`); at least 1 minute.",
+    )
+    batch_size: int = key(500, "Records removed at a time, at most 500; the job runs every 30 seconds.", ge=1)
 
 
 class CleanConfigReleaseHistory(Job):
-    """Removes old release history."""
+    """Removes old history of the configuration centre."""
 
-    effective: ClassVar[bool] = False
-    name: Literal["CleanConfigReleaseHistory"] = unused("CleanConfigReleaseHistory", "Remove old release history.")
-    option: HistoryOption = unused(HistoryOption.model_construct(), "Its options.")
+    name: Literal["CleanConfigReleaseHistory"] = key(
+        "CleanConfigReleaseHistory", "Remove old history, releases and contents of the configuration centre."
+    )
+    option: HistoryOption = key(HistoryOption.model_construct(), "Its options.")
 
 
 class DeletedResourcesOption(Section):

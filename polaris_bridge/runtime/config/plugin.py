@@ -1,12 +1,12 @@
 """The section ``plugin``."""
 
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
 from .fields import ByName, Empty, Section, key, unused
-from .values import Networks, Seconds
+from .values import DataPath, Networks, Seconds
 
 
 class OutputOption(Section):
@@ -98,20 +98,29 @@ class CryptoOption(Section):
     """Options of the older form."""
 
     algorithm: str = unused("AES", "Older: the algorithm's name.")
+    server_key_file: DataPath = key(
+        None,
+        "File with the server's key, which seals the key of every encrypted file; unset = `config.key` under `--data`, made "
+        "on first use with mode 0600. Without it encrypted files cannot be read.",
+    )
 
 
 class CryptoPlugin(ByName):
     """An algorithm for encrypted configuration files."""
 
-    effective: ClassVar[bool] = False
-    name: Literal["AES", "crypto"] = unused("AES", "Algorithm for encrypted configuration files.")
-    option: CryptoOption = unused(CryptoOption.model_construct(), "Its options.")
+    name: Literal["AES", "crypto"] = key(
+        "AES", "Algorithm for encrypted configuration files; there is one, `crypto` is its older name."
+    )
+    option: CryptoOption = key(CryptoOption.model_construct(), "Its options.")
 
 
 class CryptoChain(Section):
     """Algorithms for encrypted configuration files."""
 
-    entries: list[CryptoPlugin] = unused([], "Algorithms.")
+    entries: list[CryptoPlugin] = key(
+        [CryptoPlugin.model_construct()],
+        "Algorithms; an empty list: nothing is encrypted any more, what is stays readable.",
+    )
 
 
 class CmdbOption(Section):
@@ -208,7 +217,7 @@ class Plugins(Section):
     discover_event: EventChain = key(EventChain.model_construct(), "Instance events.")
     statis: StatisChain = key(StatisChain.model_construct(), "Call statistics.")
     whitelist: Whitelist = key(Whitelist.model_construct(), "Client addresses that may use HTTP.")
-    crypto: CryptoChain = unused(CryptoChain.model_construct(), "Encrypted configuration files.")
+    crypto: CryptoChain = key(CryptoChain.model_construct(), "Encrypted configuration files.")
     cmdb: Cmdb = key(
         Cmdb.model_construct(),
         "Location of instances and SDKs that do not say theirs, by address, from another system.",

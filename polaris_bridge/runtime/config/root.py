@@ -28,7 +28,7 @@ class Config(Section):
     namespace: Namespace = key(Namespace.model_construct(), "Namespaces.")
     naming: Naming = key(Naming.model_construct(), "Services and instances.")
     healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")
-    config: ConfigCentre = unused(ConfigCentre.model_construct(), "Configuration centre.")
+    config: ConfigCentre = key(ConfigCentre.model_construct(), "Configuration centre.")
     cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
     maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")
     store: AnyStore = key({"name": "sqliteStore"}, "Where state is kept.", validate_default=True)

@@ -88,8 +88,16 @@ class ConfigCache(Section):
 class ConfigCentre(Section):
     """The configuration centre."""
 
-    open: bool = unused(True, "Whether the configuration centre is on.")
-    content_max_length: int = unused(20_000, "Largest content of a file, in characters.", ge=1)
+    open: bool = key(True, "Whether the configuration centre is served; off, every protocol says that it is not there.")
+    content_max_length: int = key(
+        20_000,
+        "Characters that a content written through the native protocol may have. Nacos allows 10 MiB, as it does itself.",
+        ge=1,
+    )
+    validate_format: bool = key(
+        False,
+        "Refuse to publish a content that is not what its format says, with line and column; off as in the original.",
+    )
     cache: ConfigCache = unused(ConfigCache.model_construct(), "Older cache settings.")
 
 

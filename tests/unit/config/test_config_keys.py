@@ -78,7 +78,8 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
         "checkers: [{name: heartbeatP2P, option: {listenPort: 8100}}]",
     ),
     ("healthcheck.batch.heartbeat", NAMED): BATCH,
-    ("config", NAMED): ("open: true", "contentMaxLength: 20000"),
+    ("config", HONOURED): ("open: true", "contentMaxLength: 20000", "validateFormat: true"),
+    ("config", NAMED): ("cache: {expireTimeAfterWrite: 3600}",),
     ("cache", NAMED): ("diffTime: 5s", "reportInterval: 1s"),
     ("store", HONOURED): (
         "{name: boltdbStore, option: {path: ./polaris.bolt}}", "{name: sqliteStore, option: {path: a.db, synchronous: full}}",
@@ -88,7 +89,7 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("plugin.discoverEvent", HONOURED): ("entries: [{name: discoverEventLocal}]",),
     ("plugin.statis", HONOURED): ("entries: [{name: local, option: {interval: 60}}, {name: prometheus}]",),
     ("plugin.whitelist", HONOURED): ("{name: whitelist, option: {ip: [127.0.0.1]}}",),
-    ("plugin.crypto", NAMED): ("entries: [{name: AES}]",),
+    ("plugin.crypto", HONOURED): ("entries: [{name: AES}]", "entries: [{name: AES, option: {serverKeyFile: a}}]"),
     ("plugin.cmdb", HONOURED): ("name: memory", "option: {url: 'http://a', token: t, interval: 60s}"),
     ("plugin.ratelimit", NAMED): (
         "name: token-bucket", "option: {enable: false, rule-file: a.yaml}", "option: {remote-conf: false}",
@@ -144,7 +145,7 @@ JOBS: dict[tuple[str, bool], str] = {
     ("DeleteEmptyAutoCreatedService", HONOURED): "serviceDeleteTimeout: 30m",
     ("CleanDeletedInstances", HONOURED): "instanceCleanTimeout: 10m",
     ("CleanDeletedClients", HONOURED): "clientCleanTimeout: 10m",
-    ("CleanConfigReleaseHistory", NAMED): "retentionDays: 168h, batchSize: 100",
+    ("CleanConfigReleaseHistory", HONOURED): "retentionDays: 168h, batchSize: 100",
     ("CleanDeletedResources", NAMED): "timeout: 20m, resources: [{resource: lane_rule, timeout: 5m, enable: true}]",
 }
 
