@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from polaris_bridge.adapters._shared.answers import BODILESS
-from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response, abandoning
 from polaris_bridge.adapters._shared.state import SCOPE_KEY, ListenerState
 
 Scope = MutableMapping[str, Any]
@@ -35,7 +35,9 @@ class HandlerEndpoint:
         request = _request(scope, body)
         state: ListenerState | None = scope.get("state", {}).get(SCOPE_KEY)
         reply = self._handler(request) if state is None else state.dispatch(self._handler, request)
-        response = reply if isinstance(reply, Response) else await _arrival(reply)
+        response = reply if isinstance(reply, Response) else await _arrival(reply, receive)
+        if response is None:
+            return
         if state is not None:
             _, response = state.head(request, response)
         await _send(send, response, _keep_old(scope, request, state))
@@ -78,7 +80,8 @@ def _request(scope: Scope, body: bytes) -> Request:
     )
 
 
-async def _arrival(deferred: Deferred) -> Response:
+async def _arrival(deferred: Deferred, receive: Receive) -> Response | None:
+    """The answer when it comes; None when it is one that may take long and the client left meanwhile."""
     arrived: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
     def arrive(response: Response) -> None:
@@ -86,7 +89,23 @@ async def _arrival(deferred: Deferred) -> Response:
             arrived.set_result(response)
 
     deferred.then(arrive)
-    return await arrived
+    abandon = abandoning(deferred)
+    if arrived.done() or abandon is None:
+        return await arrived
+    left = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((arrived, left), return_when=asyncio.FIRST_COMPLETED)
+        if arrived.done():
+            return arrived.result()
+        abandon()
+        return None
+    finally:
+        left.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _keep_old(scope: Scope, request: Request, state: ListenerState | None) -> bool:

@@ -56,4 +56,20 @@ class Deferred(Protocol):
         ...
 
 
+class Parked(Deferred, Protocol):
+    """An answer that may take long (a long poll, a blocking query): it holds something that is let go when nobody waits."""
+
+    def abandon(self) -> None:
+        """The client went away before the answer: what waits for it can go. The receiver is not called any more."""
+        ...
+
+
+def abandoning(reply: Deferred) -> Callable[[], None] | None:
+    """What to call when the client of an answer goes away; None when the answer does not care."""
+    found: Callable[[], None] | None = getattr(
+        reply, "abandon", None
+    )  # a look at the protocol class costs 30 times as much
+    return found
+
+
 Handler = Callable[[Request], "Response | Deferred"]

@@ -22,7 +22,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from polaris_bridge.adapters._shared.answers import CLOSE, KEEP, KEEP_OLD, wire_parts
-from polaris_bridge.adapters._shared.exchange import Handler, Request, Response
+from polaris_bridge.adapters._shared.exchange import Handler, Request, Response, abandoning
 from polaris_bridge.adapters._shared.phases import BETWEEN, BODY, DEAF, FRESH, HEAD, UPGRADE, overdue, without_upgrade
 from polaris_bridge.adapters._shared.state import SCOPE_KEY, FrameworkLog, ListenerState
 from polaris_bridge.adapters._shared.target import split_target
@@ -60,6 +60,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.access_log = False
         self._turns: deque[Callable[[], None]] = deque()
         self._busy = False
+        self._if_gone: Callable[[], None] | None = None  # tells the pending answer that nobody waits for it any more
         self._pumping = False
         self._leaving = state.draining
         self._active: RequestResponseCycle | None = None  # the cold request being answered
@@ -93,6 +94,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._disown()
         super().connection_lost(exc)
         self._turns.clear()
+        if_gone, self._if_gone = self._if_gone, None
+        if if_gone is not None:
+            if_gone()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more. It may still read, or be gone: what is in flight gets a few seconds to be answered."""
@@ -295,12 +299,14 @@ class HttpProtocol(HttpToolsProtocol):
             self._answer(request, reply, kind)
         else:
             self._busy = True
+            self._if_gone = abandoning(reply)
             reply.then(partial(self._answer_late, request, kind))
 
     def _answer_late(self, request: Request, kind: int, response: Response) -> None:
         if not self._busy or self.transport.is_closing():  # the client left, or was cut
             return
         self._busy = False
+        self._if_gone = None
         self._answer(request, response, kind)
         self._pump()
 
