@@ -325,12 +325,14 @@ class Registry:
         return commit
 
     def delete_namespace(self, name: str, caller: Caller) -> Commit | None:
-        """Delete a namespace without services. None when there is none; raises ``Conflict`` when it has services."""
+        """Delete an empty namespace. None when there is none; raises ``Conflict`` when it has services or groups of files."""
         ledger = self.ledger
         if ledger.namespace(name) is None:
             return None
         if ledger.service_keys(name):
             raise Conflict(f"namespace {name} has services")
+        if self.config.groups.within(name):
+            raise Conflict(f"namespace {name} has groups of configuration files")
         with ledger.command() as commit:
             ledger.put_namespace(name, None, ledger.next_revision(), self.clock.wall_ms())
             self._note("namespace", name, ServiceKey(name, ""), "delete", caller, commit)

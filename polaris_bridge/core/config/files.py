@@ -54,6 +54,10 @@ class Groups:
         """The group, made when it is not there."""
         return self._desk.group(key) or self._write(ConfigGroup(key), None, caller)
 
+    def within(self, namespace: str) -> bool:
+        """Whether a namespace has a group, in the newest state."""
+        return self._desk.groups.any_under(namespace)
+
     def delete(self, key: GroupKey, caller: Caller, *, empty_only: bool = True) -> Commit | None:
         """Delete; ``empty_only`` False: with its files, in one commit. None when there is none; raises ``Conflict``."""
         desk = self._desk

@@ -48,6 +48,17 @@ class Sealing(Protocol):
         """Decrypt. Raises ``Invalid`` when the key does not fit."""
         ...
 
+    def key(self, data_key: bytes) -> bytes:
+        """A sealed data key in the clear, for clients that decrypt by themselves. Raises ``Invalid`` as ``open`` does."""
+        ...
+
+    def wrapped(self, data_key: bytes, public_key: bytes) -> bytes:
+        """A sealed data key encrypted with a client's RSA key (PKCS#1 DER), in the form of PKCS#1 v1.5.
+
+        Raises ``Invalid`` as ``open`` does, and for a public key that cannot be used.
+        """
+        ...
+
 
 class Patterns(Protocol):
     """Regular expressions, in a form that an unkind one cannot hold up the server."""
@@ -97,6 +108,14 @@ class NoSealing:
     def open(self, algorithm: str, content: bytes, data_key: bytes) -> bytes:
         """Refuses."""
         raise Invalid("algorithm", f"there is no cipher {algorithm!r} here")
+
+    def key(self, data_key: bytes) -> bytes:
+        """Refuses."""
+        raise Invalid("data key", "there is no cipher here")
+
+    def wrapped(self, data_key: bytes, public_key: bytes) -> bytes:
+        """Refuses."""
+        raise Invalid("data key", "there is no cipher here")
 
 
 class NoPatterns:

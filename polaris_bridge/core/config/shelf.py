@@ -115,6 +115,11 @@ class Shelf(Generic[T]):
         """What lies under a parent in the newest state, with its ids."""
         return list(self._look(parent, self._writer.documents.newest))
 
+    def any_under(self, parent: Hashable) -> bool:
+        """Whether anything lies under a parent in the newest state."""
+        newest = self._writer.documents.newest
+        return any(newest(self._kind, id) is not None for id in self._children.get(parent, ()))
+
     def published_under(self, parent: Hashable) -> list[T]:
         """What lies under a parent as readers see it, in the order in which it came."""
         return [value for _, value in self._look(parent, self._writer.documents.get)]

@@ -439,6 +439,12 @@ class Xor:
     def open(self, algorithm: str, content: bytes, data_key: bytes) -> bytes:
         return bytes(b ^ 7 for b in content)
 
+    def key(self, data_key: bytes) -> bytes:
+        return b"7"
+
+    def wrapped(self, data_key: bytes, public_key: bytes) -> bytes:
+        return b"7"
+
 
 def test_a_broken_content_is_refused_where_that_is_asked_for() -> None:
     world, config = started()
@@ -485,6 +491,22 @@ def test_what_is_stored_of_a_sealed_file_is_sealed() -> None:
     file = config.reading.snapshot(KEY).file
     assert file is not None
     assert config.reading.content(file.draft) == b"other"
+
+
+def test_a_namespace_with_groups_of_files_is_not_deleted() -> None:
+    world, config = started()
+    with world.slow_store():
+        config.groups.create(ConfigGroup(GROUP), CALLER)
+        with pytest.raises(Conflict):
+            world.registry.delete_namespace("default", CALLER)
+        world.settle()
+    world.settle()
+    with pytest.raises(Conflict):
+        world.registry.delete_namespace("default", CALLER)
+    config.groups.delete(GROUP, CALLER)
+    assert world.registry.delete_namespace("default", CALLER) is not None
+    world.settle()
+    assert world.registry.namespaces() == []
 
 
 # ---------------------------------------------------------------------- batches, templates, transfer
