@@ -1,0 +1,1 @@
+"""The configuration centre as native clients know it."""
