@@ -110,6 +110,21 @@ class Later(Protocol):
         ...
 
 
+class Parked(Later, Protocol):
+    """An answer that may take long (a watch): it holds something that is let go when nobody waits."""
+
+    def abandon(self) -> None:
+        """The call is over before the answer (the client left, or its deadline has passed). The receiver is not called any
+        more."""
+        ...
+
+
+def abandoning(reply: Later) -> Callable[[], None] | None:
+    """What to call when a call ends before its answer; None when the answer does not care."""
+    found: Callable[[], None] | None = getattr(reply, "abandon", None)
+    return found
+
+
 class StreamHandler(Protocol):
     """What one stream of a client talks to. An exception other than ``RpcError`` is logged and ends the stream."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from .call import CUT_SHORT, EXPIRED, HELD_TOO_MUCH, INTERNAL, Call, Opening, Timer
 from .frames import MESSAGE
 from .grpc_framing import PLAIN, PREFIX_SIZE, message_size, too_large_received, too_large_sent
-from .rpc import Later, RpcError, Status
+from .rpc import Later, RpcError, Status, abandoning
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -21,13 +22,15 @@ _SECOND_REQUEST: Final = RpcError(Status.INTERNAL, "grpc: a second request in a 
 class UnaryCall(Call):
     """One request, one answer."""
 
-    __slots__ = ("_aside", "_body", "_over", "_timer")
+    __slots__ = ("_aside", "_body", "_if_gone", "_over", "_timer")
 
     def __init__(self, connection: Connection, id: int, opening: Opening) -> None:
         super().__init__(connection, id, opening)
         self._body: bytearray | None = None
         self._aside = False
         """The request waits in ``_body`` for the client to read."""
+        self._if_gone: Callable[[], None] | None = None
+        """Tells the pending answer that nobody waits for it any more."""
         self._over = False
         self._timer: Timer | None = None
 
@@ -124,12 +127,14 @@ class UnaryCall(Call):
             if isinstance(reply, (bytes, bytearray)):
                 self._arrived(began, bytes(reply))
             else:
+                self._if_gone = abandoning(reply)
                 reply.then(partial(self._arrived, began))
         except Exception as error:  # noqa: BLE001  # what was returned is the handler's as well
             self._opening.shared.fault(self.path, error)
             self._fail(INTERNAL, began)
 
     def _arrived(self, began: float, reply: bytes | RpcError) -> None:
+        self._if_gone = None
         if self._over:
             return
         if isinstance(reply, RpcError):
@@ -168,6 +173,9 @@ class UnaryCall(Call):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if_gone, self._if_gone = self._if_gone, None
+        if if_gone is not None:
+            if_gone()
 
     def _watch_deadline(self) -> None:
         """Only calls that are not answered at once need a timer."""

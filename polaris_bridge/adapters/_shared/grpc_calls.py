@@ -20,7 +20,7 @@ from grpc.aio import EOF  # type: ignore[attr-defined]
 
 from polaris_bridge.adapters._shared.grpc_peers import Peer, Peers
 from polaris_bridge.adapters._shared.settings import GrpcSettings
-from polaris_bridge.transport.rpc import Later, Open, RpcError, Status, StreamHandler, Unary
+from polaris_bridge.transport.rpc import Later, Open, RpcError, Status, StreamHandler, Unary, abandoning
 
 log = logging.getLogger("polaris_bridge.apiserver")
 
@@ -154,7 +154,13 @@ async def arrival(later: Later) -> bytes:
             arrived.set_result(reply)
 
     later.then(arrive)
-    reply = await arrived
+    try:
+        reply = await arrived
+    except asyncio.CancelledError:  # the client left, or its deadline has passed
+        abandon = abandoning(later)
+        if abandon is not None and (arrived.cancelled() or not arrived.done()):
+            abandon()
+        raise
     if isinstance(reply, RpcError):
         raise reply
     return reply

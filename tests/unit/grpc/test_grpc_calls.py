@@ -182,3 +182,54 @@ async def test_clients_may_ping_as_they_like(bench: Bench) -> None:
         assert found[:2] == (PING, 1)
     assert await channel.unary_unary(UNARY)(b"x") == b"x"
     assert states == [grpc.ChannelConnectivity.READY]
+
+
+class Watched(Answer):
+    """An answer that may take long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.abandoned = 0
+
+    def abandon(self) -> None:
+        self.abandoned += 1
+
+
+async def test_an_answer_that_may_take_long_is_told_when_its_client_leaves(bench: Bench) -> None:
+    answer = Watched()
+    bench.unary = lambda _message, _call: answer
+    call = bench.channel(await bench.listen()).unary_unary(UNARY)(b"x")
+    await until(answer.asked.is_set)
+    assert not answer.abandoned
+    call.cancel()
+    await until(lambda: answer.abandoned == 1)
+
+
+async def test_it_is_told_when_the_connection_is_lost(bench: Bench) -> None:
+    answer = Watched()
+    bench.unary = lambda _message, _call: answer
+    channel = bench.channel(await bench.listen())
+    call = channel.unary_unary(UNARY)(b"x")
+    await until(answer.asked.is_set)
+    await channel.close()
+    await until(lambda: answer.abandoned == 1)
+    assert call.cancelled()
+
+
+async def test_it_is_told_when_the_deadline_has_passed(bench: Bench) -> None:
+    answer = Watched()
+    bench.unary = lambda _message, _call: answer
+    call = bench.channel(await bench.listen()).unary_unary(UNARY)(b"x", timeout=0.2)
+    assert (await failure(call))[0] == Status.DEADLINE_EXCEEDED
+    await until(lambda: answer.abandoned == 1)
+
+
+async def test_it_is_told_nothing_once_it_has_answered(bench: Bench) -> None:
+    answer = Watched()
+    bench.unary = lambda _message, _call: answer
+    channel = bench.channel(await bench.listen())
+    call = asyncio.ensure_future(channel.unary_unary(UNARY)(b"x"))
+    await answer.settle(b"told")
+    assert await call == b"told"
+    await channel.close()
+    assert not answer.abandoned
