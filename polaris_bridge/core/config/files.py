@@ -97,6 +97,10 @@ class Files:
         self._desk = desk
         self._groups = groups
 
+    def newest(self, key: FileKey) -> ConfigFile | None:
+        """A file as the newest command left it, durable or not: what the next command is decided on."""
+        return self._desk.file(key)
+
     def create(self, key: FileKey, change: Change, caller: Caller, *, door: Door = OPEN) -> Done:
         """A new draft; its namespace and group are made when they are not there. Raises ``Conflict`` when it exists."""
         if self._desk.file(key) is not None:
