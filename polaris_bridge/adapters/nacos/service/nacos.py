@@ -23,6 +23,7 @@ from .catalog import Catalog
 from .checks import ClusterChecks
 from .clients import Clients
 from .cluster_nodes import ClusterNodes, Place
+from .config.configs import Configs
 from .connections import Connections
 from .discovery import Discovery
 from .fuzzy import FuzzyWatches
@@ -105,6 +106,7 @@ class NacosService:
             accounts.directory.followers.append(self.endings.changed)
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
+        self.configs = Configs(registry, self.spaces, settings)
         self.clients = Clients(registry, self.spaces, self.connections, self.subscribers)
         self.place = Place("127.0.0.1", 8848)
         """Where the HTTP port is reached; set when it listens."""

@@ -19,6 +19,11 @@ CONFIG_LISTENER_NULL: Final = 20006
 CONFIG_LISTENER: Final = 20007
 INVALID_DATA_ID: Final = 20008
 PARAMETER_MISMATCH: Final = 20009
+GRAY_COUNT: Final = 20010
+"""A configuration has too many gray releases."""
+GRAY_RULE: Final = 20011
+GRAY_VERSION: Final = 20012
+GRAY_NAME: Final = 20013
 
 SERVICE_NAME: Final = 21000
 WEIGHT: Final = 21001
@@ -67,6 +72,10 @@ MESSAGES: Final[dict[int, str]] = {
     CONFIG_LISTENER: "config listener error",
     INVALID_DATA_ID: "invalid dataId",
     PARAMETER_MISMATCH: "parameter mismatch",
+    GRAY_COUNT: "config gray version version over max count",
+    GRAY_RULE: "config gray rule format invalid",
+    GRAY_VERSION: "config gray rule version invalid",
+    GRAY_NAME: "config gray name not recognized",
     SERVICE_NAME: "service name error",
     WEIGHT: "weight error",
     INSTANCE_METADATA: "instance metadata error",

@@ -1,0 +1,1 @@
+"""Configuration as Nacos clients, operators and consoles know it."""
