@@ -9,7 +9,8 @@ from grpc_world import Client, World, named
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris_bridge.adapters.nacos.service.fuzzy import BATCH, Pattern, item_matches
+from polaris_bridge.adapters.nacos.service.fuzzy import BATCH
+from polaris_bridge.adapters.nacos.service.fuzzy_patterns import Pattern, item_matches
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 
 SYNC = "NamingFuzzyWatchSyncRequest"

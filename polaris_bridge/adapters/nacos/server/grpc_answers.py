@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from polaris_bridge.adapters.nacos.service.admission import Forbidden
-from polaris_bridge.adapters.nacos.service.fuzzy import OverLimit
+from polaris_bridge.adapters.nacos.service.fuzzy_patterns import OverLimit
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.adapters.nacos.wire.params import IllegalParam
 from polaris_bridge.adapters.nacos.wire.payload import encode

@@ -155,7 +155,9 @@ def fuzzy_watch(service: NacosService, asked: Asked) -> Reply:
     caller = asked.shown("r", namespace, "")
     service.admission.check_whole(caller, namespace)
     service.endings.watched(asked.connection, namespace, caller.principal)
-    service.fuzzy.request(asked.connection, request)
+    watching = service.fuzzy.request(asked.connection, request)
+    if watching is not None:
+        service.fuzzy.check_matches(watching)
     return DONE
 
 

@@ -19,6 +19,7 @@ from msgspec.json import encode as json
 
 from polaris_bridge.adapters._shared.slices import SLICE_S
 from polaris_bridge.adapters.nacos.wire.payload import encode
+from polaris_bridge.core.config.model import Asker
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.transport.rpc import Call, Link
 
@@ -26,7 +27,7 @@ from .requests import Requests
 from .scope import Held
 
 if TYPE_CHECKING:
-    from .fuzzy import Watching
+    from .config.listeners import Listened
     from .pushing import Variant
 
 log = logging.getLogger("polaris_bridge.apiserver")
@@ -53,7 +54,8 @@ class Connection:
         "active",
         "app",
         "asked",
-        "fuzzy",
+        "asker",
+        "configs",
         "held",
         "host",
         "id",
@@ -90,8 +92,10 @@ class Connection:
         self.held: Held | None = None
         """What it publishes; None: not set up."""
         self.subscriptions: dict[Variant, None] | None = None
-        self.fuzzy: dict[str, Watching] | None = None
-        """Patterns that it watches, by pattern."""
+        self.asker: Asker | None = None
+        """What is known of it when a gray release of a configuration file is chosen."""
+        self.configs: dict[Listened, None] | None = None
+        """Configuration files that it listens to."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id}{'' if self.stream is not None else ' not set up'}>"

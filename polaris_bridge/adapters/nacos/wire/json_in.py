@@ -225,42 +225,42 @@ _nothing: Final = msgspec.json.Decoder(_Nothing)
 
 def check(body: bytes) -> None:
     """For requests without content (``HealthCheckRequest``): only that it is JSON. Raises Malformed."""
-    _read(_nothing, body)
+    read(_nothing, body)
 
 
 def instance_request(body: bytes) -> InstanceRequest:
     """Raises Malformed."""
-    m = _read(_instance_request, body)
+    m = read(_instance_request, body)
     return InstanceRequest(*_named(m), m.type, None if m.instance is None else _lifted(m.instance))
 
 
 def batch_instance_request(body: bytes) -> BatchInstanceRequest:
     """Raises Malformed."""
-    m = _read(_batch_request, body)
+    m = read(_batch_request, body)
     return BatchInstanceRequest(*_named(m), m.type, tuple(map(_lifted, m.instances or ())))
 
 
 def service_query_request(body: bytes) -> ServiceQueryRequest:
     """Raises Malformed."""
-    m = _read(_query_request, body)
+    m = read(_query_request, body)
     return ServiceQueryRequest(*_named(m), m.cluster or "", bool(m.healthy_only), m.udp_port or 0)
 
 
 def subscribe_service_request(body: bytes) -> SubscribeServiceRequest:
     """Raises Malformed."""
-    m = _read(_subscribe_request, body)
+    m = read(_subscribe_request, body)
     return SubscribeServiceRequest(*_named(m), bool(m.subscribe), m.clusters or "")
 
 
 def service_list_request(body: bytes) -> ServiceListRequest:
     """Raises Malformed."""
-    m = _read(_list_request, body)
+    m = read(_list_request, body)
     return ServiceListRequest(*_named(m), m.page_no or 0, m.page_size or 0, m.selector or "")
 
 
 def fuzzy_watch_request(body: bytes) -> FuzzyWatchRequest:
     """Raises Malformed."""
-    m = _read(_fuzzy_request, body)
+    m = read(_fuzzy_request, body)
     received = tuple(m.received_group_keys or ())
     return FuzzyWatchRequest(
         m.group_key_pattern or "", received, m.watch_type or "", bool(m.initializing or m.is_initializing)
@@ -269,14 +269,14 @@ def fuzzy_watch_request(body: bytes) -> FuzzyWatchRequest:
 
 def setup_request(body: bytes) -> SetupRequest:
     """Raises Malformed."""
-    m = _read(_setup_request, body)
+    m = read(_setup_request, body)
     abilities = None if m.ability_table is None else {name: bool(able) for name, able in m.ability_table.items()}
-    return SetupRequest(m.client_version or "", m.tenant or "", _texts(m.labels), abilities)
+    return SetupRequest(m.client_version or "", m.tenant or "", texts(m.labels), abilities)
 
 
 def lock_request(body: bytes) -> LockRequest:
     """Raises Malformed."""
-    m = _read(_lock_request, body)
+    m = read(_lock_request, body)
     lock = m.lock_instance
     if lock is None:
         return LockRequest(None, None, "", m.lock_operation_enum or "")
@@ -285,19 +285,19 @@ def lock_request(body: bytes) -> LockRequest:
 
 def ack(body: bytes) -> Ack:
     """An answer of a client. One without ``success`` succeeded if its ``resultCode`` is 200 (Python). Raises Malformed."""
-    m = _read(_ack, body)
+    m = read(_ack, body)
     return Ack(m.request_id or "", m.result_code == 200 if m.success is None else m.success)
 
 
 def beat(text: str) -> Beat:
     """The ``beat`` parameter of a heartbeat. Raises Malformed."""
-    m = _read(_beat, text)
-    return Beat(m.ip or "", m.port or 0, m.cluster, _number(m.weight), _texts(m.metadata), m.service_name or "")
+    m = read(_beat, text)
+    return Beat(m.ip or "", m.port or 0, m.cluster, _number(m.weight), texts(m.metadata), m.service_name or "")
 
 
 def instances(text: str) -> tuple[Instance, ...]:
     """The ``instances`` parameter of metadata batches. Raises Malformed."""
-    found: list[_Instance] = _read(_instances, text)
+    found: list[_Instance] = read(_instances, text)
     return tuple(map(_lifted, found))
 
 
@@ -306,7 +306,7 @@ def metadata(text: str) -> dict[str, str]:
     if not text or text.isspace():
         return {}
     try:
-        return _texts(_metadata.decode(text))
+        return texts(_metadata.decode(text))
     except (msgspec.DecodeError, UnicodeError):
         found = {}
         for pair in text.rstrip(",").split(",") if text.strip(",") else ():
@@ -322,10 +322,11 @@ def json_object(text: str) -> dict[str, object]:
 
     Raises Malformed.
     """
-    return _read(_object, text)
+    return read(_object, text)
 
 
-def _read(decoder: msgspec.json.Decoder[T], body: bytes | str) -> T:
+def read(decoder: msgspec.json.Decoder[T], body: bytes | str) -> T:
+    """JSON as a type. Raises Malformed."""
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -347,7 +348,7 @@ def _lifted(m: _Instance) -> Instance:
         enabled=bool(m.enabled),
         ephemeral=bool(m.ephemeral),
         cluster=m.cluster_name,
-        metadata=_texts(m.metadata),
+        metadata=texts(m.metadata),
         instance_id=m.instance_id,
     )
 
@@ -360,7 +361,7 @@ def _number(value: float | None) -> float:
     return value
 
 
-def _texts(values: dict[str, Scalar] | None) -> dict[str, str]:
+def texts(values: dict[str, Scalar] | None) -> dict[str, str]:
     """Every value as text, as Jackson reads scalars into a map of texts; nulls are left out."""
     if not values:
         return {}
