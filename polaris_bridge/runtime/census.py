@@ -11,6 +11,8 @@ from polaris_bridge.core.views import shown
 
 from .metrics.census import Census, ServiceCount, SourceCount
 
+CONFIG_LISTENER = "config-grpc"
+"""The one listener that carries nothing but configuration."""
 _NOBODY = ""
 """A reader without registrations of its own: sees each address as most protocols do."""
 
@@ -42,14 +44,17 @@ def census(
         revision=registry.revision,
         services=services,
         sources=sources,
-        watchers=registry.watches.counts(),
+        watchers={**registry.watches.counts(), **registry.config.watches.counts()},
         protected={namespace: p.active for namespace, p in list(registry.protections().items())},
         held={namespace: p.held for namespace, p in list(registry.protections().items())},
         probes={} if health is None else dict(health.counters.probes),
         checks={} if health is None else {"all": len(health), "running": health.running, "waiting": health.waiting},
         connections=connections,
         writes_waiting=registry.ledger.waiting,
-        discovery_connections=sum(connections.values()),
+        discovery_connections=sum(n for listener, n in connections.items() if listener != CONFIG_LISTENER),
+        config_connections=connections.get(CONFIG_LISTENER, 0),
+        config_groups=registry.config.reading.counts(),
+        config_holders=len(registry.config.holders),
         clients=sdk_clients,
         sdk_clients=sdk_clients,
         redis=redis,

@@ -31,6 +31,7 @@ from .census import census
 from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
+from .configcentre import equip, unreadable
 from .front import Front, Readiness
 from .host import ProcessHost
 from .metrics.census import Census
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
 """How often maintain jobs look for work."""
+SILENT_MS: Final = 120_000
+"""A client that only polls is taken to hold nothing after this long: four long polls of the usual half minute."""
 DRAIN_S: Final = 4.0
 """How long requests under way may take to end by themselves."""
 STOP_S: Final = 9.0
@@ -90,6 +93,9 @@ class Server:
         )
         self.registry = Registry(self.store, self.clock, LoopScheduler(loop), translate.terms(config))
         self.registry.ledger.committed = self._committed
+        self._sealing = equip(
+            self.registry.config, translate.server_key(config, data), bool(config.plugin.crypto.entries)
+        )
         self._probes = Probes()
         self.health = HealthEngine(self.registry, self._probes, random.random)
         self._authority = authority
@@ -133,6 +139,9 @@ class Server:
                 self._fronts.append((entry, front))
                 await front.listener.start()
         await asyncio.to_thread(self.registry.load)
+        if warning := unreadable(self.registry.config, self._sealing):
+            log.error(warning)
+            self.notices.append(warning)
         self._ensure_namespaces()
         await self._open_accounts()
         await self._start_heartbeats()
@@ -290,6 +299,7 @@ class Server:
         self._count()
 
     def _maintain(self) -> None:
+        self.registry.config.holders.forget(self.clock.wall_ms() - SILENT_MS)
         for job in self._jobs:
             removed = job.run(self.registry)
             if removed:

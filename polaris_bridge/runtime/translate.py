@@ -45,6 +45,7 @@ from .config.nacos import NacosOptions
 from .config.naming import RegistrationBatch
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
+from .configcentre.serverkey import FILE as SERVER_KEY
 from .logs.options import LoggerOptions
 
 
@@ -164,6 +165,14 @@ def polaris(config: Config) -> PolarisSettings:
         content_max=config.config.content_max_length,
         validate_format=config.config.validate_format,
     )
+
+
+def server_key(config: Config, data: Path | None) -> Path | None:
+    """The file of the key that seals encrypted configuration files; None: it is kept nowhere."""
+    for entry in config.plugin.crypto.entries:
+        if entry.option.server_key_file is not None:
+            return entry.option.server_key_file
+    return None if data is None or store(config)[0] == "memory" else data / SERVER_KEY
 
 
 def redis(config: Config) -> RedisSettings | None:

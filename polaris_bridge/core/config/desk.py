@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ..documents import Documents
     from ..ledger import Ledger
     from ..ports import Clock
+
+MOST_SAID: Final = 5
+"""Releases named in one record."""
 
 Note = Callable[[str, str, ServiceKey, str, Caller, Commit, str], None]
 """Told of every operation: resource, name, (namespace, ""), operation, who asked, its outcome, detail."""
@@ -72,6 +75,8 @@ class Desk:
         self.templates: Shelf[Template] = Shelf(self.writer, TEMPLATE, Template, lambda t: ())
         self.ensure_namespace = ensure_namespace
         self._note = note
+        self._details: _Details | None = None
+        """Of the operation under way."""
 
     # ------------------------------------------------------------------ ids, numbers, stamps
 
@@ -87,8 +92,13 @@ class Desk:
     def operation(self, resource: str, name: str, namespace: str, operation: str, caller: Caller) -> Iterator[Commit]:
         """A command and its record."""
         with self.ledger.command() as commit:
-            yield commit
-            self._note(resource, name, ServiceKey(namespace, ""), operation, caller, commit, "")
+            details = _Details(operation)
+            outer, self._details = self._details, details
+            try:
+                yield commit
+            finally:
+                self._details = outer
+            self._note(resource, name, ServiceKey(namespace, ""), operation, caller, commit, str(details))
 
     def nothing(self) -> Commit:
         """The commit of a command that changes nothing: done when everything is that it was decided on."""
@@ -134,6 +144,8 @@ class Desk:
         """A line of history, inside the command under way."""
         key = entry.key
         self.entries.put(str(entry.number), key.namespace, f"{key.group}/{key.name}", entry)
+        if self._details is not None:
+            self._details.entries.append(entry)
 
     # ------------------------------------------------------------------ contents
 
@@ -194,6 +206,25 @@ class Desk:
         if texted.content is not None:
             self.bodies.put(texted.text.body, key, texted.content, caller)
         return texted.text
+
+
+class _Details:
+    """What an operation came to, for its record: as text when somebody writes it."""
+
+    __slots__ = ("entries", "operation")
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.entries: list[Entry] = []
+
+    def __str__(self) -> str:
+        entries = [e for e in self.entries if e.operation == self.operation]
+        return ", ".join(_said(e) for e in entries[:MOST_SAID]) + (", …" if len(entries) > MOST_SAID else "")
+
+
+def _said(entry: Entry) -> str:
+    said = {"release": entry.release, "version": entry.version or "", "gray": entry.gray, "md5": entry.text.md5}
+    return " ".join(f"{name}={value}" for name, value in said.items() if value)
 
 
 class Texted(Struct, frozen=True):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import NotFound
@@ -24,6 +27,31 @@ class FileSnapshot(Struct, frozen=True):
     file: ConfigFile | None = None
     full: Seen | None = None
     grays: tuple[Seen, ...] = ()
+
+
+class GroupCount(Struct, frozen=True):
+    """How many files a group has."""
+
+    namespace: str
+    group: str
+    files: int
+    released: int
+    """Those of which somebody sees something."""
+    gray: int
+    """Gray releases that are active."""
+
+
+class _FilePart(Struct):
+    """As much of a stored file as counting takes."""
+
+    key: tuple[str, str, str]
+    full: msgspec.Raw | None = None
+    grays: list[msgspec.Raw] = []
+
+
+_SEALED: Final = b"data_key"
+"""Stands in what is stored of a text that has one, and hardly elsewhere: decoding every file would make the start longer."""
+_file_part: Final = msgspec.msgpack.Decoder(_FilePart)
 
 
 class Reading:
@@ -105,13 +133,49 @@ class Reading:
         """Every file of a group, oldest first."""
         return [self.snapshot(file.key) for file in self._desk.files.published_under(key)]
 
+    def keys(self, key: GroupKey) -> Iterator[FileKey]:
+        """The keys of a group's files, oldest first: one at a time, for those who look through thousands in slices."""
+        for id in self._desk.files.ids_under(key):
+            file = self._desk.files.published(id)
+            if file is not None:
+                yield file.key
+
     def count(self, key: GroupKey) -> int:
         """How many files a group has."""
         return len(self._desk.files.ids_under(key))
 
+    def walk(self, namespace: str | None = None) -> Iterator[FileSnapshot]:
+        """Every file of a namespace, or of all, one decoded a step: for long looks in slices, which see what is there when they
+        come to it."""
+        for group in self.groups(namespace):
+            for id in self._desk.files.ids_under(group.key):
+                file = self._desk.files.published(id)
+                if file is not None:
+                    yield self.snapshot(file.key)
+
     def all(self, namespace: str | None = None) -> list[FileSnapshot]:
         """Every file of a namespace, or of all."""
         return [s for group in self.groups(namespace) for s in self.files(group.key)]
+
+    def counts(self) -> list[GroupCount]:
+        """Of every group. May run beside the core's thread."""
+        found: dict[tuple[str, str], list[int]] = {(g.key.namespace, g.key.group): [0, 0, 0] for g in self.groups()}
+        for document in self._desk.files.documents():
+            file = _file_part.decode(document.body)
+            row = found.setdefault(file.key[:2], [0, 0, 0])
+            row[0] += 1
+            row[1] += file.full is not None or bool(file.grays)
+            row[2] += len(file.grays)
+        return [GroupCount(*key, *row) for key, row in found.items()]
+
+    def sealed(self) -> Iterator[bytes]:
+        """The sealed data key of every draft and release that has one."""
+        files, releases = self._desk.files, self._desk.releases
+        drafts = (files.decode(d).draft for d in files.documents() if _SEALED in d.body)
+        texts = (releases.decode(d).text for d in releases.documents() if _SEALED in d.body)
+        for text in chain(drafts, texts):
+            if text.data_key:
+                yield text.data_key
 
     # ------------------------------------------------------------------ after a publication
 

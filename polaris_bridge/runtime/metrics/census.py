@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from polaris_bridge.core.config.reading import GroupCount
+
 
 class ServiceCount(NamedTuple):
     """The addresses of one service. Each is counted once: isolated before abnormal before online."""
@@ -66,3 +68,7 @@ class Census:
     """Those of them that report themselves through a native SDK."""
     discovery_connections: int = 0
     config_connections: int = 0
+    config_groups: Sequence[GroupCount] = ()
+    """Files by group."""
+    config_holders: int = 0
+    """Clients that said what they have."""

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from polaris_bridge.core.config.reading import GroupCount
+
 from . import names
 from .census import Census, ServiceCount
 from .names import Name
@@ -73,6 +75,7 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
     yield _gauge(names.CONNECTIONS, [((listener,), n) for listener, n in census.connections.items()])
     yield _gauge(names.PROTECTION, [((namespace,), on) for namespace, on in census.protected.items()])
     yield _gauge(names.PROTECTED, [((namespace,), count) for namespace, count in census.held.items()])
+    yield from _config(census)
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}
     for c in census.sources:
@@ -81,6 +84,18 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
             instances[(c.namespace, state, c.source)] = instances.get((c.namespace, state, c.source), 0) + n
     yield _gauge(names.SERVICES, services.items())
     yield _gauge(names.INSTANCES, instances.items())
+
+
+def _config(census: Census) -> Iterator[Metric]:
+    files: dict[tuple[str, str], int] = {}
+    gray: dict[tuple[str], int] = {}
+    for g in census.config_groups:
+        for state, n in (("released", g.released), ("draft", g.files - g.released)):
+            files[(g.namespace, state)] = files.get((g.namespace, state), 0) + n
+        gray[(g.namespace,)] = gray.get((g.namespace,), 0) + g.gray
+    yield _gauge(names.CONFIG_FILES, files.items())
+    yield _gauge(names.CONFIG_GRAY, gray.items())
+    yield _gauge(names.CONFIG_HOLDERS, [((), census.config_holders)])
 
 
 def _polaris(m: Metrics, census: Census) -> Iterator[Metric]:
@@ -102,6 +117,7 @@ def _polaris(m: Metrics, census: Census) -> Iterator[Metric]:
     yield _histogram(names.CACHE_COST, _with(own, m.publication.read()), _MS)
     yield from _polaris_services(census.services, own)
     yield from _polaris_instances(census.services, own, m.service_labels)
+    yield from _polaris_config(census.config_groups, own, m.service_labels)
     window = [((call.operation, call.protocol, call.code, *own), call) for call in m.calls.window]
     yield _gauge(names.RQ_COUNT, [(key, call.calls) for key, call in window])
     yield _gauge(names.RQ_TIME, [(key, call.calls * call.average * _MS) for key, call in window])
@@ -131,6 +147,20 @@ def _polaris_instances(services: Sequence[ServiceCount], own: tuple[str], limit:
             row[column] += n
     columns = (names.INSTANCE_COUNT, names.INSTANCE_ONLINE, names.INSTANCE_ABNORMAL, names.INSTANCE_ISOLATE)
     for column, name in enumerate(columns):
+        yield _gauge(name, [((*key, *own), row[column]) for key, row in rows.items()])
+
+
+def _polaris_config(groups: Sequence[GroupCount], own: tuple[str], limit: int) -> Iterator[Metric]:
+    named = len(groups) <= limit
+    namespaces: dict[str, int] = {}
+    rows: dict[tuple[str, str], list[int]] = {}
+    for g in groups:
+        namespaces[g.namespace] = namespaces.get(g.namespace, 0) + 1
+        row = rows.setdefault((g.namespace, g.group if named else ""), [0, 0])
+        row[0] += g.files
+        row[1] += g.released
+    yield _gauge(names.CONFIG_GROUPS, [((namespace, *own), n) for namespace, n in namespaces.items()])
+    for column, name in enumerate((names.CONFIG_FILE_COUNT, names.CONFIG_RELEASED)):
         yield _gauge(name, [((*key, *own), row[column]) for key, row in rows.items()])
 
 

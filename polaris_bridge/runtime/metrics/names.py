@@ -42,7 +42,19 @@ PROBES = _own(
     "health_probes_total", "counter", "kind result", "finished probes of instances that are asked how they are"
 )
 HEALTH = _own("health_checks", "gauge", "state", "checks of instances: all, running or waiting for their turn")
-WATCHERS = _own("watchers", "gauge", "protocol kind", "armed watchers of a service, a namespace or all")
+WATCHERS = _own(
+    "watchers",
+    "gauge",
+    "protocol kind",
+    "armed watchers of a service, a namespace or all; `config`: of a file, a group, …",
+)
+CONFIG_FILES = _own(
+    "config_files", "gauge", "namespace state", "configuration files: released or draft (never released)"
+)
+CONFIG_GRAY = _own("config_gray_releases", "gauge", "namespace", "active gray releases of configuration files")
+CONFIG_HOLDERS = _own(
+    "config_holders", "gauge", "", "clients that said which versions of configuration files they have"
+)
 PUSH = _own("push_duration_seconds", "histogram", "protocol", "time to tell all watchers of one change")
 PROPAGATION = _own("propagation_seconds", "histogram", "from to", "change published to last watcher told")
 STORE = _own("store_duration_seconds", "histogram", "op", "transactions of the store")
@@ -60,6 +72,9 @@ CLIENTS = _polaris("client_total", "gauge", "", "clients known through any proto
 SDK_CLIENTS = _polaris("sdk_client_total", "gauge", "", "clients that report themselves")
 DISCOVERY_CONNS = _polaris("discovery_conn_total", "gauge", "", "open connections for discovery")
 CONFIG_CONNS = _polaris("config_conn_total", "gauge", "", "open connections for configuration")
+CONFIG_GROUPS = _polaris("config_group_count", "gauge", "namespace", "groups of configuration files")
+CONFIG_FILE_COUNT = _polaris("config_file_count", "gauge", "namespace group", "configuration files")
+CONFIG_RELEASED = _polaris("config_release_file_count", "gauge", "namespace group", "released configuration files")
 SERVICE_COUNT = _polaris("service_count", "gauge", "namespace", "services")
 SERVICE_ONLINE = _polaris("service_online_count", "gauge", "namespace", "services with an online instance")
 SERVICE_ABNORMAL = _polaris("service_abnormal_count", "gauge", "namespace", "services with instances, none online")
@@ -83,11 +98,13 @@ REDIS_WRITE = _polaris("redis_write_failure", "gauge", "", "rounds of heartbeats
 CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a publication")
 
 OWN: Final = (
-    BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, PUSH, PROPAGATION, STORE,
+    BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, CONFIG_FILES, CONFIG_GRAY,
+    CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
     WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
-    CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,
+    CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,
+    SERVICE_COUNT, SERVICE_ONLINE, SERVICE_ABNORMAL, SERVICE_OFFLINE,
     INSTANCE_COUNT, INSTANCE_ONLINE, INSTANCE_ABNORMAL, INSTANCE_ISOLATE, RQ_COUNT, RQ_TIME, RQ_MIN, RQ_MAX, RQ_AVG,
     BATCH_UNFINISHED, REGIS_COST, REGIS_EXPIRED, REDIS_ALIVE, REDIS_READ,
     REDIS_WRITE, CACHE_COST,

@@ -17,8 +17,17 @@ from .text import line, utc
 
 SCOPE: Final = "HistoryLogger"
 
-_OPERATIONS: Final = {"register": "Create", "deregister": "Delete", "isolate": "UpdateIsolate"}
+_OPERATIONS: Final = {
+    "register": "Create", "deregister": "Delete", "isolate": "UpdateIsolate",
+    "gray": "PublishGray", "stop": "StopGray", "promote": "PromoteGray", "withdraw": "Delete",
+}  # fmt: skip
 """Words of the core that polaris-server has another word for; the others are capitalised."""
+
+_RESOURCES: Final = {
+    "config-group": "ConfigGroup", "config-file": "ConfigFile", "config-release": "ConfigFileRelease",
+    "config-template": "ConfigFileTemplate",
+}  # fmt: skip
+"""Likewise of what an operation is on."""
 
 
 class HistoryLog:
@@ -53,10 +62,10 @@ class _Line:
 
     def __str__(self) -> str:
         r = self._record
+        resource = _RESOURCES.get(r.resource) or r.resource.capitalize()
         operation = _OPERATIONS.get(r.operation, r.operation.capitalize())
         return line(
-            utc(r.wall_ms), r.resource.capitalize(), r.name, r.namespace, operation, self._operator, _detail(r),
-            self._server,
+            utc(r.wall_ms), resource, r.name, r.namespace, operation, self._operator, _detail(r), self._server,
         )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from polaris_bridge.core.config.model import Change, ConfigGroup, FileKey, GrayRule, GroupKey
+from polaris_bridge.core.config.watching import Has
 from polaris_bridge.core.model import SYSTEM, Checks, Lease, Registration, ServiceKey, ServiceRecord, Switch
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.terms import Terms
@@ -118,3 +120,23 @@ def test_writes_that_wait(world: World) -> None:
     assert census(world.registry, {}).writes_waiting == 1
     world.soon.settle()
     assert census(world.registry, {}).writes_waiting == 0
+
+
+def test_files_of_configuration_by_group(world: World) -> None:
+    config = world.registry.config
+    config.groups.create(ConfigGroup(GroupKey("ns", "empty")), SYSTEM)
+    config.files.create(FileKey("ns", "g", "draft"), Change(b"x"), SYSTEM)
+    for name in ("a", "b"):
+        config.releases.publish(FileKey("ns", "g", name), SYSTEM, change=Change(b"x"))
+    config.releases.publish_gray(FileKey("ns", "g", "new"), SYSTEM, "beta", GrayRule(ips=("h",)), change=Change(b"y"))
+    world.soon.settle()
+    config.holders.report("c1", [(FileKey("ns", "g", "a"), "")], via="x")
+    listening = config.listen({FileKey("ns", "g", "none"): Has(md5="")}, lambda keys: None)
+    found = census(world.registry, {"config-grpc": 2, "service-grpc": 3})
+    assert sorted((g.namespace, g.group, g.files, g.released, g.gray) for g in found.config_groups) == [
+        ("ns", "empty", 0, 0, 0),
+        ("ns", "g", 4, 3, 1),
+    ]
+    assert (found.config_holders, found.config_connections, found.discovery_connections) == (1, 2, 3)
+    assert found.watchers == {("config", "file"): 1}
+    assert not isinstance(listening, list)

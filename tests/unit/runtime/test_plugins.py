@@ -48,6 +48,22 @@ def operation(**changes: object) -> OperationRecord:
     return OperationRecord(**(values | changes))  # type: ignore[arg-type]
 
 
+def test_operations_on_configuration_have_the_words_of_the_original(
+    collected: Collected, logger: logging.Logger
+) -> None:
+    log = HistoryLog("10.0.0.1", logger)
+    detail = "release=r1 version=3 md5=900150983cd24fb0d6963f7d28e17f72"
+    log(operation(resource="config-release", name="g/app.yaml", operation="publish", detail=detail))
+    log(operation(resource="config-release", name="g/app.yaml", operation="gray", detail="release=r2 gray=beta"))
+    log(operation(resource="config-group", name="g", operation="create", detail=""))
+    assert [line.split("|")[1:5] for line in collected.lines] == [
+        ["ConfigFileRelease", "g/app.yaml", "default", "Publish"],
+        ["ConfigFileRelease", "g/app.yaml", "default", "PublishGray"],
+        ["ConfigGroup", "g", "default", "Create"],
+    ]
+    assert collected.lines[0].split("|")[6].startswith(detail + " protocol=")
+
+
 def event(kind: str) -> InstanceEvent:
     return InstanceEvent(WALL_MS, kind, "default", "foo", "10.0.0.7", 80, "eureka", "FOO/foo-1", 42)
 
