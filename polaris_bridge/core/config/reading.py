@@ -45,7 +45,7 @@ class _FilePart(Struct):
     """As much of a stored file as counting takes."""
 
     key: tuple[str, str, str]
-    full: msgspec.Raw | None = None
+    full: msgspec.Raw = msgspec.Raw()
     grays: list[msgspec.Raw] = []
 
 
@@ -164,7 +164,7 @@ class Reading:
             file = _file_part.decode(document.body)
             row = found.setdefault(file.key[:2], [0, 0, 0])
             row[0] += 1
-            row[1] += file.full is not None or bool(file.grays)
+            row[1] += bool(file.full or file.grays)
             row[2] += len(file.grays)
         return [GroupCount(*key, *row) for key, row in found.items()]
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from polaris_bridge.core.config.reading import GroupCount
 from polaris_bridge.runtime.metrics import CallStats, CallWindow, Census, LoopLag, Metrics, ServiceCount, SourceCount
 from polaris_bridge.runtime.metrics.names import OWN, POLARIS, SERVER
 from polaris_bridge.runtime.metrics.windows import Windows
@@ -97,11 +98,20 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         discovery_connections=2,
         config_connections=1,
         redis=(1, 2, 3),
+        config_groups=[GroupCount("default", "g", 5, 3, 1), GroupCount("default", "h", 1, 0, 0)],
+        config_holders=6,
     )
     found = samples(metrics)
     own = {SERVER: "10.0.0.1"}
     assert value(found, "polaris_bridge_cache_revision") == 42
     assert value(found, "polaris_bridge_services", namespace="default", source="eureka") == 2
+    for state, count in (("released", 3), ("draft", 3)):
+        assert value(found, "polaris_bridge_config_files", namespace="default", state=state) == count
+    assert value(found, "polaris_bridge_config_gray_releases", namespace="default") == 1
+    assert value(found, "polaris_bridge_config_holders") == 6
+    assert value(found, "config_group_count", namespace="default", **own) == 2
+    assert value(found, "config_file_count", namespace="default", group="g", **own) == 5
+    assert value(found, "config_release_file_count", namespace="default", group="h", **own) == 0
     for state, count in (("healthy", 2), ("unhealthy", 2), ("isolated", 1)):
         assert value(found, "polaris_bridge_instances", namespace="default", state=state, source="eureka") == count
     assert value(found, "polaris_bridge_watchers", protocol="eureka", kind="service") == 5
