@@ -17,11 +17,13 @@ from polaris_bridge.core.registry import Registry
 
 from .directory import Directory
 from .snapshot import Snapshot
-from .values import ACCOUNTS, ANY, NAMESPACE, SERVICE, Grant, Policy
+from .values import ACCOUNTS, ANY, CONFIG_GROUP, NAMESPACE, SERVICE, Grant, Policy
 
 CREATED: Final = "create"
 REGISTERED: Final = "register"
 DELETED: Final = "delete"
+CONFIG_RECORD: Final = "config-group"
+"""What groups of configuration files are called in records."""
 MAX_GRANTS: Final = 10_000
 """A default policy grows no further: a client that makes services without end must not fill the directory."""
 MAX_SETTLED: Final = 100_000
@@ -81,6 +83,8 @@ class Ownership:
             return Grant(NAMESPACE, record.name)
         if record.resource == SERVICE:
             return Grant(SERVICE, "", record.namespace, record.name)
+        if record.resource == CONFIG_RECORD:
+            return Grant(CONFIG_GROUP, "", record.namespace, record.name)
         return Grant(record.resource, record.detail) if record.resource in self._kinds else None
 
     def _give(self, principal: str, grant: Grant) -> None:

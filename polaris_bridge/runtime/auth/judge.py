@@ -15,7 +15,8 @@ from typing import Any, Final
 from polaris_bridge.core.auth.directory import Directory
 from polaris_bridge.core.auth.ownership import Ownership
 from polaris_bridge.core.auth.rights import NO_LABELS
-from polaris_bridge.core.auth.values import ACCOUNTS, ANONYMOUS, NAMESPACE, SERVICE, Group, User
+from polaris_bridge.core.auth.values import ACCOUNTS, ANONYMOUS, CONFIG_GROUP, NAMESPACE, SERVICE, Group, User
+from polaris_bridge.core.config.model import GroupKey
 from polaris_bridge.core.errors import Throttled, TokenDisabled, TokenReplaced
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import Credential, Resource, Undecided
@@ -212,6 +213,11 @@ class Judge:
             return self._namespace(resource.namespace)
         if kind == NAMESPACE:
             return self._namespace(resource.namespace or resource.name)
+        if kind == CONFIG_GROUP:
+            group = self._registry.config.reading.group(GroupKey(resource.namespace, resource.name))
+            if group is None:
+                return self._namespace(resource.namespace)
+            return Resource(CONFIG_GROUP, resource.namespace, resource.name, str(group.id))
         if not kind or kind in ACCOUNTS:
             return resource
         document = self._registry.documents.newest(kind, resource.id) if resource.id else None
@@ -233,6 +239,9 @@ class Judge:
             case "namespace":
                 found = self._registry.ledger.namespaces.get(resource.namespace)
                 return NO_LABELS if found is None else found.metadata
+            case "config_group":
+                group = self._registry.config.reading.group(GroupKey(resource.namespace, resource.name))
+                return NO_LABELS if group is None else group.metadata
             case "user" | "user_group" | "role" | "auth_policy":
                 snapshot = self.directory.snapshot
                 lists: tuple[Mapping[str, Any], ...] = (

@@ -22,7 +22,18 @@ from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, failed
 from polaris_bridge.adapters.polaris.server.openapi import Description
 from polaris_bridge.adapters.polaris.service.admission import Admission
-from polaris_bridge.adapters.polaris.service.routes import ADMIN, CLIENT, CONSOLE, Encoded, Query, Result, Route, Text
+from polaris_bridge.adapters.polaris.service.routes import (
+    ADMIN,
+    CLIENT,
+    CONSOLE,
+    Encoded,
+    Query,
+    Result,
+    Route,
+    Text,
+    Unreadable,
+    Upload,
+)
 from polaris_bridge.adapters.polaris.settings import GroupSettings
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.adapters.polaris.wire import codes, json, v1
@@ -41,8 +52,8 @@ _JSON: Final = "application/json"
 _NOT_FOUND: Final = Response(404, b"404: Page Not Found", (_PLAIN,))
 _MEDIA: Final = Response(415, b"415: Unsupported Media Type", (_PLAIN,))
 _NOT_ACCEPTABLE: Final = Response(406, b"406: Not Acceptable\n\nAvailable representations: application/json", (_PLAIN,))
-_CLOSE: Final = frozenset({"/core/v1/user/login", "/core/v1/auth/strategy"})
-"""Where the reason why a body could not be read follows its colon without a space; on a real server, everywhere else with one."""
+_FORM: Final = "multipart/form-data"
+_ZIP: Final = "application/zip"
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e\x80-\xff]{0,1024}")
 _BROKEN_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PREFLIGHT_METHODS: Final = ("GET", "POST", "PUT")
@@ -114,9 +125,8 @@ class NativeHttp:
             if route.clears:
                 arguments.append(_cleared(request.body, route.clears))
             return route.handle(*arguments)
-        except json.Malformed as error:
-            space = "" if route.path in _CLOSE else " "
-            return refusal(route, v1.ParseException, f"{codes.info(v1.ParseException)}:{space}{error}")
+        except (json.Malformed, Unreadable) as error:
+            return refusal(route, v1.ParseException, f"{route.unread_prefix}{error}", route.unread)
         except CoreError as error:
             return refusal(route, code_of(error))
 
@@ -146,14 +156,20 @@ def is_open(route: Route, groups: GroupSettings) -> bool:
     return bool(named & route.include) if route.include else bool(named)
 
 
-def refusal(route: Route, code: int, info: str | None = None) -> Message:
-    """An error in the shape that the route's answers have: batches and lists are empty then."""
-    kind = {"list": "BatchWriteResponse", "query": route.response or "Response"}.get(route.takes, "Response")
-    if kind not in _SHAPES:
-        kind = "Response"
+def refusal(route: Route, code: int, info: str | None = None, kind: str = "") -> Message:
+    """An error in the shape that the route's answers have: batches and lists are empty then. ``kind``: in another shape."""
+    if not kind and route.response.startswith(_OWN_SHAPES):
+        kind = route.response
+    elif not kind:
+        kind = {"list": "BatchWriteResponse", "query": route.response or "Response"}.get(route.takes, "Response")
+        if kind not in _SHAPES:
+            kind = "Response"
     answer: Any = getattr(v1, kind)()
-    answer.code.value = code
-    answer.info.value = codes.info(code) if info is None else info
+    said = codes.info(code) if info is None else info
+    if answer.DESCRIPTOR.fields_by_name["code"].message_type is None:
+        answer.code, answer.info = code, said
+    else:
+        answer.code.value, answer.info.value = code, said
     for count in ("amount", "size"):
         if count in answer.DESCRIPTOR.fields_by_name:
             getattr(answer, count).value = 0
@@ -161,6 +177,8 @@ def refusal(route: Route, code: int, info: str | None = None) -> Message:
 
 
 _SHAPES: Final = frozenset({"Response", "BatchWriteResponse", "BatchQueryResponse"})
+_OWN_SHAPES: Final = "Config"
+"""How the names of messages begin that the configuration centre answers with, errors too."""
 
 
 # ---------------------------------------------------------------------- requests
@@ -172,6 +190,8 @@ def _asked(request: Request, route: Route) -> tuple[Any, tuple[Message, ...]]:
         return parsed_query(request.query), ()
     if route.takes == "bytes":
         return request.body, ()
+    if route.takes == "upload":
+        return Upload(parsed_query(request.query), request.header(b"content-type") or "", request.body), ()
     kind = getattr(v1, route.request)
     if route.takes == "list":
         messages = json.decode_list(kind, request.body)
@@ -213,12 +233,28 @@ def _unacceptable(request: Request, route: Route) -> Response | None:
     """The refusal of a body that says it is no JSON, or of a client that wants no JSON. A body that says nothing is taken."""
     if route.takes != "query":
         kind = request.header(b"content-type")
-        if kind and request.body and _JSON not in _media(kind):
+        if kind and request.body and not _taken(route) & set(_media(kind)):
             return _MEDIA
     accept = request.header(b"accept")
-    if accept and not {_JSON, "*/*"} & set(_media(accept)):
+    if accept and not _given(route) & set(_media(accept)):
         return _NOT_ACCEPTABLE
     return None
+
+
+def _taken(route: Route) -> frozenset[str]:
+    """The media types of bodies that a route takes: where one call takes uploads, the original lets all of them."""
+    return _UPLOADED if route.response.startswith(_OWN_SHAPES) else _TAKEN
+
+
+def _given(route: Route) -> frozenset[str]:
+    """The media types that satisfy a route's clients."""
+    return _DOWNLOADED if route.response.startswith(_OWN_SHAPES) else _GIVEN
+
+
+_TAKEN: Final = frozenset({_JSON})
+_UPLOADED: Final = frozenset({_JSON, _FORM})
+_GIVEN: Final = frozenset({_JSON, "*/*"})
+_DOWNLOADED: Final = frozenset({_JSON, _ZIP, "*/*"})
 
 
 def _media(header: str) -> list[str]:
@@ -301,7 +337,9 @@ class _Reply:
 
     def _now(self, result: Message | Text | Encoded) -> Response:
         if isinstance(result, Text):
-            return Response(result.status, result.body, ((b"Content-Type", result.content_type.encode()),))
+            return Response(
+                result.status, result.body, ((b"Content-Type", result.content_type.encode()), *result.headers)
+            )
         if isinstance(result, Encoded):
             return Response(codes.http_status(result.code), result.body, self._headers(result.code))
         return self._message(result)

@@ -11,7 +11,9 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from msgspec import structs
 
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.auth.ports import Overseer
+from polaris_bridge.core.auth.values import CONFIG_GROUP
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.ports import Authority, Credential, OpenDoor, Resource
@@ -175,7 +177,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value.value)
 
 
+def _config(m: Any) -> Resource:
+    """The group of a file, a release, or what is asked of one."""
+    return Resource(CONFIG_GROUP, m.namespace.value, m.group.value) if m.group.value else NOTHING
+
+
 _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {
+    "ConfigFileGroup": lambda m: Resource(CONFIG_GROUP, m.namespace.value, m.name.value),
+    "ConfigFile": _config,
+    "ConfigFileRelease": _config,
+    "ConfigFilePublishInfo": _config,
+    "ClientConfigFileInfo": _config,
     "Instance": _instance,
     "Service": _service,
     "ServiceAlias": lambda m: Resource("service", m.alias_namespace.value, m.alias.value),
@@ -201,7 +213,19 @@ _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {
     "AuthStrategy": _account("auth_policy"),
     "ModifyAuthStrategy": _account("auth_policy"),
 }
-_PARTS: Final[dict[str, Callable[[Any], Iterable[Any]]]] = {"HeartbeatsRequest": lambda m: m.heartbeats}
+
+
+def _exported(m: Any) -> list[v1.ConfigFile]:
+    return [v1.ConfigFile(namespace=m.namespace, group=group) for group in m.groups]
+
+
+_PARTS: Final[dict[str, Callable[[Any], Iterable[Any]]]] = {
+    "HeartbeatsRequest": lambda m: m.heartbeats,
+    "ConfigFileExportRequest": _exported,
+    "ClientWatchConfigFileRequest": lambda m: m.watch_files,
+    "ConfigFileGroupRequest": lambda m: (m.config_file_group,),
+    "ConfigDiscoverRequest": lambda m: (m.config_file,),
+}
 """Messages that are many."""
 
 

@@ -21,11 +21,26 @@ STRICT: Final = "strict"
 EVERYBODY: Final = "everybody"
 """Doors besides those of the groups: always judged, never judged."""
 
-Takes = Literal["list", "one", "query", "bytes"]
-"""A JSON array of messages, one message, nothing but the query of the URL, or the body as it came (plain JSON)."""
+UNREAD: Final = "request decode failed: "
+"""What stands before the reason why a body could not be read."""
+
+Takes = Literal["list", "one", "query", "bytes", "upload"]
+"""A JSON array of messages, one message, nothing but the query of the URL, the body as it came (plain JSON), or an upload."""
 
 Query = dict[str, list[str]]
 """The query of a URL, decoded: every value of every key, in order."""
+
+
+class Upload(Struct, frozen=True):
+    """A body of any kind with what was said of it."""
+
+    query: Query
+    content_type: str
+    body: bytes
+
+
+class Unreadable(Exception):
+    """A body that a handler cannot read; the text says why. Answered like JSON that is none."""
 
 
 class Text(Struct, frozen=True):
@@ -34,6 +49,8 @@ class Text(Struct, frozen=True):
     body: bytes
     content_type: str = "application/json"
     status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Besides the content type."""
 
 
 class Encoded(Struct, frozen=True):
@@ -56,7 +73,8 @@ class Later(Protocol):
 Result = Outcome | Message | Encoded | Text | Later
 
 Handle = Callable[..., Result]
-"""Takes the decoded messages (``list``), the message (``one``), the ``Query`` or the ``bytes``, and the ``Caller``.
+"""Takes the decoded messages (``list``), the message (``one``), the ``Query``, the ``bytes`` or the ``Upload``, and the
+``Caller``. Raises ``Unreadable``.
 
 With ``Route.clears`` also the positions of the messages whose map was given as empty.
 """
@@ -90,3 +108,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """The parameters of the URL that it knows."""
     clears: str = ""
     """With ``list``: a map that a request may empty, by giving it as ``{}``; messages cannot tell that from leaving it out."""
+    unread: str = ""
+    """The message that says that a body could not be read; empty: the one that other refusals have."""
+    unread_prefix: str = UNREAD
+    """What stands before the reason then. The original has it with a space, without, or not at all, call by call."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from polaris_bridge.core.auth.values import CONFIG_GROUP
+from polaris_bridge.core.config.model import GroupKey
 from polaris_bridge.core.model import Caller, Document, ServiceKey
 from polaris_bridge.core.ports import Resource
 
@@ -32,6 +34,11 @@ class Visible:
         """Which namespaces."""
         sees = self._sees(caller, operation)
         return ALL if sees is None else lambda name: sees(Resource("namespace", name, name))
+
+    def config_groups(self, caller: Caller, operation: str) -> Callable[[GroupKey], bool]:
+        """Which groups of configuration files."""
+        sees = self._sees(caller, operation)
+        return ALL if sees is None else lambda key: sees(Resource(CONFIG_GROUP, key[0], key[1]))
 
     def documents(self, caller: Caller, operation: str) -> Callable[[Document], bool]:
         """Which rules."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from polaris_bridge.adapters.polaris.service.console.filters import single
-from polaris_bridge.adapters.polaris.service.routes import EVERYBODY, STRICT, Handle, Query, Route, Takes
+from polaris_bridge.adapters.polaris.service.routes import EVERYBODY, STRICT, UNREAD, Handle, Query, Route, Takes
 from polaris_bridge.core.auth.ports import Accounts
 from polaris_bridge.core.auth.values import GROUP, USER
 from polaris_bridge.core.ports import Resource
@@ -23,6 +23,7 @@ from .users import Users
 
 _ROOT: Final = "/core/v1"
 _READS: Final = frozenset({"default", "default-read"})
+_CLOSE: Final = UNREAD.rstrip()
 
 
 class AccountCalls:
@@ -63,6 +64,7 @@ class AccountCalls:
                 request="LoginRequest",
                 response="Response",
                 door=EVERYBODY,
+                unread_prefix=_CLOSE,
                 about="A token for a name and a password.",
             ),
         )
@@ -206,6 +208,7 @@ def _new(path: str, operation: str, handle: Handle, takes: Takes, request: str, 
         response="BatchWriteResponse" if takes == "list" else "Response",
         door=STRICT,
         resources=_nothing,
+        unread_prefix=_CLOSE if path == "auth/strategy" else UNREAD,
         about=about,
     )
 

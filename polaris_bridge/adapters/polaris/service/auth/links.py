@@ -1,4 +1,4 @@
-"""Services and namespaces that are given to users and groups with the same call that creates or changes them.
+"""Services, namespaces and groups of files that are given to users and groups with the call that creates or changes them.
 
 ``user_ids`` and ``group_ids`` add what was written to the default policies of those named, ``remove_user_ids`` and
 ``remove_group_ids`` take it out, as in polaris-server 1.19.
@@ -13,7 +13,7 @@ from msgspec import structs
 
 from polaris_bridge.adapters.polaris.answers import Outcome
 from polaris_bridge.adapters.polaris.service.routes import Handle, Result, Route
-from polaris_bridge.core.auth.values import NAMESPACE, SERVICE, Grant, Policy
+from polaris_bridge.core.auth.values import CONFIG_GROUP, NAMESPACE, SERVICE, Grant, Policy
 from polaris_bridge.core.model import Caller
 
 from .desk import Desk
@@ -21,8 +21,12 @@ from .desk import Desk
 _GRANTS: Final[dict[str, Callable[[Any], Grant]]] = {
     "Service": lambda m: Grant(SERVICE, "", m.namespace.value, m.name.value),
     "Namespace": lambda m: Grant(NAMESPACE, m.name.value),
+    "ConfigFileGroup": lambda m: Grant(CONFIG_GROUP, "", m.namespace.value, m.name.value),
 }
-_LINKING: Final = frozenset({"CreateServices", "UpdateServices", "CreateNamespaces", "UpdateNamespaces"})
+_LINKING: Final = frozenset({
+    "CreateServices", "UpdateServices", "CreateNamespaces", "UpdateNamespaces",
+    "CreateConfigFileGroup", "UpdateConfigFileGroup",
+})  # fmt: skip
 
 
 class Links:
@@ -35,14 +39,16 @@ class Links:
         """The route, with links made after its work."""
         if route.operation not in _LINKING:
             return route
-        return structs.replace(route, handle=self._linking(route.handle))
+        return structs.replace(route, handle=self._linking(route.handle, batch=route.takes == "list"))
 
-    def _linking(self, handle: Handle) -> Handle:
-        def linked(messages: Sequence[Any], caller: Caller, *more: Any) -> Result:
-            result = handle(messages, caller, *more)
+    def _linking(self, handle: Handle, *, batch: bool) -> Handle:
+        def linked(body: Any, caller: Caller, *more: Any) -> Result:
+            result = handle(body, caller, *more)
+            messages: Sequence[Any] = body if batch else (body,)
             if isinstance(result, Outcome) and any(map(_has_links, messages)):
-                answers: Any = result.response
-                for m, answer in zip(messages, answers.responses, strict=False):
+                response: Any = result.response
+                answers: Sequence[Any] = response.responses if batch else (response,)
+                for m, answer in zip(messages, answers, strict=False):
                     if answer.code.value < 300_000:
                         self._link(m, caller)
             return result

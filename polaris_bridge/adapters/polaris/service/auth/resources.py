@@ -6,13 +6,15 @@ from polaris_bridge.adapters.polaris.translate.auth import entries
 from polaris_bridge.adapters.polaris.translate.services import service_id
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.auth.values import ACCOUNTS, ANY, CONFIG_GROUP, NAMESPACE, SERVICE, Grant
+from polaris_bridge.core.config.model import GroupKey
 from polaris_bridge.core.model import ServiceKey, ServiceRecord
 
 from .desk import Desk
 
 
 class Resources:
-    """Looks up what is granted. Services are granted by name, so that a grant outlives a service that comes and goes."""
+    """Looks up what is granted. Services and groups of configuration files are granted by name, so that a grant outlives one
+    that comes and goes."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -40,9 +42,12 @@ class Resources:
         if kind == SERVICE:
             record = self._service(entry)
             return None if record is None else Grant(SERVICE, "", record.namespace, record.name)
-        if id or kind != CONFIG_GROUP:
+        if kind != CONFIG_GROUP:
             return Grant(kind, id)
-        return Grant(kind, "", entry.namespace.value, entry.name.value)
+        if not id:
+            return Grant(kind, "", entry.namespace.value, entry.name.value)
+        group = next((g for g in self._registry.config.reading.groups() if str(g.id) == id), None)
+        return Grant(kind, id) if group is None else Grant(kind, "", *group.key)
 
     def _service(self, entry: v1.StrategyResourceEntry) -> ServiceRecord | None:
         id = entry.id.value
@@ -76,6 +81,9 @@ class Resources:
         if kind in ACCOUNTS:
             name = self._desk.name_of(kind, id)
             return None if name is None else (id, "", name)
+        if kind == CONFIG_GROUP:
+            group = self._registry.config.reading.group(GroupKey(grant.namespace, grant.name))
+            return None if group is None else (str(group.id), *group.key)
         document = self._registry.documents.get(kind, id)
         return None if document is None else (id, document.namespace, document.name)
 
