@@ -26,7 +26,8 @@ class Asked(Struct, frozen=True, gc=False):
     """JSON."""
     caller: Caller
     shown: Callable[[Literal["r", "w"], str, str], Caller]
-    """The caller with its principal, if it may read or write a service (namespace and name of the core; "": a list).
+    """The caller with its principal, if it may read or write a service (namespace and name of the core; "": a list) or a
+    configuration file (namespace of the core, ``admission.file_name``).
     Raises ``Forbidden``."""
 
 

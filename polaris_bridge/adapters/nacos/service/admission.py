@@ -18,6 +18,7 @@ from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.core.auth.ports import Accounts, Overseer
 from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.auth.values import CONFIG_GROUP, NAMESPACE, SERVICE
+from polaris_bridge.core.config.model import GroupKey
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.ports import Authority, Credential, Resource
@@ -41,7 +42,6 @@ _OPERATIONS: Final[dict[Kind, dict[Action, str]]] = {
     "config": {"r": "DiscoverConfigFile", "w": "PublishConfigFile"},
 }
 """What an action is called in policies."""
-_KINDS: Final[dict[Kind, str]] = {"naming": SERVICE, "config": CONFIG_GROUP}
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -66,6 +66,11 @@ class Forbidden(Refused):
 
     def __init__(self, text: str) -> None:
         super().__init__(403, _ACCESS_DENIED, text, grpc=403)
+
+
+def file_name(group: str, data_id: str) -> str:
+    """A configuration file as calls of kind ``config`` name it here, where those of kind ``naming`` name a service."""
+    return f"{group}/{data_id}"
 
 
 Look = Callable[[str], str | None]
@@ -127,13 +132,14 @@ class Admission:
     def admit(
         self, shown: Shown | None, action: Action, kind: Kind, namespace: str, service: str, caller: Caller
     ) -> Caller:
-        """The caller with its principal, if it may read or write a service (of the core, as the core calls it; "": a list).
+        """The caller with its principal, if it may read or write a service (of the core, as the core calls it; "": a list), or
+        a configuration file (see ``file_name``).
 
         Raises ``Forbidden``, ``Throttled``, and ``Undecided`` while a password is being checked.
         """
         if not self._on:
             return caller
-        resource = Resource(_KINDS[kind], namespace, service) if service else Resource(NAMESPACE, namespace, namespace)
+        resource = self._resource(kind, namespace, service)
         caller = self._known(shown, _OPERATIONS[kind][action], resource, caller)
         if not self.may(caller.principal, action, kind, namespace, service):
             raise self._refused(caller, _OPERATIONS[kind][action], resource)
@@ -191,15 +197,15 @@ class Admission:
     # ------------------------------------------------------------------ rights
 
     def may(self, principal: str, action: Action, kind: Kind, namespace: str, service: str) -> bool:
-        """Whether a principal may read or write a service; with ``service`` "" whether a list of the namespace has anything
-        for it."""
+        """Whether a principal may read or write a service, or a configuration file (see ``file_name``); with ``service`` ""
+        whether a list of the namespace has anything for it."""
         if not self._on or self._is_trusted(principal):
             return True
         patterns = self._patterns
         if patterns is not None and patterns.knows(principal, action, kind, namespace, service):
             return True
         operation = _OPERATIONS[kind][action]
-        what = Resource(_KINDS[kind], namespace, service) if service else Resource(NAMESPACE, namespace, namespace)
+        what = self._resource(kind, namespace, service)
         known = patterns is None or self._registry.ledger.namespace(namespace) is not None
         # of what is in no namespace yet the authority only knows whether the call as such is allowed somewhere
         if known and self._authority.allow(principal, operation, what):
@@ -229,21 +235,31 @@ class Admission:
         if not self._overseer.oversees(principal, operation):
             raise self._refused(caller, operation, Resource(""))
 
-    def check_whole(self, caller: Caller, namespace: str) -> None:
-        """Raises ``Forbidden`` when a caller who was let in may not read everything in a namespace."""
-        if not self.reads_whole(caller.principal, namespace):
-            raise self._refused(caller, _OPERATIONS["naming"]["r"], Resource(NAMESPACE, namespace, namespace))
+    def _resource(self, kind: Kind, namespace: str, name: str) -> Resource:
+        """What a call is about. Rights to configuration are given by groups of files."""
+        if not name:
+            return Resource(NAMESPACE, namespace, namespace)
+        if kind == "naming":
+            return Resource(SERVICE, namespace, name)
+        group = name.partition("/")[0]
+        known = self._registry.config.reading.group(GroupKey(namespace, group))
+        return Resource(CONFIG_GROUP, namespace, group, "" if known is None else str(known.id))
 
-    def reads_whole(self, principal: str, namespace: str) -> bool:
-        """Whether a principal may read everything in a namespace."""
+    def check_whole(self, caller: Caller, namespace: str, kind: Kind = "naming") -> None:
+        """Raises ``Forbidden`` when a caller who was let in may not read everything in a namespace."""
+        if not self.reads_whole(caller.principal, namespace, kind):
+            raise self._refused(caller, _OPERATIONS[kind]["r"], Resource(NAMESPACE, namespace, namespace))
+
+    def reads_whole(self, principal: str, namespace: str, kind: Kind = "naming") -> bool:
+        """Whether a principal may read every service, or every configuration file, of a namespace."""
         if not self._on or self._is_trusted(principal):
             return True
-        operation = _OPERATIONS["naming"]["r"]
+        operation = _OPERATIONS[kind]["r"]
         if self._registry.ledger.namespace(namespace) is not None and self._authority.allow(
             principal, operation, Resource(NAMESPACE, namespace, namespace)
         ):
             return True
-        return self._patterns is not None and self._patterns.whole(principal, operation, namespace)
+        return self._patterns is not None and self._patterns.whole(principal, operation, namespace, kind)
 
     @property
     def revision(self) -> int:

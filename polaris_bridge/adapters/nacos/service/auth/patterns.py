@@ -40,12 +40,14 @@ class _Held(Struct, frozen=True):
     """Everything but what is denied."""
     patterns: tuple[tuple[str, re.Pattern[str]], ...]
     """Actions, and what they hold for."""
-    namespaces: frozenset[str]
-    """Of the services that are granted by name."""
+    namespaces: frozenset[tuple[str, str]]
+    """Kinds and namespaces of what is granted by name."""
     known: set[_Question]
     """What was found allowed by a pattern, for those who come again and again."""
 
 
+_NAMED: Final = {SERVICE: "naming", CONFIG_GROUP: "config"}
+"""What a call is called that is about a resource of a kind."""
 _ALL: Final = Policy(
     id="", name="", functions=(ANY,), grants=(Grant(NAMESPACE, ANY), Grant(SERVICE, ANY), Grant(CONFIG_GROUP, ANY))
 )
@@ -64,20 +66,25 @@ class Patterns:
         self._state: Snapshot | None = None
 
     def allow(self, principal: str, operation: str, action: str, kind: str, namespace: str, service: str) -> bool:
-        """Whether a principal may do an operation, which is Nacos' ``action``, with a service; "": with a list."""
+        """Whether a principal may do an operation, which is Nacos' ``action``, with a service or a configuration file
+        (``admission.file_name``); "": with a list."""
         held = self._of(principal)
         if held.rights.everything:
             return True
         if not service:
             return self._list(held, operation, action, kind, namespace)
-        key = ServiceKey(namespace, service)
-        resource = Resource(SERVICE if kind == "naming" else CONFIG_GROUP, namespace, service)
-        labels = self._labels(key) if kind == "naming" and held.rights.labelled else NO_LABELS
+        if kind == "naming":
+            key = ServiceKey(namespace, service)
+            group, name = self._names(key) if held.patterns else ("", "")
+            resource = Resource(SERVICE, namespace, service)
+            labels = self._labels(key) if held.rights.labelled else NO_LABELS
+        else:
+            group, _, name = service.partition("/")
+            resource, labels = Resource(CONFIG_GROUP, namespace, group), NO_LABELS
         if held.rights.allow(operation, resource, labels):
             return True
         if not held.patterns:
             return False
-        group, name = self._names(key)
         what = subject(self._spaces.id(namespace), group, kind, name)
         allowed = self._fits(held, action, what) and held.undenied.allow(operation, resource, labels)
         if allowed and not held.rights.labelled and len(held.known) < MAX_KEPT:
@@ -89,13 +96,13 @@ class Patterns:
         held = self._held.get(principal) if self._directory.snapshot is self._state else None
         return held is not None and (action, kind, namespace, service) in held.known
 
-    def whole(self, principal: str, operation: str, namespace: str) -> bool:
-        """Whether a principal may read every service of a namespace."""
+    def whole(self, principal: str, operation: str, namespace: str, kind: str = "naming") -> bool:
+        """Whether a principal may read every service, or every configuration file, of a namespace."""
         held = self._of(principal)
         resource = Resource(NAMESPACE, namespace, namespace, namespace)
         if held.rights.everything or held.rights.allow(operation, resource):
             return True
-        what = subject(self._spaces.id(namespace), "", "naming", "")
+        what = subject(self._spaces.id(namespace), "", kind, "")
         return self._fits(held, "r", what) and held.undenied.allow(operation, resource)
 
     def _list(self, held: _Held, operation: str, action: str, kind: str, namespace: str) -> bool:
@@ -103,7 +110,7 @@ class Patterns:
         resource = Resource(NAMESPACE, namespace, namespace, namespace)
         if held.rights.allow(operation, resource):
             return True
-        if action == "r" and namespace in held.namespaces:
+        if action == "r" and (kind, namespace) in held.namespaces:
             return True
         space = self._spaces.id(namespace)
         if action == "r" and any(
@@ -145,12 +152,13 @@ def _held(snapshot: Snapshot, principal: str) -> _Held:
         if permission is not None:
             patterns[permission.action, permission.resource] = pattern(permission.resource)
     denials = [p for p in policies.values() if p.effect == DENY]
-    named = (g.namespace for p in policies.values() if p.effect != DENY for g in p.grants if g.kind == SERVICE)
+    granted = [g for p in policies.values() if p.effect != DENY for g in p.grants if g.namespace]
+    named = ((kind, g.namespace) for g in granted if (kind := _NAMED.get(g.kind)) is not None)
     return _Held(
         snapshot.rights(principal),
         Rights([*denials, _ALL]),
         tuple((action, compiled) for (action, _resource), compiled in patterns.items()),
-        frozenset(named) - {""},
+        frozenset(named),
         set(),
     )
 
