@@ -137,7 +137,7 @@ async def test_silent_and_unreadable_messages(port):
     writer.close()
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(b"\0")
-    await until(lambda: listener.connected().clients)
+    await until(lambda: any(connection._received for connection in listener._tcp))
     port.now += 9
     listener.sweep()
     assert await reader.read() == b""
