@@ -62,6 +62,8 @@ class DocumentChange(Struct, frozen=True, gc=False):
     id: str
     before: Document | None
     after: Document | None
+    revision: int = 0
+    """Under which it was written or deleted."""
 
 
 class Published(Struct, frozen=True, gc=False):

@@ -346,7 +346,7 @@ class Ledger:
         for document in gone:
             del self.documents[document.kind][document.id]
             self._behind(Row("document", (document.kind, document.id), revision, None, self._clock.wall_ms()))
-        changes = tuple(DocumentChange(document.kind, document.id, document, None) for document in gone)
+        changes = tuple(DocumentChange(document.kind, document.id, document, None, revision) for document in gone)
         self._publish(revision, [], {}, {}, changes)
 
     def _behind(self, row: Row) -> None:
@@ -500,7 +500,7 @@ class Ledger:
             kept[id] = after
         if self._pending_documents[(kind, id)][0] is batch:
             del self._pending_documents[(kind, id)]
-        return DocumentChange(kind, id, before, after)
+        return DocumentChange(kind, id, before, after, batch.rows[("document", kind, id)].revision)
 
     def _publish(
         self,

@@ -19,6 +19,7 @@ from .config.centre import ConfigCentre
 from .documents import Documents
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
+from .kv.store import KeyValues
 from .ledger import Ledger
 from .liveness import Liveness
 from .model import (
@@ -68,6 +69,7 @@ class Registry:
         self.liveness = Liveness(self.ledger, clock, scheduler, terms, self._expired)
         self.documents = Documents(self.ledger, clock, self._note_document)
         self.config = ConfigCentre(self.ledger, self.documents, clock, scheduler, self._note, self._ensure_namespace)
+        self.kv = KeyValues(self.ledger, self.documents, clock, scheduler, self._note, self._ensure_namespace)
         self.counters = self.liveness.counters
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
@@ -110,6 +112,7 @@ class Registry:
         ledger.start(loaded.reserved)
         self.documents.load(sorted(documents, key=lambda d: d.created_ms))
         self.config.load()
+        self.kv.load()
         for key in dict.fromkeys((*records, *addresses, *switches)):
             self._load_service(key, records.get(key), addresses.get(key, {}), switches.get(key, {}))
 
@@ -325,7 +328,8 @@ class Registry:
         return commit
 
     def delete_namespace(self, name: str, caller: Caller) -> Commit | None:
-        """Delete an empty namespace. None when there is none; raises ``Conflict`` when it has services or groups of files."""
+        """Delete an empty namespace. None when there is none; raises ``Conflict`` when it has services, groups of files, keys
+        or sessions."""
         ledger = self.ledger
         if ledger.namespace(name) is None:
             return None
@@ -333,6 +337,8 @@ class Registry:
             raise Conflict(f"namespace {name} has services")
         if self.config.groups.within(name):
             raise Conflict(f"namespace {name} has groups of configuration files")
+        if self.kv.within(name):
+            raise Conflict(f"namespace {name} has keys or sessions")
         with ledger.command() as commit:
             ledger.put_namespace(name, None, ledger.next_revision(), self.clock.wall_ms())
             self._note("namespace", name, ServiceKey(name, ""), "delete", caller, commit)
@@ -397,6 +403,7 @@ class Registry:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
         self.liveness.tick()
         self.documents.tick()
+        self.kv.tick()
 
     def _expired(self, r: Registration) -> None:
         self._record("instance", r, "expire", SYSTEM, SETTLED)
@@ -430,6 +437,7 @@ class Registry:
                 _tell(self.events, event)
         self.watches.changed(published.services, beside=bool(published.documents))
         self.config.wake()
+        self.kv.wake()
 
     def observe(self, observer: Callable[[Published], None]) -> None:
         """Be told of every publication, synchronously, before any watcher wakes. Must be quick and not raise."""
@@ -561,6 +569,7 @@ class Registry:
         """Shutdown: every watcher answers its client now."""
         self.watches.wake_all()
         self.config.watches.wake_all()
+        self.kv.watches.wake_all()
 
     @property
     def idle(self) -> bool:
