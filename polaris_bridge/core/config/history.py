@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from ..errors import NotFound
@@ -38,6 +40,11 @@ class History:
             if all(not part or part == has for part, has in zip(wanted, entry.key, strict=True))
         ]
         return self._page(ids, offset, limit)
+
+    def newest_first(self) -> Iterator[Entry]:
+        """Every entry. For those who look at many bit by bit: one that comes meanwhile is not seen, one that goes may be."""
+        for document in reversed(self._desk.entries.documents()):
+            yield self._desk.entries.decode(document)
 
     def entry(self, number: int) -> Entry:
         """One line. Raises ``NotFound``."""

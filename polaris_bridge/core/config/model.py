@@ -134,6 +134,8 @@ class Release(Struct, frozen=True, omit_defaults=True):
     """The version under which it was last given to clients."""
     text: Text
     description: str = ""
+    comment: str = ""
+    """What was said of it when it was published; ``text`` has what is said of the file."""
     named: bool = False
     """Somebody chose its name: it is kept until it is deleted."""
     gray: bool = False
@@ -195,6 +197,8 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     rule: GrayRule | None = None
     priority: int = 0
     description: str = ""
+    comment: str = ""
+    """Of the release."""
 
     @property
     def body(self) -> str:

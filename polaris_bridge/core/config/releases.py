@@ -54,6 +54,7 @@ class Releases:
         change: Change | None = None,
         name: str = "",
         description: str = "",
+        comment: str = "",
         expected: Expected | None = None,
         door: Door = OPEN,
         alone: bool = False,
@@ -89,7 +90,7 @@ class Releases:
             self._keep_draft(before, texted.text)
             file = self._with_draft(key, before, texted, caller) if change is not None or before is None else before
             stamp = desk.stamp(caller)
-            release = self._made(file, name, file.draft, description, caller)
+            release = self._made(file, name, file.draft, description, comment, caller)
             first = file.full is None
             file = structs.replace(
                 file,
@@ -105,6 +106,7 @@ class Releases:
                 release=release.name,
                 first=first,
                 description=description,
+                comment=comment,
             )
             desk.record(entry)
         return Done(commit, file, release, before, entry.number)
@@ -127,6 +129,7 @@ class Releases:
         change: Change | None = None,
         name: str = "",
         description: str = "",
+        comment: str = "",
         expected: Expected | None = None,
         door: Door = OPEN,
         alone: bool = False,
@@ -155,7 +158,7 @@ class Releases:
             file = before if before is not None else self._with_draft(key, None, texted, caller)
             text = desk.keep(key, texted, caller) if before is not None else file.draft
             first = file.full is None
-            release = self._made(file, name, text, description, caller, gray=True)
+            release = self._made(file, name, text, description, comment, caller, gray=True)
             active = Active(release.name, release.version, slot, rule, priority)
             old = next((g for g in file.grays if g.gray == slot), None)
             others = [g for g in file.grays if g.gray != slot]
@@ -174,6 +177,7 @@ class Releases:
                 rule=rule,
                 priority=priority,
                 description=description,
+                comment=comment,
             )
             desk.record(entry)
         return Done(commit, file, release, before, entry.number)
@@ -196,6 +200,7 @@ class Releases:
                 gray=slot,
                 rule=active.rule,
                 priority=active.priority,
+                comment=release.comment,
             )
             desk.record(entry)
         return Done(commit, file, release, before, entry.number)
@@ -237,7 +242,7 @@ class Releases:
                 desk.releases.drop(id_of(*key, release.name))
                 number = desk.number()
                 entry = entry_of(file, number, WITHDRAW, release.text, desk.stamp(caller))
-                desk.record(structs.replace(entry, release=release.name))
+                desk.record(structs.replace(entry, release=release.name, comment=release.comment))
             file = desk.put_file(file)
         return Done(commit, file, gone[-1], before, number)
 
@@ -272,12 +277,20 @@ class Releases:
         return drafted(self._desk, key, before, self._desk.keep(key, texted, caller), caller)
 
     def _made(
-        self, file: ConfigFile, name: str, text: Text, description: str, caller: Caller, *, gray: bool = False
+        self,
+        file: ConfigFile,
+        name: str,
+        text: Text,
+        description: str,
+        comment: str,
+        caller: Caller,
+        *,
+        gray: bool = False,
     ) -> Release:
         """A new release under the next version."""
         version, stamp = file.version + 1, self._desk.stamp(caller)
         chosen = name or self._free(file.key, f"{file.key.name}-{stamp.at_ms // 1000}-{version}")
-        return Release(file.key, chosen, version, version, text, description, bool(name), gray, stamp, stamp)
+        return Release(file.key, chosen, version, version, text, description, comment, bool(name), gray, stamp, stamp)
 
     def _free(self, key: FileKey, name: str) -> str:
         """A name for a release that nobody chose already."""
@@ -318,6 +331,7 @@ class Releases:
                 version=version,
                 first=first,
                 description=description or release.description,
+                comment=release.comment,
                 gray=was.gray if was else "",
                 rule=was.rule if was else None,
                 priority=was.priority if was else 0,

@@ -424,6 +424,26 @@ def test_history_says_who_did_what_and_outlives_the_file() -> None:
         history.entry(1)
 
 
+def test_what_is_said_of_a_release_stays_with_it_and_its_history() -> None:
+    world, config = started()
+    config.files.create(KEY, Change(b"1", comment="of the file"), CALLER)
+    config.releases.publish(KEY, CALLER, name="one", comment="of the release")
+    config.releases.publish_gray(KEY, CALLER, "gray", GrayRule(ips=("10.0.0.1",)), name="two", comment="gray")
+    config.releases.stop(KEY, "gray", CALLER)
+    config.releases.rollback(KEY, "one", CALLER)
+    config.releases.withdraw(KEY, "one", CALLER)
+    world.settle()
+    assert [(e.operation, e.comment) for e in config.history.newest_first()] == [
+        ("withdraw", "of the release"),
+        ("rollback", "of the release"),
+        ("stop", "gray"),
+        ("gray", "gray"),
+        ("publish", "of the release"),
+        ("create", ""),
+    ]
+    assert {r.comment for r in config.reading.releases(KEY)} == {"gray"}
+
+
 # ---------------------------------------------------------------------- ports
 
 
