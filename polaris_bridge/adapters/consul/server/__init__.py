@@ -1,0 +1,1 @@
+"""HTTP routes and DNS ports: from requests to service calls and back."""

@@ -1,0 +1,87 @@
+"""A blocking read: one that waits until its answer is newer than what the client has seen, or its time is over.
+
+Nothing can be missed: the watch is armed with the registry's revision of before the read. A wake-up without a newer answer
+(something beside it changed) arms again. On time-out the read is done once more and answered as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from polaris_bridge.adapters._shared.exchange import Response
+
+from .answers import Answer
+from .call import ConsulCall, Route, Watch
+
+if TYPE_CHECKING:
+    from .http import ConsulHttp
+
+
+class Blocked:
+    """One read that waits (``exchange.Parked``): its watch, its timer, and nothing else that would cost memory."""
+
+    __slots__ = ("_asked", "_call", "_http", "_reply", "_route", "_timer", "_watch")
+
+    def __init__(self, http: ConsulHttp, call: ConsulCall, route: Route, since: int) -> None:
+        """``since``: the revision of before the read that found nothing newer."""
+        self._http = http
+        self._call = call
+        self._route = route
+        self._asked = call.options.index
+        self._reply: Callable[[Response], None] | None = None
+        self._timer: Any = None
+        assert route.blocking is not None
+        self._watch: Watch = route.blocking(http.service, call, self._woken)
+        self._watch.arm(since)
+        http.blocked[self] = None
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``. The time runs from here."""
+        self._reply = reply
+        wait_s = self._call.options.wait_s
+        wait_s += self._http.random() * wait_s / 16
+        self._timer = self._http.service.registry.scheduler.later(wait_s, self._over)
+
+    def abandon(self) -> None:
+        """See ``Parked``."""
+        self._end()
+
+    def release(self) -> None:
+        """The server stops: answer with what there is."""
+        self._over()
+
+    def _woken(self) -> None:
+        if self._reply is None:  # between making and ``then``: what woke it is read when ``then`` has come
+            self._http.service.registry.scheduler.soon(self._woken_late)
+            return
+        since = self._http.service.registry.revision
+        found = self._http.read_again(self._route, self._call)
+        if isinstance(found, Answer) and 0 < found.index <= self._asked:
+            self._watch.arm(since)
+            return
+        self._answer(found)
+
+    def _woken_late(self) -> None:
+        if self._reply is not None:
+            self._woken()
+
+    def _over(self) -> None:
+        self._timer = None
+        if self._reply is not None:
+            self._answer(self._http.read_again(self._route, self._call))
+
+    def _answer(self, found: Answer | Response) -> None:
+        reply = self._reply
+        self._end()
+        if reply is not None:
+            reply(self._http.response(found, self._route, self._call))
+
+    def _end(self) -> None:
+        self._reply = None
+        self._http.blocked.pop(self, None)
+        self._watch.cancel()
+        timer, self._timer = self._timer, None
+        cancel = getattr(timer, "cancel", None)  # a scheduler may have nothing to cancel
+        if cancel is not None:
+            cancel()

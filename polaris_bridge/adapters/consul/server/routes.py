@@ -1,0 +1,10 @@
+"""Every route of the listener, from the tables of its parts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .call import Routes
+from .routes_status import ROUTES as STATUS
+
+ROUTES: Final[Routes] = {**STATUS}

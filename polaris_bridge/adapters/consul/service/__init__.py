@@ -1,0 +1,1 @@
+"""What Consul calls decide, on decoded values."""

@@ -1,0 +1,30 @@
+"""Options of one Consul listener (``apiservers[].option`` of a ``service-consul`` entry)."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+
+class ConsulSettings(Struct, frozen=True, kw_only=True):
+    """How one listener behaves."""
+
+    datacenter: str = "dc1"
+    """The datacenter that this listener is the agent of."""
+    datacenters: dict[str, str] = field(default_factory=lambda: {"dc1": "default"})
+    """Every datacenter that clients may name -> core namespace. A namespace that is not among them is not shown."""
+    node_name: str = ""
+    """The server's own node, on which callers of this machine register; empty: the host name."""
+    foreign_node: str = "polaris-bridge"
+    """The node on which instances of other protocols stand."""
+    single_node: bool = False
+    """Whether all callers register on the server's own node, instead of one node for each caller address."""
+    auth: bool = False
+    """Whether tokens are demanded. Off as ACLs on a real agent."""
+    server_port: int = 8300
+    """The port of the built-in service ``consul``; nothing listens there, a real server's RPC port."""
+    max_body_bytes: int = 10 * 1024 * 1024
+
+    @property
+    def namespace(self) -> str:
+        """The core namespace of the own datacenter."""
+        return self.datacenters.get(self.datacenter, "default")

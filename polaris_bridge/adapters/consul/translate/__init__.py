@@ -1,0 +1,1 @@
+"""Consul values to core values and back."""

@@ -1,0 +1,1 @@
+"""Bytes and text of Consul to values and back; knows nothing of the core."""
