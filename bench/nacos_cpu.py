@@ -46,9 +46,9 @@ def rows(effort: Effort) -> Iterator[Row]:
     """All operations under load."""
     with filled(TEN, THOUSAND, BEATING, CHANGING) as servers:
         for case in _http_cases():
-            yield _http_row(case, servers, effort)
+            yield http_row(case, servers, effort)
         for call in _grpc_cases():
-            yield _grpc_row(call, servers, effort)
+            yield grpc_row(call, servers, effort)
 
 
 # ---------------------------------------------------------------------- HTTP
@@ -156,7 +156,8 @@ def _size(server: Server, case: HttpCase) -> int:
     return answer.size
 
 
-def _http_row(case: HttpCase, servers: list[Server], effort: Effort) -> Row:
+def http_row(case: HttpCase, servers: list[Server], effort: Effort) -> Row:
+    """One operation on our server, on a bare one, and on the peer."""
     ours, *peers = servers
     size = _size(ours, case)
     with http_floor(200, size) as bare:
@@ -243,7 +244,8 @@ def _grpc_cases() -> list[GrpcCase]:
     ]
 
 
-def _grpc_row(case: GrpcCase, servers: list[Server], effort: Effort) -> Row:
+def grpc_row(case: GrpcCase, servers: list[Server], effort: Effort) -> Row:
+    """The same over gRPC, where the bare server echoes."""
     task = greeted("unary", case.messages, workers=WORKERS)
     # the floor answers anything: no set-up, and so no stream beside the calls
     plain = Task("unary", REQUEST, case.messages, workers=WORKERS)

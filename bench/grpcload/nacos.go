@@ -20,6 +20,7 @@ import (
 var (
 	greet       = flag.Bool("greet", false, "the first two messages set up each connection: a call, then the first of a stream")
 	greetStream = flag.String("greetstream", "/BiRequestStream/requestBiStream", "greet: method of that stream")
+	pushed      = flag.String("pushed", "NotifySubscriberRequest", "push: type of the message that tells a client")
 	spread      = flag.Duration("spread", time.Second, "storm: time from the first registration to the last")
 	asked       = regexp.MustCompile(`\x1a.(\w+)Request`)
 	requestID   = regexp.MustCompile(`"requestId":"(\d+)"`)
@@ -55,7 +56,7 @@ func (c *client) listen(s grpc.ClientStream) {
 			return
 		}
 		now := time.Now()
-		if c.told != nil && bytes.Contains(message, []byte("NotifySubscriberRequest")) {
+		if c.told != nil && bytes.Contains(message, []byte(*pushed)) {
 			c.told(message, now)
 		}
 		if answer := acknowledge(message); answer != nil && s.SendMsg(&answer) != nil {
