@@ -28,12 +28,12 @@ class LinearPatterns:
         return found if isinstance(found, str) else None
 
     def matches(self, pattern: str, value: str) -> bool:
-        """Whether a part of a value matches, as in the original; ``^`` and ``$`` make it all of it. Does not raise."""
+        """Whether all of a value matches. Does not raise."""
         found = _compiled(pattern)
         if isinstance(found, str):
             return False
         try:
-            return found.search(value) is not None
+            return found.fullmatch(value) is not None
         except UnicodeEncodeError:  # half a surrogate pair
             return False
 
