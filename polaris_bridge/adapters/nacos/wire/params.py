@@ -11,6 +11,8 @@ from binascii import a2b_qp
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from polaris_bridge.adapters._shared.multipart import BrokenForm, NoForm, Part, is_form, parts
+
 from . import codes
 from .messages import Refused
 
@@ -75,16 +77,26 @@ class Params:
     The getters raise ``Refused`` in the words of the call's generation: 1 is the v1 naming API, 2 and 3 have the envelope.
     """
 
-    __slots__ = ("_generation", "_values")
+    __slots__ = ("_files", "_generation", "_values")
 
-    def __init__(self, values: dict[str, str], generation: int = 1) -> None:
+    def __init__(self, values: dict[str, str], generation: int = 1, files: dict[str, bytes] | None = None) -> None:
         self._values = values
         self._generation = generation
+        self._files = files
 
     @classmethod
     def of(cls, query: str, body: bytes = b"", content_type: str = "", generation: int = 1) -> Params:
-        """From a raw query string and, when it is a form, the body; the query's values win."""
+        """From a raw query string and, when it is a form, the body; the query's values win. Raises ``Refused`` for a form of
+        several parts that cannot be read."""
         values = pairs(query)
+        if body and is_form(content_type):
+            files: dict[str, bytes] = {}
+            for part in _parts(content_type, body):
+                if part.filename is None:
+                    values.setdefault(part.name, part.content.decode("utf-8", "replace"))
+                else:
+                    files.setdefault(part.name, part.content)
+            return cls(values, generation, files)
         if body and content_type[:33].lower() == FORM:
             for name, value in pairs(body.decode("utf-8", "replace").rstrip("\r\n")).items():
                 values.setdefault(name, value)
@@ -96,6 +108,10 @@ class Params:
     def raw(self, name: str) -> str | None:
         """As it came, None when absent."""
         return self._values.get(name)
+
+    def file(self, name: str) -> bytes | None:
+        """An uploaded file; None: there is none of that name."""
+        return None if self._files is None else self._files.get(name)
 
     def items(self) -> Mapping[str, str]:
         """All of them, as they came."""
@@ -154,6 +170,13 @@ class Params:
         if found is None:
             raise Refused(400, codes.PARAMETER_VALIDATE, f"Invalid boolean value [{value}]")
         return found
+
+
+def _parts(content_type: str, body: bytes) -> list[Part]:
+    try:
+        return parts(content_type, body)
+    except (NoForm, BrokenForm) as error:
+        raise Refused(400, codes.PARAMETER_VALIDATE, f"Failed to parse multipart servlet request: {error}") from None
 
 
 def decimal(value: str) -> float:

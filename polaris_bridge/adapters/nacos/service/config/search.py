@@ -1,0 +1,178 @@
+"""Looking for configurations: by names, application, tags, types and contents, exactly or with wildcards.
+
+As on Nacos 2.5.1 an exact search compares, and one with wildcards is SQL's ``LIKE`` with ``*`` for ``%``, where ``_`` is any one
+character of a name (in contents it is itself). Application and tags are compared in both. What is not released to everybody
+is not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Generator, Iterable
+from functools import partial
+from typing import Final
+
+from msgspec import Struct
+
+from polaris_bridge.adapters.nacos.translate.config import attributes_of, shown_tags, shown_type
+from polaris_bridge.adapters.nacos.wire.config import nameable
+from polaris_bridge.core.config.centre import ConfigCentre
+from polaris_bridge.core.config.model import FileKey
+from polaris_bridge.core.config.reading import FileSnapshot
+
+_AT_ONCE: Final = 64
+"""Files that are looked at before others get their turn."""
+
+Sees = Callable[[FileKey], bool]
+
+
+class Wanted(Struct, frozen=True):
+    """What is looked for. Empty: anything."""
+
+    data_id: str = ""
+    group: str = ""
+    app: str = ""
+    tags: tuple[str, ...] = ()
+    """One of them is enough."""
+    types: tuple[str, ...] = ()
+    content: str = ""
+    blur: bool = False
+    """Names and contents are patterns."""
+
+
+class Like:
+    """A pattern of SQL's ``LIKE``. A text is gone through once, whatever the pattern."""
+
+    def __init__(self, pattern: str, wildcards: str = "*%", *, single: bool = True) -> None:
+        """``wildcards``: what stands for any characters; ``single``: ``_`` stands for any one."""
+        parts = re.split(f"[{wildcards}]+", pattern)
+        self._least = sum(map(len, parts))
+        self._never = single and len(pattern) > LONGEST_PATTERN
+        self._stretches = [] if self._never else [_stretch(part, single=single) for part in parts]
+        self._tail = len(parts[-1])
+
+    def __call__(self, text: str) -> bool:
+        """Whether all of a text is as the pattern says."""
+        size = len(text)
+        if self._never or size < self._least:
+            return False
+        first, *others = self._stretches
+        if not others:
+            return size == self._least and first(text, 0, size, True) == size
+        at = first(text, 0, size, True)
+        end = size - self._tail
+        for stretch in others[:-1]:
+            at = stretch(text, at, end, False) if 0 <= at <= end else -1
+        return 0 <= at <= end and others[-1](text, end, size, True) >= 0
+
+
+LONGEST_PATTERN: Final = 2000
+"""Characters of a pattern for names; no name is as a longer one says."""
+
+_Stretch = Callable[[str, int, int, bool], int]
+"""Looks for a stretch between wildcards in a part of a text, or (True) at its beginning; where it ends, -1: nowhere."""
+
+
+def _stretch(part: str, *, single: bool) -> _Stretch:
+    if not single or "_" not in part:
+        return partial(_literal, part)
+    return partial(_pattern, re.compile(re.escape(part).replace("_", "."), re.DOTALL))
+
+
+def _literal(part: str, text: str, at: int, end: int, here: bool) -> int:
+    if here:
+        return at + len(part) if text.startswith(part, at, end) else -1
+    found = text.find(part, at, end)
+    return found + len(part) if found >= 0 else -1
+
+
+def _pattern(compiled: re.Pattern[str], text: str, at: int, end: int, here: bool) -> int:
+    found = compiled.match(text, at, end) if here else compiled.search(text, at, end)
+    return found.end() if found is not None else -1
+
+
+class Search:
+    """Queries over everything that readers see."""
+
+    def __init__(self, centre: ConfigCentre) -> None:
+        self._centre = centre
+
+    def find(
+        self, namespace: str, wanted: Wanted, sees: Sees | None = None
+    ) -> Generator[None, None, list[FileSnapshot]]:
+        """The configurations of a namespace that fit, oldest first. ``sees``: those that the caller may read; None: all."""
+        fits = _fitting(wanted)
+        names = _names(wanted)
+        found: list[FileSnapshot] = []
+        for index, snapshot in enumerate(self._walk(namespace, names)):
+            if fits(snapshot) and (sees is None or sees(snapshot.key)):
+                found.append(snapshot)
+            if index % _AT_ONCE == 0:
+                yield
+        found.sort(key=_age)
+        return found
+
+    def by_id(self, ids: Collection[int]) -> Generator[None, None, dict[int, FileSnapshot]]:
+        """The configurations with these ids, in whatever namespace; what is not there is left out."""
+        found: dict[int, FileSnapshot] = {}
+        for index, snapshot in enumerate(self._walk(None) if ids else ()):
+            if snapshot.file is not None and snapshot.file.id in ids:
+                found[snapshot.file.id] = snapshot
+                if len(found) == len(ids):
+                    break
+            if index % _AT_ONCE == 0:
+                yield
+        return found
+
+    def count(self, namespace: str | None, group: str = "") -> Generator[None, None, int]:
+        """How many configurations a namespace, or a group of it, or (None) everybody has."""
+        number = 0
+        for index, _snapshot in enumerate(self._walk(namespace, lambda key: not group or key.group == group)):
+            number += 1
+            if index % _AT_ONCE == 0:
+                yield
+        return number
+
+    def _walk(self, namespace: str | None, named: Callable[[FileKey], bool] | None = None) -> Iterable[FileSnapshot]:
+        """Every configuration that Nacos clients could name and everybody sees something of."""
+        for snapshot in self._centre.reading.walk(namespace):
+            key = snapshot.key
+            if snapshot.full is not None and nameable(key.group, key.name) and (named is None or named(key)):
+                yield snapshot
+
+
+def _age(snapshot: FileSnapshot) -> int:
+    return snapshot.file.id if snapshot.file is not None else 0
+
+
+def _names(wanted: Wanted) -> Callable[[FileKey], bool]:
+    data_id = _text(wanted.data_id, blur=wanted.blur)
+    group = _text(wanted.group, blur=wanted.blur)
+    return lambda key: data_id(key.name) and group(key.group)
+
+
+def _text(wanted: str, *, blur: bool) -> Callable[[str], bool]:
+    if not wanted or wanted.isspace():
+        return lambda _text: True
+    return Like(wanted) if blur else wanted.__eq__
+
+
+def _fitting(wanted: Wanted) -> Callable[[FileSnapshot], bool]:
+    tags, types, app = frozenset(wanted.tags), frozenset(wanted.types), wanted.app
+    said = wanted.content if wanted.content.strip() else ""
+    content = Like(said, "*%" if wanted.blur else "%", single=False)
+
+    def fits(snapshot: FileSnapshot) -> bool:
+        seen = snapshot.full
+        if seen is None:
+            return False
+        text = seen.release.text
+        if app and attributes_of(text).app != app:
+            return False
+        if tags and tags.isdisjoint(shown_tags(text)):
+            return False
+        if types and shown_type(text) not in types:
+            return False
+        return not said or content(seen.content.decode("utf-8", "replace"))
+
+    return fits
