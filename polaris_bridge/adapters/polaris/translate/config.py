@@ -179,10 +179,13 @@ def text_of(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def add_tags(m: v1.ClientConfigFileInfo | v1.ConfigFile | v1.ConfigFileRelease, tags: Mapping[str, str]) -> None:
+def add_tags(m: Tagged, tags: Mapping[str, str]) -> None:
     """Append tags to a message."""
     for key, value in tags.items():
         m.tags.add(key={"value": key}, value={"value": value})
+
+
+Tagged = v1.ClientConfigFileInfo | v1.ConfigFile | v1.ConfigFileRelease | v1.ConfigFileReleaseHistory
 
 
 def shown_tags(text: Text) -> dict[str, str]:
