@@ -23,7 +23,7 @@ class _World:
         self.admission = SimpleNamespace(
             revision=1,
             may=lambda who, _a, _k, _n, name: (who, name) in self.allowed,
-            reads_whole=lambda who, namespace: (who, f"{namespace}/*") in self.allowed,
+            reads_whole=lambda who, namespace, _kind: (who, f"{namespace}/*") in self.allowed,
         )
         self.endings = Endings(
             self.admission,  # type: ignore[arg-type]

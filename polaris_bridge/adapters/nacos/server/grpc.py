@@ -22,6 +22,7 @@ from polaris_bridge.core.ports import Undecided
 from polaris_bridge.transport.rpc import Call, Later, Methods, RpcError, Status
 
 from .grpc_answers import BAD_GATEWAY, DONE, NOT_FOUND, UNREGISTERED, Pending, Written, error, json, refusal, success
+from .grpc_config import CONFIG_KINDS
 from .grpc_kinds import Asked, Kind, Kinds
 from .grpc_naming import KINDS
 
@@ -71,13 +72,15 @@ Discovered = Callable[[str, str], None]
 
 def methods(
     service: NacosService,
-    kinds: Kinds = KINDS,
+    kinds: Kinds | None = None,
     *,
     observe: Observe | None = None,
     discovered: Discovered | None = None,
 ) -> Methods:
-    """The methods of one listener."""
+    """The methods of one listener. ``kinds`` None: everything that its settings open."""
     table = Methods()
+    if kinds is None:
+        kinds = {**KINDS, **CONFIG_KINDS} if service.settings.config_open else KINDS
     desk = Desk(service, kinds, observe, discovered)
     table.unary(REQUEST, desk.request)
     table.stream(STREAM, desk.open)
@@ -236,6 +239,8 @@ class Desk:
         except Malformed:
             return
         self.requests.answered(connection, ack.request_id, ack.success)
+        if payload.type == "ClientConfigMetricResponse":
+            self.service.client_metrics.answered(connection, payload.body)
 
     def set_up(self, call: Call, payload: Payload) -> bytes | None:
         """A client says who it is. One that speaks of abilities is told ours, the others (before 2.3) expect nothing."""
@@ -243,7 +248,7 @@ class Desk:
             setup = json_in.setup_request(payload.body)
         except Malformed:
             return None
-        self.connections.set_up(call, Setup(setup.client_version, setup.tenant, setup.labels))
+        self.connections.set_up(call, Setup(setup.client_version, setup.tenant, setup.labels, payload.client_ip))
         return _SETUP_ACK if setup.abilities is not None else None
 
 
@@ -264,7 +269,7 @@ class Stream:
         if connection is not None:
             desk.connections.heard(connection)
             match = _ANSWER.match(message) if len(message) <= _SHORT else None
-            if match is not None:
+            if match is not None and not desk.service.client_metrics.waiting:
                 desk.requests.answered(connection, match[1].decode(), True)
                 return None
         try:

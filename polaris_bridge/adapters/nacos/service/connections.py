@@ -41,6 +41,8 @@ QUIET_S: Final = 20.0
 """After so much silence a client is asked whether it is there."""
 ANSWER_S: Final = 5.0
 """How long it may take to say so."""
+MAX_IP: Final = 128
+"""Characters of the address that a client gives."""
 _PER_PASS: Final = 1000
 """Connections looked at before others get their turn."""
 
@@ -55,6 +57,7 @@ class Connection:
         "app",
         "asked",
         "asker",
+        "client_ip",
         "configs",
         "held",
         "host",
@@ -92,6 +95,8 @@ class Connection:
         self.held: Held | None = None
         """What it publishes; None: not set up."""
         self.subscriptions: dict[Variant, None] | None = None
+        self.client_ip = ""
+        """What it says that its address is; others may be between it and us."""
         self.asker: Asker | None = None
         """What is known of it when a gray release of a configuration file is chosen."""
         self.configs: dict[Listened, None] | None = None
@@ -104,12 +109,13 @@ class Connection:
 class Setup:
     """What a client says of itself when it comes."""
 
-    __slots__ = ("labels", "tenant", "version")
+    __slots__ = ("client_ip", "labels", "tenant", "version")
 
-    def __init__(self, version: str, tenant: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, version: str, tenant: str, labels: Mapping[str, str], client_ip: str = "") -> None:
         self.version = version
         self.tenant = tenant
         self.labels = labels
+        self.client_ip = client_ip
 
 
 class Connections:
@@ -199,6 +205,7 @@ class Connections:
         connection.version = intern(setup.version)
         connection.tenant = intern(setup.tenant)
         connection.labels = self._shared(setup.labels)
+        connection.client_ip = intern(setup.client_ip[:MAX_IP])
         connection.app = connection.labels.get("AppName", "")
         connection.held = Held(connection.id, connection.host, connection.port)
         self._by_id[connection.id] = connection

@@ -9,6 +9,7 @@ from typing import Final
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.nacos.translate.names import Spaces, split
+from polaris_bridge.adapters.nacos.wire.config import nameable
 from polaris_bridge.core.auth.ports import Accounts
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.locks import Locks
@@ -23,7 +24,12 @@ from .catalog import Catalog
 from .checks import ClusterChecks
 from .clients import Clients
 from .cluster_nodes import ClusterNodes, Place
+from .config.client_metrics import ClientMetrics
 from .config.configs import Configs
+from .config.endings import ConfigEndings
+from .config.fuzzy_config import FuzzyConfigs
+from .config.listeners import ConfigListeners
+from .config.polling import Polling
 from .connections import Connections
 from .discovery import Discovery
 from .fuzzy import FuzzyWatches
@@ -107,6 +113,21 @@ class NacosService:
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
         self.configs = Configs(registry, self.spaces, settings)
+        self.polling = Polling(registry, self.configs.namespace, self.slices)
+        self.config_listeners = ConfigListeners(registry, self.requests, self.slices, self.connections.end)
+        self.fuzzy_configs = FuzzyConfigs(
+            registry, self.requests, self.slices, self.configs.namespace, lambda key: nameable(key.group, key.name)
+        )
+        self.config_endings = ConfigEndings(self.admission, self.config_listeners, self.fuzzy_configs, self.slices)
+        self.client_metrics = ClientMetrics(registry.scheduler, self.connections, self.requests)
+        if settings.auth and accounts is not None:
+            accounts.directory.followers.append(self.config_endings.changed)
+        self.connections.left += [
+            self.config_endings.gone,
+            self.config_listeners.gone,
+            self.fuzzy_configs.gone,
+            lambda connection: registry.config.holders.gone(connection.id),
+        ]
         self.clients = Clients(registry, self.spaces, self.connections, self.subscribers)
         self.place = Place("127.0.0.1", 8848)
         """Where the HTTP port is reached; set when it listens."""

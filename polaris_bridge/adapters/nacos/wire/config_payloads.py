@@ -15,19 +15,20 @@ from .config import NOT_FOUND
 from .json_in import Scalar, read, texts
 
 _NOT_THERE: Final = (
-    b'{"resultCode":500,"errorCode":300,"message":%b,%%b"lastModified":0,"beta":false,"success":false}'
+    b'{"resultCode":500,"errorCode":300,"message":%b,"lastModified":0,%%b"beta":false,"success":false}'
     % msgspec.json.encode(NOT_FOUND)
 )
 """A body about a file that is not there, with room for the tag that was asked for."""
 
 
 class Context(Struct, rename="camel", gc=False):
-    """One file that a client listens to, with what it has of it. Null and absent members are empty."""
+    """One file that a client listens to, with what it has of it. Null and absent members are empty; what was not said is not
+    said back."""
 
-    data_id: str | None = ""
-    group: str | None = ""
-    tenant: str | None = ""
-    md5: str | None = ""
+    data_id: str | None = None
+    group: str | None = None
+    tenant: str | None = None
+    md5: str | None = None
 
 
 class _Query(Struct, rename="camel", gc=False):
@@ -125,19 +126,18 @@ def found(
     content: str,
     md5: str,
     content_type: str,
-    encrypted_data_key: str,
+    encrypted_data_key: str | None,
     modified_ms: int,
     *,
     beta: bool,
     tag: str,
 ) -> bytes:
-    """The body of a ``ConfigQueryResponse``. ``tag``: of the gray release that was found; "": left out."""
+    """The body of a ``ConfigQueryResponse``. ``encrypted_data_key`` None and ``tag`` "" (of a gray release): left out."""
     return b"".join(
         (
             b'{"resultCode":200,"errorCode":0,"content":',
             _json(content),
-            b',"encryptedDataKey":',
-            _json(encrypted_data_key),
+            b"" if encrypted_data_key is None else b',"encryptedDataKey":' + _json(encrypted_data_key),
             b',"contentType":',
             _json(content_type),
             b',"md5":"%b","lastModified":%d' % (md5.encode(), modified_ms),
@@ -160,9 +160,8 @@ def changed(contexts: Iterable[Context]) -> bytes:
 
 
 def _named(c: Context) -> bytes:
-    if c.tenant is None:
-        return b'{"group":%b,"dataId":%b}' % (_json(c.group), _json(c.data_id))
-    return b'{"group":%b,"dataId":%b,"tenant":%b}' % (_json(c.group), _json(c.data_id), _json(c.tenant))
+    said = (b'"group":', c.group), (b'"dataId":', c.data_id), (b'"tenant":', c.tenant)
+    return b"{%b}" % b",".join([name + _json(value) for name, value in said if value is not None])
 
 
 def notification(data_id: str, group: str, tenant: str) -> tuple[bytes, bytes]:

@@ -36,7 +36,7 @@ STRIDE: Final = 64
 class Listened:
     """The listeners of one file who spell its namespace alike, and so get the same bytes."""
 
-    __slots__ = ("key", "seen", "silent", "tenant")
+    __slots__ = ("key", "rounds", "seen", "silent", "tenant")
 
     def __init__(self, key: FileKey, tenant: str) -> None:
         self.key = key
@@ -46,6 +46,15 @@ class Listened:
         """The md5 of what each was last said to get; "": nothing."""
         self.silent: dict[Connection, _Silence] = {}
         """Who did not answer lately."""
+        self.rounds: list[Round] = []
+        """Under way."""
+
+    def heard(self, connection: Connection) -> None:
+        """A client asked, so it knows: no answer of it is waited for any more."""
+        if self.silent:
+            self.silent.pop(connection, None)
+        for round in self.rounds:
+            round.waiting.pop(connection, None)
 
     def __repr__(self) -> str:
         return f"<Listened {'/'.join(self.key)} as {self.tenant!r}, {len(self.seen)}>"
@@ -123,8 +132,7 @@ class ConfigListeners:
         if listened is None:
             listened = topic.spelled[tenant] = Listened(key, tenant)
         now = listened.seen[connection] = self._now(connection, key)
-        if listened.silent:
-            listened.silent.pop(connection, None)
+        listened.heard(connection)
         if connection.configs is None:
             connection.configs = {}
         connection.configs[listened] = None
@@ -232,6 +240,8 @@ class ConfigListeners:
 
         asked = self._requests.begin("ConfigChangeNotifyRequest", body, to, timeout_s=ANSWER_S, late=late, sent=sent)
         self.notified += len(to)
+        listened.rounds = [round for round in listened.rounds if round.waiting or round.clients]
+        listened.rounds.append(asked)
         if listened.silent:
             for connection in to:
                 silence = listened.silent.get(connection)
