@@ -15,7 +15,7 @@ from polaris_bridge.adapters.consul.filters.parsing import parse
 
 ENTRY = Record(
     {
-        "Node": Record({"Node": Scalar(), "Meta": MapOf()}),
+        "Node": Record({"Node": Scalar(), "ID": Scalar(), "Meta": MapOf()}),
         "Service": Record(
             {
                 "Service": Scalar(),
@@ -83,6 +83,9 @@ def wanted(text: str) -> bool:
         ("Service.Meta.other != Blue", True),
         ("Service.Meta.other matches Blue", True),
         ("Node.Meta is empty", True),
+        ('Node.ID == ""', True),
+        ("Node.ID matches `^$`", True),
+        ("Node.ID contains a", False),
         ("Node.Meta.k == v", False),
         ("Service.TaggedAddresses.lan.Port == 8000", True),
         ("Service.TaggedAddresses.wan.Port == 8000", False),

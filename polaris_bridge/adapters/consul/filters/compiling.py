@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from .expressions import EQUAL, IN, IS_EMPTY, MATCHES, BadFilter, Both, Comparison, Expression, Not
-from .fields import Field, ListOf, MapOf, Record, operators, value_of, within
+from .fields import Field, ListOf, MapOf, Record, Scalar, operators, value_of, within
 from .parsing import parse
 
 Filter = Callable[[Mapping[str, Any]], bool]
@@ -77,11 +77,14 @@ def _test(c: Comparison, field: Field, patterns: Patterns) -> Test:
 
 def _equal(c: Comparison, field: Field, _patterns: Patterns) -> Test:
     wanted = _wanted(c, field)
-    return lambda value: bool(value == wanted)
+    absent = wanted == _ZERO[type(wanted)]  # what an answer leaves out because it is empty
+    return lambda value: absent if value is None else bool(value == wanted)
 
 
 def _in(c: Comparison, field: Field, _patterns: Patterns) -> Test:
     wanted = _wanted(c, field)
+    if isinstance(field, Scalar):
+        return lambda value: wanted in (value or "")
     return lambda value: value is not None and wanted in value
 
 
@@ -95,7 +98,7 @@ def _matches(c: Comparison, _field: Field, patterns: Patterns) -> Test:
         search = patterns(c.value)
     except ValueError as error:
         raise BadFilter(f'Failed to compile regular expression "{c.value}": {error}') from None
-    return search
+    return lambda value: search(value or "")
 
 
 def _wanted(c: Comparison, field: Field) -> str | int | bool:
@@ -133,3 +136,4 @@ def _without_key(c: Comparison) -> bool:
 
 
 _TESTS: Final = {EQUAL: _equal, IN: _in, IS_EMPTY: _empty, MATCHES: _matches}
+_ZERO: Final[dict[type, str | int | bool]] = {str: "", int: 0, bool: False}
