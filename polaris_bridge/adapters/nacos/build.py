@@ -15,7 +15,7 @@ from polaris_bridge.adapters._shared.listener import HttpListener
 
 from .server.grpc import methods
 from .server.http import NacosHttp
-from .server.routes import ROUTES
+from .server.routes import ROUTES, without_config
 from .server.udp import UdpPort
 from .service.cluster_nodes import Place
 from .service.nacos import NacosService
@@ -57,7 +57,7 @@ class NacosFace:
         discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
         self._http = NacosHttp(
             self.service,
-            ROUTES,
+            ROUTES if settings.config_open else without_config(ROUTES),
             observe=self._observe,
             heartbeat=partial(around.heartbeat, SOURCE),
             discovered=discovered,
@@ -111,6 +111,7 @@ class NacosFace:
     def leave(self) -> None:
         """See ``Face``. What connections hold stays for their clients to come back to, after the next start."""
         self.service.connections.leave()
+        self.service.polling.leave()
 
     def close(self) -> None:
         """See ``Face``."""

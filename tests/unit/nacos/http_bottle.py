@@ -143,14 +143,15 @@ class HttpBottle:
         path: str,
         params: Mapping[str, object] | None = None,
         form: Mapping[str, object] | None = None,
+        body: bytes = b"",
         **headers: str,
     ) -> Answer:
-        """One call, to its end."""
-        found = {"user-agent": JAVA} | {name.replace("_", "-"): value for name, value in headers.items()}
-        body = b""
+        """One call, to its end. ``body``: of a form, as it stands."""
+        found = {"user-agent": JAVA} | {name.replace("_", "-").lower(): value for name, value in headers.items()}
         if form is not None:
-            found["content-type"] = "application/x-www-form-urlencoded;charset=UTF-8"
             body = urlencode(form).encode()
+        if form is not None or body:
+            found["content-type"] = "application/x-www-form-urlencoded;charset=UTF-8"
         raw = tuple((name.encode(), value.encode("latin-1")) for name, value in found.items())
         reply = self.http.handle(Request(method, path, urlencode(params or {}), raw, body, "10.9.9.9"))
         got: list[Response] = []

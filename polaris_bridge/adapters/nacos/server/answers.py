@@ -20,9 +20,11 @@ from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Throttled, Unavailable
 
 JSON: Final[Headers] = ((b"Content-Type", b"application/json"),)
+JSON_UTF8: Final[Headers] = ((b"Content-Type", b"application/json;charset=UTF-8"),)
+"""What everything about configurations has that is no text."""
 PLAIN: Final[Headers] = ((b"Content-Type", b"text/plain;charset=UTF-8"),)
 HTML: Final[Headers] = ((b"Content-Type", b"text/html;charset=UTF-8"),)
-_NO_CACHE: Final[Headers] = (
+NO_CACHE: Final[Headers] = (
     (b"Pragma", b"no-cache"),
     (b"Expires", b"Thu, 01 Jan 1970 00:00:00 GMT"),
     (b"Cache-Control", b"no-cache,no-store"),
@@ -58,7 +60,54 @@ class Sliced:
         self.work = work
 
 
-Reply = Answer | Response | Deferred | Later | Sliced
+class Held:
+    """An answer that may take as long as a client waits; nothing of its request is kept meanwhile. See ``Parked``."""
+
+    __slots__ = ("_cancel", "_reply", "_response", "observe", "refuse", "working")
+
+    def __init__(self, *, working: bool = False) -> None:
+        """``working``: what it waits for is still being found out, and may be refused."""
+        self.working = working
+        self._reply: Callable[[Response], None] | None = None
+        self._response: Response | None = None
+        self._cancel: Callable[[], None] = _nothing
+        self.observe: Callable[[int], None] | None = None
+        """Told of the status."""
+        self.refuse: Callable[[Exception], Response] | None = None
+        """What makes an answer of a refusal. It keeps the request, so it goes when the wait begins."""
+
+    def wait(self, cancel: Callable[[], None]) -> None:
+        """The wait begins; ``cancel`` lets go of what waits, when the client has gone."""
+        self._cancel, self.refuse = cancel, None
+
+    def then(self, reply: Callable[[Response], None]) -> None:
+        """See ``Deferred``."""
+        if self._response is not None:
+            reply(self._response)
+        else:
+            self._reply = reply
+
+    def abandon(self) -> None:
+        """See ``Parked``."""
+        self._reply = None
+        cancel, self._cancel = self._cancel, _nothing
+        cancel()
+
+    def answer(self, response: Response) -> None:
+        """The answer, once."""
+        self._response, self._cancel, self.refuse = response, _nothing, None
+        if self.observe is not None:
+            self.observe(response.status)
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply(response)
+
+
+def _nothing() -> None:
+    """Nothing waits."""
+
+
+Reply = Answer | Response | Deferred | Later | Sliced | Held
 """What routes return. Responses go out as they are."""
 
 OK: Final = Answer(b"ok")
@@ -143,19 +192,18 @@ class Contained(Refused):
         super().__init__(status, codes.PARAMETER_VALIDATE, text)
 
 
-def container_error(status: int, message: str, path: str, wall_ms: int) -> Response:
+def container_error(status: int, message: str, path: str, wall_ms: int, headers: Headers = JSON) -> Response:
     """An error as the servlet container's page says it: what no handler of the protocol has caught, and calls not let in."""
     seconds, ms = divmod(wall_ms, 1000)
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}+00:00"
     reason = _REASONS.get(status, "")
-    return Response(
-        status, encode({"timestamp": stamp, "status": status, "error": reason, "message": message, "path": path}), JSON
-    )
+    said = {"timestamp": stamp, "status": status, "error": reason, "message": message, "path": path}
+    return Response(status, encode(said), headers)
 
 
-def parameter_error(message: str) -> Response:
+def parameter_error(message: str, headers: Headers = ()) -> Response:
     """An illegal parameter: plain text with an end of line, whatever the generation."""
-    return Response(400, message.encode("utf-8", "replace") + b"\r\n", _NO_CACHE)
+    return Response(400, message.encode("utf-8", "replace") + b"\r\n", (*NO_CACHE, *headers))
 
 
 _TEXT_TYPES: Final = {

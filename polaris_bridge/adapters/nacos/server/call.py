@@ -29,10 +29,10 @@ _NO_NAME: Final = "it should be format as 'groupName@@serviceName'"
 class HttpCall:
     """A call: its parameters, who asks, and what it is about."""
 
-    __slots__ = ("_service", "caller", "generation", "heartbeat", "params", "request", "scope")
+    __slots__ = ("caller", "generation", "heartbeat", "params", "request", "scope", "service")
 
     def __init__(self, service: NacosService, request: Request, params: Params, generation: int) -> None:
-        self._service = service
+        self.service = service
         self.request = request
         self.params = params
         self.generation = generation
@@ -50,7 +50,7 @@ class HttpCall:
         name, of = values.text(service), values.text(group) or DEFAULT_GROUP
         if _SEPARATOR in name or _SEPARATOR in of:
             name = self._grouped(name, of)
-        return self._service.scope(values.text(space, PUBLIC), name, of)
+        return self.service.scope(values.text(space, PUBLIC), name, of)
 
     def _grouped(self, name: str, group: str) -> str:
         """A name with its group, of which neither may be missing. Raises ``Refused``."""
@@ -67,7 +67,13 @@ class HttpCall:
 
     def scope_of(self, namespace_id: str, service: str, group: str = "") -> Scope:
         """The scope that these name."""
-        return self._service.scope(namespace_id, service, group)
+        return self.service.scope(namespace_id, service, group)
+
+    def filed(self, tenant: str = "tenant", group: str = "group", data_id: str = "dataId") -> Scope:
+        """The configuration that three parameters name, as they were sent; none of them need be there."""
+        params = self.params
+        space = params.raw(tenant) or ""
+        return Scope(space, self.service.configs.namespace(space), params.raw(group) or "", params.raw(data_id) or "")
 
 
 NOBODY: Final = Caller("nacos")
@@ -97,6 +103,16 @@ class Route(Struct, frozen=True):
     kind: Literal["naming", "config"] = "naming"
     discovers: bool = False
     """Whether it is a read of a service's instances, for the records of who looks for what."""
+
+    variants: tuple[tuple[str, str, Route], ...] = ()
+    """Other routes of the same path: the first whose parameter has that value is meant."""
+
+    def meant(self, params: Params) -> Route:
+        """The route that parameters select."""
+        for name, value, route in self.variants:
+            if params.raw(name) == value:
+                return route
+        return self
 
 
 Routes = dict[tuple[str, str], Route]

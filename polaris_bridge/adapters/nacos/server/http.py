@@ -14,9 +14,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
-from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response, abandoning
 from polaris_bridge.adapters._shared.slices import Slices
-from polaris_bridge.adapters.nacos.service.admission import Forbidden
+from polaris_bridge.adapters.nacos.service.admission import Forbidden, Kind, file_name
+from polaris_bridge.adapters.nacos.service.scope import Scope
+from polaris_bridge.adapters.nacos.wire.config import Unreadable
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.adapters.nacos.wire.params import IllegalParam, Params
 from polaris_bridge.core.errors import CoreError, Unavailable
@@ -24,8 +26,11 @@ from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Undecided
 
 from .answers import (
+    JSON,
+    JSON_UTF8,
     Answer,
     Contained,
+    Held,
     Later,
     Reply,
     Sliced,
@@ -45,7 +50,13 @@ CONTEXT: Final = "/nacos"
 _NAMING: Final = "/nacos/v1/ns/"
 _CONSOLE: Final = ("/v3/console/", "/v3/auth/")
 """What the console of 3.x has on a port of its own, without a context path; here both spellings are answered."""
-_HOT: Final = (b"/nacos/v1/ns/instance", b"/nacos/v2/ns/instance", b"/nacos/v3/client/ns/instance")
+_CONFIG: Final = "/nacos/v1/cs/"
+_HOT: Final = (
+    b"/nacos/v1/ns/instance",
+    b"/nacos/v1/cs/configs",
+    b"/nacos/v2/ns/instance",
+    b"/nacos/v3/client/ns/instance",
+)
 _SAME_AS_GET: Final = {"HEAD": "GET"}
 
 Observe = Callable[[str, int, float], None]
@@ -85,7 +96,7 @@ class NacosHttp:
     # ------------------------------------------------------------------ entry points
 
     def hot(self, _method: bytes, target: bytes) -> Handler | None:
-        """Claims what makes up nearly all traffic: instances, their lists and heartbeats."""
+        """Claims what makes up nearly all traffic: instances, their lists and heartbeats, configurations and long polls."""
         return self.handle if target.startswith(_HOT) else None
 
     def app(self) -> Starlette:
@@ -130,6 +141,8 @@ class NacosHttp:
             if observe is not None:
                 observe(operation, reply.status, self._elapsed() - began)
             return reply
+        if isinstance(reply, Held):
+            return self._held(reply, request, route, operation, self._elapsed() - began)
         return _Pending(self, request, route, self._beginning(reply), self._observer(operation, began))
 
     def _reply(self, request: Request, route: Route) -> Reply:
@@ -137,6 +150,8 @@ class NacosHttp:
         service = self._service
         content_type = request.header(b"content-type") or "" if request.body else ""
         params = Params.of(request.query, request.body, content_type, route.generation)
+        if route.variants:
+            route = route.meant(params)
         call = HttpCall(service, request, params, route.generation)
         scope = call.scope = route.names(call)
         agent = request.header(b"user-agent") or request.header(b"client-version") or ""
@@ -144,7 +159,7 @@ class NacosHttp:
         if route.rights:
             admission = service.admission
             shown = admission.shown(params.raw, lambda name: request.header(name.encode("latin-1")), request.peer)
-            name = service.key(scope).name if scope.name else ""
+            name = _named(service, scope, route.kind)
             caller = admission.admit(shown, route.rights, route.kind, scope.namespace, name, caller)
             if route.discovers and self._discovered is not None:
                 self._discovered(scope.namespace, name or "*")
@@ -160,14 +175,15 @@ class NacosHttp:
         """A refusal in the words of the route's generation."""
         if isinstance(error, CoreError):
             error = refused(error)
-        if isinstance(error, (Forbidden, Contained)):
+        if isinstance(error, (Forbidden, Contained, Unreadable)):
             return self._container(request, error.status, error.text)
         if isinstance(error, IllegalParam):
-            return parameter_error(error.text)
+            return parameter_error(error.text, JSON_UTF8 if request.path.startswith(_CONFIG) else ())
         if not isinstance(error, Refused):
             return self.internal_error(request)
         if route.generation == 1:
-            return Answer(error.text.encode("utf-8", "replace"), None, error.status)
+            text = f"caused: {error.text};" if route.kind == "config" else error.text
+            return Answer(text.encode("utf-8", "replace"), None, error.status)
         return failure(error.status, error.code, summary(error.code), error.text)
 
     def _unknown(self, request: Request) -> Response:
@@ -178,15 +194,33 @@ class NacosHttp:
             return Response(200, b"", ((b"Allow", ",".join([*allowed, "OPTIONS"]).encode()),))
         if path.startswith(_NAMING) or path == _NAMING[:-1]:
             return self._container(request, 501, f"no such api:{method}:{path}")
+        if allowed is not None and path.startswith(_CONFIG):
+            text = f"caused: Request method &#39;{method}&#39; not supported;"
+            return Response(500, text.encode("utf-8", "replace"), text_headers(request))
         if allowed is not None:
             response = self._container(request, 405, f"Request method '{method}' not supported")
             return Response(405, response.body, (*response.headers, (b"Allow", ",".join(allowed).encode())))
         return self._container(request, 404, "No message available")
 
     def _container(self, request: Request, status: int, message: str) -> Response:
-        return container_error(status, message, request.path, self._service.registry.clock.wall_ms())
+        headers: Headers = JSON_UTF8 if request.path.startswith(_CONFIG) else JSON
+        return container_error(status, message, request.path, self._service.registry.clock.wall_ms(), headers)
+
+    def as_response(self, error: Exception, request: Request, route: Route) -> Response:
+        """A refusal as it goes out."""
+        found = self.refusal(error, request, route)
+        return _response(found, request) if isinstance(found, Answer) else found
 
     # ------------------------------------------------------------------ answers that come later
+
+    def _held(self, held: Held, request: Request, route: Route, operation: str, seconds: float) -> Held:
+        """A long poll is counted with the time that it took to understand, not with the time that it waited."""
+        observe = self._observe
+        if held.working:
+            held.refuse = lambda error: self.as_response(error, request, route)
+        if observe is not None:
+            held.observe = lambda status: observe(operation, status, seconds)
+        return held
 
     def _beginning(self, reply: Later | Sliced | Deferred) -> Begin:
         if isinstance(reply, Later):
@@ -244,7 +278,7 @@ class _Pending:
 class _Asked:
     """A response to a request whose password is being checked: the request is answered when that is done."""
 
-    __slots__ = ("_again", "_http", "_request", "_route", "_undecided")
+    __slots__ = ("_again", "_answer", "_http", "_request", "_route", "_undecided")
 
     def __init__(
         self,
@@ -256,6 +290,7 @@ class _Asked:
     ) -> None:
         self._undecided = undecided
         self._again = again
+        self._answer: Response | Deferred | None = None
         self._http = http
         self._request = request
         self._route = route
@@ -264,7 +299,7 @@ class _Asked:
         """See ``Deferred``."""
 
         def decided() -> None:
-            answer = self._again()
+            answer = self._answer = self._again()
             if isinstance(answer, Response):
                 reply(answer)
             else:
@@ -275,6 +310,20 @@ class _Asked:
         except CoreError as error:
             found = self._http.refusal(error, self._request, self._route)
             reply(_response(found, self._request) if isinstance(found, Answer) else found)
+
+    def abandon(self) -> None:
+        """See ``Parked``."""
+        answer = self._answer
+        let_go = None if answer is None or isinstance(answer, Response) else abandoning(answer)
+        if let_go is not None:
+            let_go()
+
+
+def _named(service: NacosService, scope: Scope, kind: Kind) -> str:
+    """What a call is about, as ``Admission`` calls it; "": all of a namespace."""
+    if kind == "config":
+        return file_name(scope.group, scope.name) if scope.group or scope.name else ""
+    return service.key(scope).name if scope.name else ""
 
 
 def _refusable(work: Generator[None, None, Answer]) -> Generator[None, None, Answer | Exception]:
