@@ -6,6 +6,8 @@ import json
 from functools import cache
 from typing import Any, NamedTuple
 
+from polaris_bridge.adapters.nacos.wire.payload import decode
+
 from . import wire_nacos
 from .exchange import Exchange
 from .recording import Answer, Datagram, GrpcMessage, HttpCall, Request, load
@@ -75,6 +77,22 @@ def writes(recording: str) -> tuple[float, ...]:
             and wire_nacos.kind_of(line.body).endswith("InstanceRequest")
         ):
             found.append(line.t)
+    return tuple(found)
+
+
+@cache
+def removals(recording: str) -> tuple[tuple[float, float, str], ...]:
+    """When each removal of a configuration over gRPC was asked for and answered, and its data id."""
+    asked: dict[int, tuple[float, str]] = {}
+    found = []
+    for line in load(RECORDINGS / "nacos" / f"{recording}.jsonl").lines:
+        if not isinstance(line, GrpcMessage):
+            continue
+        if line.sender == "client" and wire_nacos.kind_of(line.body) == "ConfigRemoveRequest":
+            asked[line.call] = line.t, json.loads(decode(line.body).body)["dataId"]
+        elif line.sender == "server" and line.call in asked:
+            began, data_id = asked.pop(line.call)
+            found.append((began, line.t, data_id))
     return tuple(found)
 
 

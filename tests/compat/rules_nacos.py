@@ -14,7 +14,7 @@ from polaris_bridge.adapters.nacos.wire.payload import decode
 
 from . import wire_nacos
 from .compare import Reading
-from .history_nacos import hosts_of, service_of, soon
+from .history_nacos import hosts_of, removals, service_of, soon, time_of
 from .plan import Capture, LeftOut, Plan
 from .rules import MISSING, Rule, Seen, Verdict
 from .wire_nacos import list_in
@@ -39,7 +39,6 @@ PLAN = Plan(
     captures=(Capture("access-token", r"body\.accessToken", "made by the server; later requests show it"),),
     left_out=(
         LeftOut("configuration-over-http", r"/nacos/v1/cs/.*", CONFIG),
-        LeftOut("configuration-over-grpc", rf"({UNARY}|{STREAM})#Config.*", CONFIG, method="grpc"),
         LeftOut(
             "pushes-to-those-before",
             r"44263|47080|53294",
@@ -86,6 +85,14 @@ def never_mentioned(seen: Seen) -> bool:
     return seen.difference.got is MISSING and str(name).encode() + b'"' not in spoken
 
 
+def being_removed(seen: Seen) -> bool:
+    """There a removal is under way, here it is done."""
+    if seen.difference.expected is not MISSING:
+        return False
+    at, data_id = time_of(seen.recording, seen.exchange), seen.difference.got["dataId"]
+    return any(began <= at <= ended and one == data_id for began, ended, one in removals(seen.recording))
+
+
 def counts_what_it_lists(seen: Seen) -> bool:
     """Fewer than there, and as many as there are names on the only page."""
     names = seen.got.get("serviceNames", ())
@@ -121,6 +128,15 @@ RULES = (
         source="idle and reset-redo recordings",
     ),
     Rule(
+        "removed-at-once",
+        path=r"body\.changedConfigs\[0\]",
+        target=UNARY + "#ConfigBatchListenRequest",
+        verdict=DIFFERS,
+        allows=being_removed,
+        reason="there a read lags behind a write; here it never does",
+        source="nacos-client-java-2.5.1-config",
+    ),
+    Rule(
         "names-from-before",
         path=r"body\.serviceNames\[.*\]",
         verdict=DIFFERS,
@@ -152,6 +168,15 @@ RULES = (
         subject=lambda seen: service_of(list_in(seen.expected) or {}),
         reason="the server's clock; here it is when the list was made, and stays while nothing in it changes",
         source="all recordings",
+    ),
+    Rule(
+        "time-of-a-content",
+        path=r"body\.lastModified",
+        target=UNARY + "#ConfigQueryRequest",
+        verdict=MOMENT,
+        subject=lambda seen: f"{seen.expected.get('md5')}",
+        reason="when the content was published",
+        source="config recordings",
     ),
     Rule(
         "connection-of-our-own",

@@ -25,6 +25,7 @@ from .wire_nacos import answering, list_in, message_key, read, rewrite
 
 NAMES = [path.stem for path in recordings(RECORDINGS / "nacos")]
 SUBSCRIBE, HTTP = "nacos-client-java-2.5.1-subscribe.grpc", "nacos-client-java-1.4.8-subscribe.http"
+CONFIG = "nacos-client-java-2.5.1-config.grpc"
 REGISTER, PYTHON = "nacos-client-java-2.5.1-register.grpc", "nacos-sdk-python-1.0.0-naming.http"
 
 Change = Callable[[dict[str, Any]], None]
@@ -185,6 +186,25 @@ def test_what_the_recorded_server_says_soon_passes_and_what_it_says_late_fails()
     assert not judge(recording, [*exchanges[:old], early]).failures
     much_earlier = replace(exchanges[lists[0]], got=exchanges[new].got)
     assert judge(recording, [*exchanges[: lists[0]], much_earlier]).failures
+
+
+def test_a_removal_may_be_seen_while_it_is_under_way_and_at_no_other_time() -> None:
+    recording, exchanges = recorded(CONFIG)
+    changed = encode(
+        "ConfigChangeBatchListenResponse",
+        b'{"resultCode":200,"errorCode":0,"changedConfigs":'
+        b'[{"group":"REC_GROUP","dataId":"rec.orders.yaml","tenant":""}],"success":true}',
+    )
+    silent = [
+        i
+        for i, e in enumerate(exchanges)
+        if e.request.target.endswith("#ConfigBatchListenRequest") and b'"changedConfigs":[]' in e.got.body
+    ]
+    failing = []
+    for at in silent:
+        early = replace(exchanges[at], got=Answer("message", (), changed))
+        failing.append(bool(judge(recording, [*exchanges[:at], early]).failures))
+    assert failing == [True, True, False, True]
 
 
 def test_lists_are_found_wherever_they_are() -> None:

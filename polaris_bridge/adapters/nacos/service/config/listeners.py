@@ -136,6 +136,9 @@ class ConfigListeners:
         if connection.configs is None:
             connection.configs = {}
         connection.configs[listened] = None
+        if len(topic.spelled) > 1:  # the last spelling counts, as there
+            for other in [each for each in topic.spelled.values() if each is not listened]:
+                self._leave(connection, other)
         if md5 is None:
             self._tell(listened, [connection])
         return now != md5
