@@ -59,6 +59,8 @@ class KeyValues:
 
     def _published(self, published: Published) -> None:
         for change in published.documents:
+            if change.before is None and change.after is None:  # made and deleted in one transaction
+                continue
             if change.kind == ENTRY:
                 self.entries.published(change, published.revision)
             elif change.kind == SESSION:
