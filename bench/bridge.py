@@ -48,16 +48,24 @@ class Bridge:
         """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front, grpc = free_ports(3)
+        eureka, front, grpc, config = free_ports(4)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
         self.grpc = f"127.0.0.1:{grpc}"
         """Address of the native gRPC port."""
-        nacos = free_pair(eureka, front, grpc)
+        self.config = f"127.0.0.1:{config}"
+        """Address of the native gRPC port of the configuration centre."""
+        nacos = free_pair(eureka, front, grpc, config)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
-        settings = {"service-eureka": eureka, "api-http": front, "service-grpc": grpc, "service-nacos": nacos}
+        settings = {
+            "service-eureka": eureka,
+            "api-http": front,
+            "service-grpc": grpc,
+            "config-grpc": config,
+            "service-nacos": nacos,
+        }
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")
         ]

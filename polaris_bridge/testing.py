@@ -38,6 +38,11 @@ class Running:
         return f"127.0.0.1:{self._port('service-grpc')}"
 
     @property
+    def config(self) -> str:
+        """host:port of the configuration centre for native SDKs."""
+        return f"127.0.0.1:{self._port('config-grpc')}"
+
+    @property
     def nacos(self) -> str:
         """host:port for Nacos clients of every generation; gRPC is 1000 above."""
         return f"127.0.0.1:{self._port('service-nacos')}"

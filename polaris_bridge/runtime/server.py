@@ -186,12 +186,12 @@ class Server:
                 if adapter.routes is not None:
                     settings = translate.ROUTES_SETTINGS[adapter.name](self.config, entry)
                     front.serve(adapter.routes(around, settings))
-        adapters = {adapter.name: adapter for adapter in ADAPTERS}
+        builders = {name: build for each in ADAPTERS for name, build in ((each.name, each.build), *each.others.items())}
         for listener in self.config.apiservers:
-            found = adapters.get(listener.name)
-            if found is not None:
+            build = builders.get(listener.name)
+            if build is not None:
                 endpoint, settings = translate.listener(self.config, listener)
-                face = found.build(around, endpoint, settings)
+                face = build(around, endpoint, settings)
                 await face.start()
                 self.faces.append(face)
                 self.listeners += face.listeners

@@ -13,6 +13,7 @@ from polaris_bridge.adapters.nacos.settings import GRPC_OFFSET, NacosSettings
 from polaris_bridge.adapters.nacos.settings import ListenerSettings as NacosPorts
 from polaris_bridge.adapters.polaris.settings import (
     CLIENT_PARTS,
+    CONFIG,
     CONSOLE_PARTS,
     GroupSettings,
     NativeSettings,
@@ -31,7 +32,15 @@ from .config.bootstrap import LogScope
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
 from .config.listener_options import ListenerOptions
-from .config.listeners import EurekaListener, GrpcOptions, Listener, NacosListener, ServedGroup, ServiceGrpcListener
+from .config.listeners import (
+    ConfigGrpcListener,
+    EurekaListener,
+    GrpcOptions,
+    Listener,
+    NacosListener,
+    ServedGroup,
+    ServiceGrpcListener,
+)
 from .config.listeners import HttpListener as FrontEntry
 from .config.maintain import (
     CleanConfigReleaseHistory,
@@ -243,6 +252,9 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
             return nacos_ports(entry.name, option), nacos(config, option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
+            return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
+        case ConfigGrpcListener(option=option, api=api):
+            groups = GroupSettings(client=frozenset({CONFIG}) if api.client.enable else frozenset())
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
     raise ValueError(f"{entry.name} has no adapter")
 

@@ -65,15 +65,16 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        found = free_ports(3)
+        found = free_ports(4)
         self.port, self.front = ports or (found[0], found[1])
-        self.grpc = found[2]
-        self.nacos = nacos or free_pair(self.port, self.front, self.grpc)
+        self.grpc, self.config = found[2:]
+        self.nacos = nacos or free_pair(self.port, self.front, self.grpc, self.config)
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
             *("--set", f"apiservers.api-http.option.listenPort={self.front}"),
             *("--set", f"apiservers.service-grpc.option.listenPort={self.grpc}"),
+            *("--set", f"apiservers.config-grpc.option.listenPort={self.config}"),
             *("--set", f"apiservers.service-nacos.option.listenPort={self.nacos}"),
             *(part for value in sets for part in ("--set", value)),
         ]

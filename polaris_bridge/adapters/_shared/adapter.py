@@ -184,3 +184,5 @@ class Adapter(Struct, frozen=True):
     """How its own attributes of a registration read as metadata; None: it has none that others should see."""
     routes: Callable[[Surroundings, Any], Handler] | None = None
     """What it answers on the main HTTP port, from its settings there; a path that is not its own is answered 404."""
+    others: Mapping[str, Callable[[Surroundings, Any, Any], Face]] = {}
+    """What builds its further kinds of ``apiservers`` entries, by their name."""

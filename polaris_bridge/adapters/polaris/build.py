@@ -10,7 +10,7 @@ from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
-from .server.grpc import methods
+from .server import grpc, grpc_config
 from .server.http import NativeHttp
 from .service.polaris import PolarisService
 from .settings import NativeSettings, PolarisSettings
@@ -62,17 +62,36 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
     return around.share(SOURCE, make)
 
 
-class GrpcFace(OnePort):
-    """One native gRPC port."""
+class NativeFace(OnePort):
+    """What the native gRPC ports have in common."""
 
-    def __init__(self, around: Surroundings, grpc: GrpcSettings, settings: NativeSettings) -> None:
-        self.service = service_of(around, settings.shared)
-        table = methods(self.service, settings.groups, Observers(around))
-        self.listener = grpc_port(grpc, table, allow=around.allow, pool=MESSAGES.pool)
+    service: PolarisService
 
     def sweep(self) -> None:
         """See ``Face``."""
         self.service.sweep()
+
+    def leave(self) -> None:
+        """See ``Face``: who waits for configuration is answered, over HTTP too."""
+        self.service.config.watching.leave()
+
+
+class GrpcFace(NativeFace):
+    """One native gRPC port for discovery."""
+
+    def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
+        self.service = service_of(around, settings.shared)
+        table = grpc.methods(self.service, settings.groups, Observers(around))
+        self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
+
+
+class ConfigFace(NativeFace):
+    """One native gRPC port for configuration."""
+
+    def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
+        self.service = service_of(around, settings.shared)
+        table = grpc_config.methods(self.service, settings.groups, Observers(around))
+        self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
 def routes(around: Surroundings, settings: NativeSettings) -> Handler:
@@ -85,4 +104,6 @@ def routes(around: Surroundings, settings: NativeSettings) -> Handler:
 
 CLAIM: Final = "polaris-server 1.19.0"
 
-ADAPTER: Final = Adapter("service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace, routes=routes)
+ADAPTER: Final = Adapter(
+    "service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace, routes=routes, others={"config-grpc": ConfigFace}
+)

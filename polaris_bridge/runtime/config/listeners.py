@@ -40,12 +40,26 @@ class ServedGroup(ApiGroup):
     include: list[str] = key([], "Parts of the group that are served; empty = its default parts.")
 
 
+class SwitchedGroup(ApiGroup):
+    """One group of routes that has no parts."""
+
+    enable: bool = key(False, "Whether the group is served.")
+
+
 class GrpcApi(Api):
     """Groups of the native gRPC port."""
 
     client: ServedGroup = key(
         ServedGroup.model_construct(enable=True),
         "Calls of SDKs: `discover`, `register`, `healthcheck`; one that is not served answers 400401.",
+    )
+
+
+class ConfigGrpcApi(Api):
+    """Groups of the gRPC port of the configuration centre."""
+
+    client: SwitchedGroup = key(
+        SwitchedGroup.model_construct(enable=True), "Calls of SDKs; when they are not served they are answered 400401."
     )
 
 
@@ -106,6 +120,7 @@ class ConfigGrpcOptions(GrpcOptions):
     """Options of the configuration centre over gRPC."""
 
     listen_port: int = key(8093, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+    transport: Transport = key("native", "Which gRPC server carries the port: this project's own, or grpcio.")
 
 
 class LimiterOptions(GrpcOptions):
@@ -179,9 +194,9 @@ class ServiceGrpcListener(Listener):
 class ConfigGrpcListener(Listener):
     """Native configuration centre."""
 
-    effective: ClassVar[bool] = False
     name: Literal["config-grpc"] = key("config-grpc", "Native configuration centre over gRPC.")
     option: ConfigGrpcOptions = key(ConfigGrpcOptions.model_construct(), "Options of the listener.")
+    api: ConfigGrpcApi = key(ConfigGrpcApi.model_construct(), "Groups of calls that are served.")
 
 
 class LimiterListener(Listener):

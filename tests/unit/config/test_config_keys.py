@@ -127,7 +127,11 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("service-grpc", NAMED): (
         "trustedProxies: 10.0.0.0/8",
     ),
-    ("config-grpc", NAMED): ("listenPort: 8093", "connLimit: {openConnLimit: false}"),
+    ("config-grpc", HONOURED): (
+        "listenPort: 8093", "tls: {certFile: ''}", "maxBodySize: 1000", "headerTimeout: 5s", "keepAlive: 60s",
+        "transport: grpcio", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
+    ),
+    ("config-grpc", NAMED): ("trustedProxies: 10.0.0.0/8", "enableCacheProto: true", "sizeCacheProto: 128"),
     ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
     ("service-nacos", HONOURED): (
         "listenPort: 8848", "defaultNamespace: default", "namespaces: {dev: development}", "defaultIsPublic: true",

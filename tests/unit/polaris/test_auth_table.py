@@ -11,6 +11,7 @@ from guarded import ALL, MAIN, Guarded
 from msgspec import structs
 
 from polaris_bridge.adapters.polaris.answers import respond
+from polaris_bridge.adapters.polaris.server import grpc_config
 from polaris_bridge.adapters.polaris.server.grpc import methods
 from polaris_bridge.adapters.polaris.server.http import NativeHttp
 from polaris_bridge.adapters.polaris.service.routes import Route, Text
@@ -31,6 +32,7 @@ ROWS: Final[dict[str, str]] = {
             "BatchCleanInstances", "CleanInstance", "CloseConnections", "FreeOSMemory", "ReleaseLeaderElection",
             "UpdateLogOutputLevel", "EnablePprof",
             "RegisterInstance", "DeregisterInstance", "Heartbeat", "ReportServiceContract",
+            "CreateConfigFile", "UpdateConfigFile", "PublishConfigFile", "UpsertAndReleaseConfigFile",
             "CreateNamespaces", "DeleteNamespaces", "UpdateNamespaces", "UpdateNamespaceToken",
             "CreateServices", "DeleteServices", "UpdateServices", "UpdateServiceToken",
             "CreateServiceAlias", "UpdateServiceAlias", "DeleteServiceAliases",
@@ -57,6 +59,7 @@ ROWS: Final[dict[str, str]] = {
     ),
     **dict.fromkeys(
         (
+            "DiscoverConfigFile", "DiscoverConfigFileNames", "WatchConfigFile",
             "Discover", "DiscoverInstances", "DiscoverServices", "DiscoverRouterRule", "DiscoverRateLimitRule",
             "DiscoverCircuitBreakerRule", "DiscoverFaultDetectRule", "DiscoverLaneRule", "DiscoverServiceContract",
             "DescribeNamespaces", "DescribeNamespaceToken", "DescribeServices", "DescribeAllServices",
@@ -78,7 +81,7 @@ ROWS: Final[dict[str, str]] = {
 }  # fmt: skip
 """By what the auth seam is asked about."""
 
-READER: Final = ["Describe*", "Discover*", "Get*", "List*"]
+READER: Final = ["Describe*", "Discover*", "Get*", "List*", "Watch*"]
 REFUSED: Final = frozenset({401001, 401003, 401004})
 
 # Who calls: what is answered to reads, to writes; 0 = the call is made.
@@ -116,6 +119,7 @@ class Table:
         routes = [structs.replace(route, handle=lambda *_: respond(v1.ExecuteSuccess)) for route in self.routes]
         world.http = NativeHttp(routes, world.service.admission)
         self.grpc = methods(_Stub(world), GroupSettings(), _Nobody())
+        self.grpc.include(grpc_config.methods(_Stub(world), GroupSettings(), _Nobody()))  # type: ignore[arg-type]
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -207,17 +211,25 @@ class _Stub:
         self.admission = world.service.admission
         self.heartbeats = world.service.heartbeats
         self.registering = self.discovering = self.clients = self.contracts = self
+        self.config = self.reading = self.watching = self.lists = self
+        self.open = True
 
     def register(self, *_: object, wait: bool = True) -> v1.Response:
         return respond(v1.ExecuteSuccess)
 
-    deregister = report = get = register
+    deregister = report = create = update = publish = upsert_and_publish = register
 
     def beat(self, *_: object) -> int:
         return int(v1.ExecuteSuccess)
 
+    def get(self, message: Any, *_: object) -> Any:
+        answer = respond(v1.ExecuteSuccess)
+        return answer if isinstance(message, v1.ServiceContract) else answer.SerializeToString()
+
     def discover(self, *_: object) -> bytes:
         return respond(v1.ExecuteSuccess).SerializeToString()
+
+    watch = files = discover
 
 
 @cache
@@ -269,15 +281,23 @@ METHODS: Final[dict[str, tuple[str, Callable[[], Any]]]] = {
     "/v1.PolarisGRPC/ReportClient": ("ReportClient", v1.Client),
     "/v1.PolarisGRPC/Heartbeat": ("Heartbeat", v1.Instance),
     "/v1.PolarisGRPC/Discover": ("Discover", v1.DiscoverRequest),
+    "/v1.PolarisConfigGRPC/CreateConfigFile": ("CreateConfigFile", v1.ConfigFile),
+    "/v1.PolarisConfigGRPC/UpdateConfigFile": ("UpdateConfigFile", v1.ConfigFile),
+    "/v1.PolarisConfigGRPC/PublishConfigFile": ("PublishConfigFile", v1.ConfigFileRelease),
+    "/v1.PolarisConfigGRPC/UpsertAndPublishConfigFile": ("UpsertAndReleaseConfigFile", v1.ConfigFilePublishInfo),
+    "/v1.PolarisConfigGRPC/GetConfigFile": ("DiscoverConfigFile", v1.ClientConfigFileInfo),
+    "/v1.PolarisConfigGRPC/WatchConfigFiles": ("WatchConfigFile", v1.ClientWatchConfigFileRequest),
+    "/v1.PolarisConfigGRPC/GetConfigFileMetadataList": ("DiscoverConfigFileNames", v1.ConfigFileGroupRequest),
     "/v1.PolarisServiceContractGRPC/ReportServiceContract": ("ReportServiceContract", v1.ServiceContract),
     "/v1.PolarisServiceContractGRPC/GetServiceContract": ("DiscoverServiceContract", v1.ServiceContract),
 }
 UNCODED: Final = {
+    "/v1.PolarisConfigGRPC/Discover",
     "/v1.PolarisHeartbeatGRPC/BatchHeartbeat",
     "/v1.PolarisHeartbeatGRPC/BatchGetHeartbeat",
     "/v1.PolarisHeartbeatGRPC/BatchDelHeartbeat",
 }
-"""Their answers have no code; refused means empty, see ``test_grpc_methods``."""
+"""Answers without a code, refused means empty (``test_grpc_methods``), or with another code (``test_config_methods``)."""
 
 
 def test_every_method_has_a_row() -> None:

@@ -114,6 +114,7 @@ async def test_nothing_is_bound_before_the_store_is_loaded(monkeypatch: pytest.M
         assert [d.partition(" ")[0] for d in made.describe()] == [
             "service-eureka",
             "service-grpc",
+            "config-grpc",
             "service-nacos",
             "service-nacos",
             "api-http",

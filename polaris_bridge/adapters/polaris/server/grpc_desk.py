@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError, Message
 
-from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_of, echoed, failed, respond
+from polaris_bridge.adapters.polaris.answers import UNECHOED, Outcome, bare, code_in, code_of, echoed, failed, respond
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.registration import Registering
 from polaris_bridge.adapters.polaris.service.routes import Result
@@ -39,6 +39,7 @@ _AGENT: Final = "user-agent"
 
 Answered = Outcome | v1.Response
 Answer = Callable[[Any, Caller], Answered]
+Answering = Callable[[Any, Caller], "bytes | Later"]
 
 
 def caller_of(call: Call) -> Caller:
@@ -57,9 +58,17 @@ def decoded(kind: Any, data: bytes) -> Any:
 class Desk:
     """Where every call is received: decoded, admitted, counted, and answered when its fate is known."""
 
-    def __init__(self, admission: Admission, groups: GroupSettings, observers: Observers) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        groups: GroupSettings,
+        observers: Observers,
+        *,
+        shut: frozenset[str] = frozenset(),
+    ) -> None:
+        """``shut``: groups that are closed whatever the listener says."""
         self._admission = admission
-        self._open = groups.client
+        self._open = groups.client - shut
         self.observe = observers.observe
         self.discovered = observers.discovered
 
@@ -86,6 +95,27 @@ class Desk:
             else:
                 given = answer(message, caller)
             return self._settle(operation, given, start)
+
+        return handle
+
+    def encoded(self, group: str, operation: str, kind: Any, answer: Answering) -> Unary:
+        """A method whose answers are encoded already: those that many get alike, and those that wait for something to happen.
+        What is counted of these is how long it took until they waited."""
+        if not self.open(group):
+            return closed
+
+        def handle(data: bytes, call: Call) -> bytes | Later:
+            start = perf_counter()
+            message = decoded(kind, data)
+            try:
+                caller = self.admit(call.metadata(TOKEN) or "", operation, message, caller_of(call))
+            except Denied as error:
+                given: bytes | Later = bare(code_of(error))
+            else:
+                given = answer(message, caller)
+            status = code_in(given) // 1000 if isinstance(given, bytes) else 200
+            self.observe(operation, status, perf_counter() - start)
+            return given
 
         return handle
 

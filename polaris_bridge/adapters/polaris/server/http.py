@@ -18,7 +18,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from google.protobuf.message import Message
 from msgspec import structs
 
-from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response
+from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response, abandoning
 from polaris_bridge.adapters.polaris.answers import Outcome, code_of, failed
 from polaris_bridge.adapters.polaris.server.openapi import Description
 from polaris_bridge.adapters.polaris.service.admission import Admission
@@ -321,7 +321,7 @@ class _Reply:
             return _Durable(commit, result.response, self._later)
         if isinstance(result, (Message, Text, Encoded)):
             return self._now(result)
-        return _Made(result.then, self._later)
+        return _Made(result, self._later)
 
     def fault(self) -> Response:
         """What is answered when we fail."""
@@ -345,8 +345,9 @@ class _Reply:
         return self._message(result)
 
     def _message(self, message: Any) -> Response:
-        code: int = message.code.value
-        if code != v1.ExecuteSuccess and (self._lang or self._wishes):
+        plain = isinstance(message.code, int)  # as in ConfigDiscoverResponse, which has no wrappers
+        code: int = message.code if plain else message.code.value
+        if code != v1.ExecuteSuccess and (self._lang or self._wishes) and not plain:
             language = codes.language(self._lang, self._wishes)
             message.info.value = codes.translate(code, message.info.value, language)
         return Response(codes.http_status(code), json.encode(message), self._headers(code))
@@ -382,13 +383,14 @@ class _Durable:
 
 
 class _Made:
-    """An answer that takes a while to make."""
+    """An answer that takes a while to make. ``abandon`` is there when what makes it wants to know that nobody waits."""
 
-    __slots__ = ("_begin", "_encode")
+    __slots__ = ("_begin", "_encode", "abandon")
 
-    def __init__(self, begin: Callable[[Callable[[Any], None]], None], encode: Callable[[Any], Response]) -> None:
-        self._begin = begin
+    def __init__(self, later: Any, encode: Callable[[Any], Response]) -> None:
+        self._begin: Callable[[Callable[[Any], None]], None] = later.then
         self._encode = encode
+        self.abandon = abandoning(later)
 
     def then(self, reply: Callable[[Response], None]) -> None:
         """See ``Deferred``."""
@@ -398,11 +400,12 @@ class _Made:
 class _Then:
     """A deferred answer that somebody else is told of first."""
 
-    __slots__ = ("_answer", "_told")
+    __slots__ = ("_answer", "_told", "abandon")
 
     def __init__(self, answer: Deferred, told: Callable[[Response], None]) -> None:
         self._answer = answer
         self._told = told
+        self.abandon = abandoning(answer)
 
     def then(self, reply: Callable[[Response], None]) -> None:
         """See ``Deferred``."""
@@ -424,7 +427,7 @@ def _allowing(request: Request, answer: Response | Deferred) -> Response | Defer
     def with_header(response: Response) -> Response:
         return structs.replace(response, headers=(header, *response.headers))
 
-    return with_header(answer) if isinstance(answer, Response) else _Made(answer.then, with_header)
+    return with_header(answer) if isinstance(answer, Response) else _Made(answer, with_header)
 
 
 __all__ = ["UNKNOWN", "NativeHttp", "Observe", "is_open", "parsed_query", "refusal"]

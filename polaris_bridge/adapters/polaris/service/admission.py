@@ -178,8 +178,11 @@ def _text(value: Any) -> str:
 
 
 def _config(m: Any) -> Resource:
-    """The group of a file, a release, or what is asked of one."""
-    return Resource(CONFIG_GROUP, m.namespace.value, m.group.value) if m.group.value else NOTHING
+    """The group of a file or a release: rights are given by group. Who asks for all groups of a namespace is asked about that."""
+    namespace, group = m.namespace.value, m.group.value
+    if group:
+        return Resource(CONFIG_GROUP, namespace, group)
+    return Resource("namespace", namespace, namespace) if namespace else NOTHING
 
 
 _FINDERS: Final[dict[str, Callable[[Any], Resource]]] = {

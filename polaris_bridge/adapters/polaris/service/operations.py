@@ -22,3 +22,15 @@ _DISCOVERS: Final = {
 def discover_operation(request: v1.DiscoverRequest) -> str:
     """What the original calls the reading of a type; of those that it does not have "Discover"."""
     return _DISCOVERS.get(request.type, "Discover")
+
+
+_CONFIG: Final = {
+    v1.ConfigDiscoverRequest.CONFIG_FILE: "DiscoverConfigFile",
+    v1.ConfigDiscoverRequest.CONFIG_FILE_Names: "DiscoverConfigFileNames",
+    v1.ConfigDiscoverRequest.CONFIG_FILE_GROUPS: "DiscoverConfigGroups",
+}
+
+
+def config_operation(request: v1.ConfigDiscoverRequest) -> str:
+    """The same of a question about configuration; what there is no such type of is about nothing."""
+    return _CONFIG.get(request.type, "DiscoverConfigFile")

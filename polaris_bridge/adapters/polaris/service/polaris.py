@@ -17,6 +17,8 @@ from .admission import Admission
 from .auth.calls import AccountCalls
 from .client_api import client_routes
 from .clients import Clients
+from .config.client_api import client_routes as config_client_routes
+from .config.clients import ConfigClients
 from .console.calls import Console
 from .contracts import Contracts
 from .discovery import Discovering
@@ -75,6 +77,7 @@ class PolarisService:
             visible=Visible(lambda caller, operation: self.admission.sees(caller, operation, CLIENT)),
         )
         self.clients = Clients(registry, settings, locate)
+        self.config = ConfigClients(registry, settings)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
@@ -98,6 +101,7 @@ class PolarisService:
             console = tuple(accounts.links.around(accounts.owners.around(route)) for route in console)
         return (
             *client_routes(self.registering, self.discovering, self.clients),
+            *config_client_routes(self.config),
             *console,
             *rules_console.routes(self.rules),
             *self.contracts.routes(),
@@ -126,3 +130,4 @@ class PolarisService:
     def sweep(self) -> None:
         """Once a second."""
         self.discovering.sweep()
+        self.config.sweep()
