@@ -20,6 +20,8 @@ Version = str | int
 
 MOST: Final = 200_000
 """Clients remembered; of more the one that was silent longest is forgotten."""
+MOST_EACH: Final = 50_000
+"""Files remembered of one client; of more the one that it said first."""
 
 
 class Holding(Struct, frozen=True):
@@ -50,10 +52,11 @@ class _Client:
 class Holders:
     """All clients of the configuration centre on this node."""
 
-    def __init__(self, reading: Reading, clock: Clock, most: int = MOST) -> None:
+    def __init__(self, reading: Reading, clock: Clock, most: int = MOST, most_each: int = MOST_EACH) -> None:
         self._reading = reading
         self._clock = clock
         self._most = most
+        self._most_each = most_each
         self._clients: dict[str, _Client] = {}
         """The one that was silent longest first."""
 
@@ -83,6 +86,8 @@ class Holders:
             now = self._reading.resolve(key, asker)
             # the same objects as everywhere: ten thousand clients of a file keep one key and one md5
             found.has[snapshot.key] = now.md5 if now is not None and now.md5 == version else version
+        while len(found.has) > self._most_each:  # names that never were cost a client nothing to say
+            del found.has[next(iter(found.has))]
         while len(self._clients) > self._most:
             del self._clients[next(iter(self._clients))]
 

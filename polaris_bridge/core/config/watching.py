@@ -82,6 +82,31 @@ class FileWatcher(Watcher):
         super().release()
 
 
+class StandingWatcher(FileWatcher):
+    """One that stays on the lists when it fires, until it is cancelled. It fires again once ``take`` was called.
+
+    For those who wait for thousands of files: to leave all those lists takes a while, and whoever publishes would wait for it.
+    """
+
+    __slots__ = ("_fired",)
+
+    def __init__(self, hub: FileWatches, scopes: tuple[FileScope, ...], fire: Callable[[], None]) -> None:
+        super().__init__(hub, scopes, fire, 0.0)
+        self._fired = False
+
+    def wake(self, now: float) -> None:
+        """See ``Watcher``."""
+        if self._armed and not self._fired:
+            self._fired = True
+            self._fire()
+
+    def take(self) -> set[FileKey]:
+        """What changed since it was armed, or since the last time."""
+        touched, self.touched = self.touched, set()
+        self._fired = False
+        return touched
+
+
 class FileWatches(Watches):
     """All watchers of files, and since when each file is as it is."""
 
@@ -120,6 +145,10 @@ class FileWatches(Watches):
     ) -> FileWatcher:
         """A new watcher, not armed yet. ``fire`` must not raise and not block."""
         return FileWatcher(self, tuple(scopes), fire, min_interval_s)
+
+    def standing_watcher(self, scopes: Iterable[FileScope], fire: Callable[[], None]) -> StandingWatcher:
+        """The same, staying on the lists until it is cancelled."""
+        return StandingWatcher(self, tuple(scopes), fire)
 
     def published(self, keys: Iterable[FileKey], revision: int) -> None:
         """Files changed: note it, and put it to those who wait. Nobody is woken before ``wake``."""

@@ -57,6 +57,31 @@ def test_told_once_after_the_commit_with_what_changed() -> None:
     assert len(world.registry.config.watches) == 0
 
 
+def test_a_standing_watcher_fires_until_it_is_cancelled() -> None:
+    world = World()
+    hub = world.registry.config.watches
+    fired: list[int] = []
+    watcher = hub.standing_watcher([KEY, OTHER], lambda: fired.append(1))
+    watcher.arm(hub.newest)
+    publish(world)
+    publish(world, OTHER)
+    publish(world, FAR)
+    assert len(fired) == 1, "once, until it was asked what changed"
+    assert watcher.take() == {KEY, OTHER}
+    publish(world, content=b"2")
+    assert (len(fired), watcher.take(), watcher.take()) == (2, {KEY}, set())
+    watcher.cancel()
+    publish(world, content=b"3")
+    assert (len(fired), len(hub)) == (2, 0)
+    late = hub.standing_watcher([KEY], lambda: fired.append(2))
+    late.arm(0)
+    world.settle()
+    assert fired[2:] == [2], "what changed before it was armed"
+    hub.wake_all()
+    late.cancel()
+    assert len(hub) == 0
+
+
 def test_files_of_one_commit_are_told_together() -> None:
     world = World()
     ear = Ear(world, {KEY: Has(md5=""), OTHER: Has(md5="")})
@@ -227,3 +252,11 @@ def test_a_whole_report_replaces_and_the_longest_silent_is_forgotten_first() -> 
     for client in ("b", "a", "c"):
         holders.report(client, [(KEY, "")], via="x")
     assert [h.client for h in holders.of(KEY)] == ["a", "c"]
+
+
+def test_a_client_cannot_be_said_to_hold_everything_there_could_be() -> None:
+    world = World()
+    holders = world.registry.config.holders
+    holders._most_each = 3
+    holders.report("a", [(FileKey("default", "g", str(n)), "") for n in range(5)], via="x")
+    assert [h.key.name for h in holders.by("a")] == ["2", "3", "4"]
