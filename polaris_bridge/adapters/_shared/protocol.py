@@ -300,6 +300,10 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._busy = True
             self._if_gone = abandoning(reply)
+            if self._if_gone is not None:  # it may take long: what it was asked with need not be kept so long
+                request = Request(request.method, request.path, request.query, (), b"", request.peer, request.scheme)
+                if self.phase == BETWEEN:
+                    self.headers, self._body = [], b""
             reply.then(partial(self._answer_late, request, kind))
 
     def _answer_late(self, request: Request, kind: int, response: Response) -> None:

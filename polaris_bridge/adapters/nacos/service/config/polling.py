@@ -20,7 +20,7 @@ from polaris_bridge.adapters.nacos.translate.keys import SOURCE
 from polaris_bridge.adapters.nacos.wire.config import Has, changed_line
 from polaris_bridge.core.config.model import Asker, FileKey
 from polaris_bridge.core.config.reading import FileSnapshot
-from polaris_bridge.core.config.watching import FileWatcher
+from polaris_bridge.core.config.watching import StandingWatcher
 from polaris_bridge.core.registry import Registry
 
 LEAST_HOLD_S: Final = 10.0
@@ -73,16 +73,16 @@ class Poll:
         self.looked: Looked | None = looked
         """None: it was told, or its client has gone."""
         self.told: Told | None = told
-        self.watcher: FileWatcher | None = None
+        self.watcher: StandingWatcher | None = None
 
     def cancel(self) -> None:
         """The client has gone."""
-        if self.watcher is not None:
-            self.watcher.cancel()
         self.over()
 
     def over(self) -> Told | None:
         """Nothing is kept any more; who is to be told, if anybody still."""
+        if self.watcher is not None:
+            self.watcher.cancel()
         told, self.told = self.told, None
         self.looked = self.watcher = None
         if told is not None:
@@ -156,7 +156,7 @@ class Polling:
         if self._leaving:
             self.wake(poll)
             return poll
-        watcher = poll.watcher = self._centre.watches.file_watcher(looked.keys, poll.wake, 0.0)
+        watcher = poll.watcher = self._centre.watches.standing_watcher(looked.keys, poll.wake)
         watcher.arm(looked.since)
         end = self._registry.clock.monotonic() + hold_s
         if len(self._ends) > 2 * self.waiting + _SPARE:  # most of them were told long ago
@@ -197,13 +197,9 @@ class Polling:
             self._slices.run(self, self._telling, self._told)
 
     def _tell(self, poll: Poll, looked: Looked, lines: dict[tuple[FileKey, str], list[bytes]]) -> None:
-        watcher, since = poll.watcher, self._centre.watches.newest
-        if self._leaving and watcher is not None:
-            watcher.cancel()
-        touched = watcher.touched if watcher is not None else set()
+        touched = poll.watcher.take() if poll.watcher is not None else set()
         places = [at for at in _places(looked.keys, touched) if self._stale(looked, at, poll.asker)]
-        if not places and touched and not self._leaving and watcher is not None:
-            watcher.arm(since)  # a gray release for others, or the same again
+        if not places and touched and not self._leaving:  # a gray release for others, or the same again
             return
         told = poll.over()
         if told is None:
@@ -246,8 +242,6 @@ class Polling:
 
     def _ending(self, ended: list[Poll]) -> Generator[None, None, None]:
         for poll in ended:
-            if poll.watcher is not None:
-                poll.watcher.cancel()
             told = poll.over()
             if told is not None:
                 told(())
