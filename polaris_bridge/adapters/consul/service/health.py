@@ -1,0 +1,92 @@
+"""Reads of health: instances with their checks, and checks by service, node or state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from polaris_bridge.adapters.consul.filters import Filter
+from polaris_bridge.adapters.consul.translate.keys import NodeKey
+from polaris_bridge.adapters.consul.view import Instance, View, joined
+from polaris_bridge.adapters.consul.wire.shapes import CheckShape, encode
+from polaris_bridge.core.model import PASSING
+
+from .catalog import SERVER, Catalog, Listed, May
+from .selecting import Wanted, select
+
+ANY: str = "any"
+
+
+class Health:
+    """See the module."""
+
+    def __init__(self, view: View, catalog: Catalog) -> None:
+        self._view = view
+        self._catalog = catalog
+
+    def service(self, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
+        """The instances of a service with their checks; none for one that is not there."""
+        index = self._view.indexes(namespace, name).any
+        if not may("service:read", name):
+            return Listed(b"[]", index, True)
+        service = self._view.service(namespace, name)
+        if wanted.everything and name.lower() != SERVER:
+            variant, make = ("passing", _passing) if wanted.passing else ("health", _all)
+            return Listed(service.body(variant, make), index)
+        instances = self._catalog.instances(namespace, name)
+        return Listed(joined(i.health for i in select(instances, wanted, lambda i: i.health_plain)), index)
+
+    def checks(self, namespace: str, name: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:
+        """The checks of a service, without those of nodes."""
+        index = self._view.indexes(namespace, name).any
+        if not may("service:read", name):
+            return Listed(b"[]", index, True)
+        instances = select(self._view.service(namespace, name).instances, wanted, lambda i: i.health_plain)
+        found = (check for i in instances for check in i.checks)
+        return Listed(_checks(found, keeps), index)
+
+    def node(self, namespace: str, name: str, keeps: Filter | None, may: May) -> Listed:
+        """The checks of a node and of what stands on it; none for one that is not there."""
+        node = self._catalog.node(namespace, name)
+        index = self._view.node_indexes(NodeKey(namespace, name)).any
+        if node is None:
+            return Listed(b"[]", self._view.nodes_index(namespace))
+        if not may("node:read", node.shape.node):
+            return Listed(b"[]", index, True)
+        found = [*node.checks, *(check for _, i in self._catalog.standing(node) for check in i.checks)]
+        seen = [c for c in found if not c.service_name or may("service:read", c.service_name)]
+        return Listed(_checks(iter(seen), keeps), index, len(seen) < len(found))
+
+    def state(self, namespace: str, state: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:
+        """Every check in a state."""
+        hidden = False
+        found: list[CheckShape] = []
+        nodes, some = self._catalog.nodes(namespace, wanted.node_meta, None, wanted.near, may)
+        hidden = hidden or some
+        for node in nodes:
+            found += [check for check in node.checks if state in (ANY, check.status)]
+        for service in self._view.services(namespace):
+            if not may("service:read", service.name):
+                hidden = True
+                continue
+            for i in select(service.instances, wanted, lambda i: i.health_plain):
+                found += [check for check in i.checks if state in (ANY, check.status)]
+        if wanted.near:
+            near = wanted.near.lower()
+            found.sort(key=lambda c: c.node.lower() != near)
+        return Listed(_checks(iter(found), keeps), self._view.space(namespace).any, hidden)
+
+
+def _all(instances: list[Instance]) -> bytes:
+    return joined(i.health for i in instances)
+
+
+def _passing(instances: list[Instance]) -> bytes:
+    return joined(i.health for i in instances if i.status == PASSING)
+
+
+def _checks(found: Iterator[CheckShape], keeps: Filter | None) -> bytes:
+    if keeps is None:
+        return joined(map(encode, found))
+    return joined(encode(check) for check in found if keeps(msgspec.to_builtins(check, builtin_types=(msgspec.Raw,))))

@@ -1,0 +1,501 @@
+"""What readers of Consul see, kept in step with every change: instances by service with their encoded forms, and the indexes
+that blocking reads compare.
+
+A service is built when somebody asks for it; from then on a change rebuilds the instances of its address and nothing else.
+Every service has two indexes: one moves with anything, one only with what catalog shows (no checks). Names are folded: services
+equal ignoring case are one to Consul's clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from polaris_bridge.core.events import AddressChange, Published
+from polaris_bridge.core.model import Address, AddressKey, Registration, ServiceKey, same_document
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.views import shown
+from polaris_bridge.core.watching import Scope, Watches
+
+from .translate.keys import CHECK, NODE, SOURCE, Document, NodeKey
+from .translate.shown import (
+    foreign_checks,
+    foreign_id,
+    foreign_service,
+    own_checks,
+    own_service,
+    tags_of_metadata,
+    weight_unit,
+    worst,
+)
+from .wire.shapes import CheckShape, NodeShape, ServiceShape, catalog_json, encode, instance_json, service_json
+
+_MOST_KEPT: Final = 20_000
+"""Services kept built; the one built longest ago goes first."""
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class NodeView(Struct, frozen=True):
+    """A node with its checks."""
+
+    key: NodeKey
+    shape: NodeShape
+    checks: tuple[CheckShape, ...]
+    status: str
+    """The worst of its checks."""
+    json: bytes
+    checks_json: tuple[bytes, ...]
+
+
+class Instance:
+    """One instance. Its encoded forms are made when they are asked for."""
+
+    __slots__ = ("_catalog", "_health", "_plain", "checks", "node", "order", "registration", "service", "status")
+
+    def __init__(
+        self, node: NodeView, service: ServiceShape, checks: list[CheckShape], registration: Registration | None
+    ) -> None:
+        """``registration``: None for the server itself."""
+        self.node = node
+        self.service = service
+        self.checks = checks
+        """Its own ones."""
+        self.status = worst((node.status, *(check.status for check in checks)))
+        """The worst of its own and its node's checks."""
+        self.registration = registration
+        self.order = (node.shape.node.lower(), service.id.lower())
+        self._health: bytes | None = None
+        self._catalog: bytes | None = None
+        self._plain: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None)
+
+    @property
+    def health(self) -> bytes:
+        """``{"Node", "Service", "Checks"}``."""
+        if self._health is None:
+            checks = [*self.node.checks_json, *map(encode, self.checks)]
+            self._health = instance_json(self.node.json, service_json(self.service), checks)
+        return self._health
+
+    @property
+    def catalog(self) -> bytes:
+        """``CatalogService``."""
+        if self._catalog is None:
+            self._catalog = catalog_json(self.node.shape, self.service)
+        return self._catalog
+
+    @property
+    def health_plain(self) -> dict[str, Any]:
+        """``health`` as plain values, for filters."""
+        health, catalog = self._plain
+        if health is None:
+            health = _decode(self.health)
+            self._plain = health, catalog
+        return health
+
+    @property
+    def catalog_plain(self) -> dict[str, Any]:
+        """``catalog`` as plain values."""
+        health, catalog = self._plain
+        if catalog is None:
+            catalog = _decode(self.catalog)
+            self._plain = health, catalog
+        return catalog
+
+
+class ServiceView:
+    """A service as it is now."""
+
+    __slots__ = ("_at", "_bodies", "_records", "_sorted", "_unit", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """In its own spelling, for lists."""
+        self._at: dict[tuple[ServiceKey, AddressKey], tuple[Instance, ...]] = {}
+        self._sorted: list[Instance] | None = None
+        self._bodies: dict[str, bytes] = {}
+        self._records: Any = None
+        self._unit = 100
+
+    @property
+    def instances(self) -> list[Instance]:
+        """By node and id. Not to be changed."""
+        if self._sorted is None:
+            self._sorted = sorted((i for here in self._at.values() for i in here), key=lambda i: i.order)
+        return self._sorted
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag of every instance, once."""
+        return tuple(dict.fromkeys(tag for instance in self.instances for tag in instance.service.tags))
+
+    def body(self, variant: str, make: Callable[[list[Instance]], bytes]) -> bytes:
+        """A list of the service, encoded once per change."""
+        found = self._bodies.get(variant)
+        if found is None:
+            found = self._bodies[variant] = make(self.instances)
+        return found
+
+    def records(self, make: Callable[[list[Instance]], Any]) -> Any:
+        """What somebody derives from the instances (DNS), made once per change."""
+        if self._records is None:
+            self._records = make(self.instances)
+        return self._records
+
+    def _put(self, at: tuple[ServiceKey, AddressKey], instances: tuple[Instance, ...]) -> None:
+        if instances:
+            self._at[at] = instances
+        else:
+            self._at.pop(at, None)
+        self._sorted = self._records = None
+        self._bodies.clear()
+
+
+class Indexes(Struct):
+    """When something last changed."""
+
+    any: int
+    catalog: int
+
+
+class Standing(Protocol):
+    """What stands on which node (``service.index``)."""
+
+    def holds(self, folded: NodeKey) -> bool:
+        """Whether something does."""
+        ...
+
+    def services(self, node: NodeKey) -> Iterator[Registration]:
+        """The services, as readers see them."""
+        ...
+
+    def holding(self) -> Iterable[NodeKey]:
+        """The nodes, folded, that hold something."""
+        ...
+
+
+class View:
+    """Services and nodes as Consul's readers see them."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        index: Standing,
+        *,
+        nodes: Callable[[NodeKey], NodeView | None],
+        foreign_node: Callable[[str], NodeView],
+        visible: Callable[[str], bool],
+        tag_keys: tuple[str, ...] = (),
+    ) -> None:
+        """``index``: what stands on nodes, in step before this is; ``nodes``: a node by its key; ``foreign_node``: where
+        instances of other protocols stand, by namespace; ``visible``: whether a namespace is a datacenter here;
+        ``tag_keys``: metadata that is shown as tags."""
+        self._registry = registry
+        self._index = index
+        self._nodes = nodes
+        self._foreign_node = foreign_node
+        self._visible = visible
+        self._tag_keys = tag_keys
+        self._services: dict[ServiceKey, ServiceView] = {}
+        self._indexes: dict[ServiceKey, Indexes] = {}
+        """Of folded names that changed since the start."""
+        self._spaces: dict[str, Indexes] = {}
+        self._vanished: dict[str, int] = {}
+        """By namespace: when a service last went away."""
+        self._names: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {}
+        """By namespace and folded name: name and tags. Only of namespaces that were listed."""
+        self._stale: dict[str, dict[ServiceKey, None]] = {}
+        """By namespace: what is to be listed anew."""
+        self._node_indexes: dict[NodeKey, Indexes] = {}
+        self._nodes_changed: dict[str, int] = {}
+        self._kept: dict[NodeKey, NodeView | None] = {}
+        self._holding = set(index.holding())
+        self.watches = Watches(registry.clock, registry.scheduler, self._newest)
+        """Those who wait for services, by folded key; for a namespace by its name."""
+        self._touched: dict[ServiceKey, None] = {}
+        registry.observe(self._published)
+
+    # ------------------------------------------------------------------ services
+
+    def service(self, namespace: str, name: str) -> ServiceView:
+        """A service by its name in any case; an empty one when there is none."""
+        key = ServiceKey(namespace, name.lower())
+        return self._services.get(key) or self._built(key, name)
+
+    def services(self, namespace: str) -> Iterator[ServiceView]:
+        """Every service of a namespace that has instances, by name."""
+        names = {s.key.name.lower(): s.key.name for s in self._registry.services(namespace) if s.addresses}
+        for folded in sorted(names):
+            found = self.service(namespace, names[folded])
+            if found.instances:
+                yield found
+
+    def listed(self, namespace: str) -> bool:
+        """Whether ``names`` is cheap; else ``list_names`` should have run."""
+        return namespace in self._names
+
+    def list_names(self, namespace: str) -> Generator[None, None, None]:
+        """Look at every service of a namespace once; afterwards only changes are followed. Yields in between."""
+        names: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._stale[namespace] = {}
+        for snapshot in self._registry.services(namespace):
+            self._list(names, ServiceKey(namespace, snapshot.key.name.lower()))
+            yield
+        self._names[namespace] = names
+
+    def names(self, namespace: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Every service that has instances with all their tags, by name."""
+        names = self._names.get(namespace)
+        if names is None:
+            for _ in self.list_names(namespace):
+                pass
+            names = self._names[namespace]
+        stale, self._stale[namespace] = self._stale[namespace], {}
+        for key in stale:
+            self._list(names, key)
+        return [names[folded] for folded in sorted(names)]
+
+    def _list(self, names: dict[str, tuple[str, tuple[str, ...]]], key: ServiceKey) -> None:
+        known = self._registry.same_name(*key)
+        tags: dict[str, None] = {}
+        found = False
+        for each in known:
+            for address in self._registry.snapshot(each).addresses.values():
+                for one in shown(address, SOURCE):
+                    found = True
+                    tags.update(dict.fromkeys(one.registration.tags))
+                    if self._tag_keys and not one.own:
+                        tags.update(dict.fromkeys(tags_of_metadata(one.registration, self._tag_keys)))
+        if found:
+            names[key.name] = known[0].name, tuple(tags)
+        else:
+            names.pop(key.name, None)
+
+    def has_foreign(self, namespace: str) -> bool:
+        """Whether there is an instance of another protocol."""
+        return any(
+            r.source != SOURCE
+            for snapshot in self._registry.services(namespace)
+            for address in snapshot.addresses.values()
+            for r in address.registrations
+        )
+
+    def indexes(self, namespace: str, name: str) -> Indexes:
+        """Since when a service is as it is; one that is not there: since when at most."""
+        key = ServiceKey(namespace, name.lower())
+        found = self._indexes.get(key)
+        if found is not None:
+            return found
+        since = self._floor if self.service(namespace, name).instances else self._vanished.get(namespace, self._floor)
+        return Indexes(since, since)
+
+    def space(self, namespace: str) -> Indexes:
+        """Since when everything of a namespace is as it is."""
+        return self._spaces.get(namespace) or Indexes(self._floor, self._floor)
+
+    # ------------------------------------------------------------------ nodes
+
+    def node(self, key: NodeKey) -> NodeView | None:
+        """A node as it is now."""
+        folded = key.folded
+        if folded not in self._kept:
+            self._kept[folded] = self._nodes(key)
+        return self._kept[folded]
+
+    def registered_on(self, key: NodeKey) -> list[Registration]:
+        """The registrations that stand on a node."""
+        return list(self._index.services(key))
+
+    def node_indexes(self, key: NodeKey) -> Indexes:
+        """Since when a node and what stands on it is as it is."""
+        return self._node_indexes.get(key.folded) or Indexes(self._floor, self._floor)
+
+    def nodes_index(self, namespace: str) -> int:
+        """Since when the list of nodes is as it is."""
+        return self._nodes_changed.get(namespace, self._floor)
+
+    def forget_node(self, key: NodeKey) -> None:
+        """A node is not what it was, for a reason that is in no document (its address changed)."""
+        self._kept.pop(key.folded, None)
+        self._rebuild_on(key.folded)
+
+    # ------------------------------------------------------------------ building
+
+    @property
+    def _floor(self) -> int:
+        return max(1, self._registry.ledger.floor)
+
+    def _built(self, key: ServiceKey, name: str) -> ServiceView:
+        known = self._registry.same_name(*key)
+        view = ServiceView(known[0].name if known else name)
+        for each in known:
+            for at, address in self._registry.snapshot(each).addresses.items():
+                here = self._instances(each, address, view._unit)
+                if here:
+                    view._at[each, at] = here
+        self._settle_weights(view)
+        if view._at:  # names that are nothing are asked for by anybody
+            while len(self._services) >= _MOST_KEPT:
+                del self._services[next(iter(self._services))]
+            self._services[key] = view
+        return view
+
+    def _instances(self, service: ServiceKey, address: Address, unit: int) -> tuple[Instance, ...]:
+        found = shown(address, SOURCE)
+        made = []
+        for one in found:
+            r = one.registration
+            if one.own and isinstance(r.ext, Document):
+                node = self.node(NodeKey(service.namespace, r.ext.node))
+                if node is not None:
+                    checks = own_checks(r, r.ext, node.shape.node, one)
+                    made.append(Instance(node, own_service(r, r.ext), checks, r))
+                continue
+            node = self._foreign_node(service.namespace)
+            id = foreign_id(service.name, r, len(found) == 1)
+            shape = foreign_service(r, service.name, id, unit, self._tag_keys)
+            made.append(Instance(node, shape, foreign_checks(one, shape, node.shape.node), r))
+        return tuple(made)
+
+    def _settle_weights(self, view: ServiceView) -> None:
+        """What counts as weight 1 depends on all instances; when it changes those of other protocols are made anew."""
+        instances = [i for here in view._at.values() for i in here]
+        registrations = [i.registration for i in instances if i.registration is not None]
+        foreign = [r.weight for r in registrations if r.source != SOURCE]
+        unit = weight_unit(foreign, len(foreign) < len(registrations))
+        if unit == view._unit:
+            return
+        view._unit = unit
+        for service, at in list(view._at):
+            address = self._registry.snapshot(service).addresses.get(at)
+            if address is not None and any(_is_foreign(i) for i in view._at[service, at]):
+                view._put((service, at), self._instances(service, address, unit))
+
+    # ------------------------------------------------------------------ after a publication
+
+    def _published(self, published: Published) -> None:
+        revision = published.revision
+        for change in published.changes:
+            if self._visible(change.service.namespace):
+                self._follow(change, revision)
+        for document in published.documents:
+            if document.kind in (NODE, CHECK):
+                kept = document.after or document.before
+                assert kept is not None
+                self._node_changed(document.kind, kept.namespace, document.id, revision)
+        if self._touched:
+            self._registry.scheduler.soon(self._wake)
+
+    def _follow(self, change: AddressChange, revision: int) -> None:
+        service = change.service
+        key = ServiceKey(service.namespace, service.name.lower())
+        catalog = _says_other(change.before, change.after)
+        view = self._services.get(key)
+        if view is not None:
+            here = () if change.after is None else self._instances(service, change.after, view._unit)
+            view._put((service, change.address), here)
+            self._settle_weights(view)
+        if catalog and key.namespace in self._stale:
+            self._stale[key.namespace][key] = None
+        self._move(self._indexes, key, revision, catalog)
+        self._move(self._spaces, key.namespace, revision, catalog)
+        for node in self._relocate(change, revision):
+            self._move(self._node_indexes, node, revision, catalog)
+        self._touched[key] = None
+        if change.after is None and not self._left(key):
+            self._vanished[key.namespace] = revision
+            self._services.pop(key, None)
+            del self._indexes[key]
+
+    def _left(self, key: ServiceKey) -> bool:
+        """Whether anything is left of a folded service."""
+        return any(self._registry.snapshot(known).addresses for known in self._registry.same_name(*key))
+
+    def _move(self, indexes: dict[Any, Indexes], key: Any, revision: int, catalog: bool) -> None:
+        found = indexes.get(key)
+        if found is None:
+            found = indexes[key] = Indexes(self._floor, self._floor)
+        found.any = revision
+        if catalog:
+            found.catalog = revision
+
+    def _relocate(self, change: AddressChange, revision: int) -> set[NodeKey]:
+        """The nodes that a change is about; whether they hold anything may be new."""
+        touched = _nodes_of(change.before) | _nodes_of(change.after)
+        for node in touched:
+            if self._index.holds(node) is not (node in self._holding):
+                (self._holding.discard if node in self._holding else self._holding.add)(node)
+                self._nodes_changed[node.namespace] = revision
+        return touched
+
+    def _node_changed(self, kind: str, namespace: str, document: str, revision: int) -> None:
+        name = document.split("|")[1]
+        node = NodeKey(namespace, name)
+        self._kept.pop(node, None)
+        self._move(self._node_indexes, node, revision, kind == NODE)
+        self._move(self._spaces, namespace, revision, kind == NODE)
+        if kind == NODE:
+            self._nodes_changed[namespace] = revision
+        for key in self._rebuild_on(node):
+            self._move(self._indexes, key, revision, kind == NODE)
+            self._touched[key] = None
+        self._touched.setdefault(ServiceKey(namespace, ""))
+
+    def _rebuild_on(self, node: NodeKey) -> set[ServiceKey]:
+        """Forget what was built of the services on a node; which they are."""
+        found = {ServiceKey(r.namespace, r.service.lower()) for r in self._index.services(node)}
+        for key in found:
+            self._services.pop(key, None)
+        return found
+
+    # ------------------------------------------------------------------ waking
+
+    def _newest(self, scope: Scope) -> int:
+        """The revision of a folded service or a namespace, for watchers."""
+        if isinstance(scope, ServiceKey):
+            found = self._indexes.get(scope)
+            return found.any if found is not None else self._vanished.get(scope.namespace, self._floor)
+        if scope is None:
+            return self._registry.revision
+        return max(self.space(scope).any, self.nodes_index(scope))
+
+    def _wake(self) -> None:
+        touched, self._touched = self._touched, {}
+        if touched:
+            self.watches.changed(touched)
+
+
+def _is_foreign(instance: Instance) -> bool:
+    return instance.registration is not None and instance.registration.source != SOURCE
+
+
+def _nodes_of(address: Address | None) -> set[NodeKey]:
+    """The nodes that own registrations at an address stand on."""
+    registrations = address.registrations if address is not None else ()
+    return {
+        NodeKey(r.namespace, r.ext.node).folded
+        for r in registrations
+        if r.source == SOURCE and isinstance(r.ext, Document)
+    }
+
+
+def _says_other(before: Address | None, after: Address | None) -> bool:
+    """Whether an address says anything else than before, states of checks and withdrawals apart."""
+    if before is None or after is None:
+        return True
+    a, b = before.registrations, after.registrations
+    if len(a) != len(b):
+        return True
+    several = len(a) > 1  # whose silence decides which of them is shown
+    return any(
+        x is not y and (x.id != y.id or (several and x.live != y.live) or not same_document(x, y))
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def joined(items: Iterable[bytes]) -> bytes:
+    """A JSON list of encoded items."""
+    return b"[" + b",".join(items) + b"]"
