@@ -75,6 +75,8 @@ class LeftOut:
     status: str = ".*"
     """The recorded status (HTTP only)."""
     recording: str = ".*"
+    took_s: float = 0.0
+    """Only those that took longer (HTTP only)."""
 
 
 Rewrite = Callable[[str, bytes, Substitution], bytes]
@@ -152,7 +154,8 @@ def sent(
         entry = None
         if isinstance(line, HttpCall):
             path = line.request.target.partition("?")[0]
-            entry = _left_out(entries, line.request.method, path, line.answer.status)
+            lasting = tuple(entry for entry in entries if line.took >= entry.took_s)
+            entry = _left_out(lasting, line.request.method, path, line.answer.status)
         elif isinstance(line, GrpcOpen):
             entry = _left_out(entries, "grpc", called(line.method, asked.get(line.call), kind_of), "")
             if entry is not None:

@@ -21,7 +21,6 @@ from .wire_nacos import list_in
 
 SHAPE, MOMENT, DIFFERS = Verdict.SHAPE, Verdict.MOMENT, Verdict.DIFFERS
 UNARY, STREAM = r"/Request/request", r"/BiRequestStream/requestBiStream"
-CONFIG = "configuration is not served yet"
 
 
 def key_of(path: str, item: Any) -> str | None:
@@ -38,13 +37,24 @@ READING = Reading(headers=("content-type",), key_of=key_of, decode=wire_nacos.re
 PLAN = Plan(
     captures=(Capture("access-token", r"body\.accessToken", "made by the server; later requests show it"),),
     left_out=(
-        LeftOut("configuration-over-http", r"/nacos/v1/cs/.*", CONFIG),
+        LeftOut(
+            "half-a-minute-without-news",
+            r"/nacos/v1/cs/configs/listener",
+            "a long poll to its end; tests with a clock of their own measure it",
+            took_s=20.0,
+        ),
+        LeftOut(
+            "search-of-configurations",
+            r"/nacos/v1/cs/.*",
+            "the search is not served yet",
+            recording=r"nacos-sdk-python-1\.0\.0-(auth-)?config\.http",
+        ),
         LeftOut(
             "pushes-to-those-before",
             r"44263|47080|53294",
             "subscribers of the recordings before, to a server that was not started anew",
             method="udp",
-            recording=r"nacos-client-java-1\.4\.8-(errors|idle|persistent)\.http",
+            recording=r"nacos-client-java-1\.4\.8-(config|errors|idle|persistent)\.http",
         ),
     ),
     message_key=wire_nacos.message_key,
