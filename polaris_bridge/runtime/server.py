@@ -18,6 +18,7 @@ from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
+from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
 """How often maintain jobs look for work."""
+MORE_S: Final = 0.25
+"""How soon a job that left something goes on."""
 SILENT_MS: Final = 120_000
 """A client that only polls is taken to hold nothing after this long: four long polls of the usual half minute."""
 DRAIN_S: Final = 4.0
@@ -118,6 +121,7 @@ class Server:
         self.listeners: list[Listener] = []
         self.faces: list[Face] = []
         self._timers: list[asyncio.TimerHandle] = []
+        self._cleaning: asyncio.TimerHandle | None = None
         self._discoverstat: DiscoverStat | None = None
         self._windows = self._statistics()
         self._counted: dict[tuple[str, ...], int] = {}
@@ -244,7 +248,7 @@ class Server:
             await asyncio.wait(drains, timeout=DRAIN_S)
         self.registry.release_watchers()
         await self._stored(deadline - 2)
-        for timer in self._timers:
+        for timer in (*self._timers, *([self._cleaning] if self._cleaning else [])):
             timer.cancel()
         self._windows.stop()
         grace = max(0.1, min(2.0, deadline - time.monotonic() - 1))
@@ -304,6 +308,20 @@ class Server:
             removed = job.run(self.registry)
             if removed:
                 log.info("maintain job %s removed %d", job.name, removed)
+            if isinstance(job, CleanHistory) and removed == job.most:
+                self._clean_more(job)
+
+    def _clean_more(self, job: CleanHistory) -> None:
+        """Bit by bit, while there is more: files may be published faster than a bit every half minute."""
+        if self._cleaning is not None:
+            return
+
+        def again() -> None:
+            self._cleaning = None
+            if job.run(self.registry) == job.most:
+                self._clean_more(job)
+
+        self._cleaning = asyncio.get_running_loop().call_later(MORE_S, again)
 
     # ------------------------------------------------------------------ counting
 

@@ -138,6 +138,10 @@ class Shelf(Generic[T]):
         """The documents as readers see them, what came first at the beginning."""
         return self._writer.documents.all(self._kind)
 
+    def oldest(self) -> Iterator[Document]:
+        """The same one by one, without a list of all; nothing may be published meanwhile."""
+        return iter(self._writer.ledger.documents.get(self._kind, {}).values())
+
     def __len__(self) -> int:
         return len(self._writer.ledger.documents.get(self._kind, ()))
 

@@ -18,9 +18,9 @@ from .shelf import BODY, FILE, HISTORY, RELEASE, id_of
 if TYPE_CHECKING:
     from ..registry import Registry
 
-PER_RUN: Final = 500
+PER_RUN: Final = 250
 """Things removed in one run, so that a run never holds up the calls of clients."""
-LOOKED_AT: Final = 2000
+LOOKED_AT: Final = 500
 """Releases that one run looks at; the next one goes on where it ended."""
 
 
@@ -92,11 +92,12 @@ class CleanHistory:
 
     def __init__(self, timeout_ms: int, most: int = PER_RUN) -> None:
         self._timeout_ms = timeout_ms
-        self._most = min(most, PER_RUN)
+        self.most = min(most, PER_RUN)
+        """Removed in one run; as many: there may be more."""
 
     def run(self, registry: Registry) -> int:
-        """See ``core.maintain.Job``: at most ``PER_RUN`` things; how many."""
-        return registry.config.tidy(registry.clock.wall_ms() - self._timeout_ms, self._most)
+        """See ``core.maintain.Job``: at most ``most`` things; how many."""
+        return registry.config.tidy(registry.clock.wall_ms() - self._timeout_ms, self.most)
 
 
 class Tidier:
@@ -135,7 +136,7 @@ class Tidier:
 
     def _entries(self, before_ms: int, most: int) -> list[str]:
         due: list[str] = []
-        for document in self._desk.entries.documents():
+        for document in self._desk.entries.oldest():
             if document.created_ms >= before_ms or len(due) >= most:
                 break
             due.append(document.id)
@@ -143,11 +144,10 @@ class Tidier:
 
     def _releases(self, before_ms: int, most: int) -> list[str]:
         desk, due = self._desk, list[str]()
-        documents = desk.releases.documents()
-        place = self._place if self._place < len(documents) else 0
-        for document in documents[place : place + LOOKED_AT]:
+        place = self._place if self._place < len(desk.releases) else 0
+        for document in islice(desk.releases.oldest(), place, place + LOOKED_AT):
             if document.created_ms >= before_ms:
-                place = len(documents)
+                place = len(desk.releases)
                 break
             if len(due) >= most:
                 break
@@ -165,7 +165,7 @@ class Tidier:
 
     def _counters(self, before_ms: int, most: int) -> list[Counter]:
         due: list[Counter] = []
-        for document in self._desk.counters.documents():
+        for document in self._desk.counters.oldest():
             counter = self._desk.counters.decode(document)
             if not counter.gone_ms:
                 continue

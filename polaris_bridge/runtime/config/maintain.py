@@ -88,7 +88,9 @@ class HistoryOption(Section):
         timedelta(days=30),
         "How long history, and releases that nobody named or sees, are kept, as a duration (`168h`); at least 1 minute.",
     )
-    batch_size: int = key(500, "Records removed at a time, at most 500; the job runs every 30 seconds.", ge=1)
+    batch_size: int = key(
+        250, "Records removed at a time, at most 250; every 30 seconds, or soon again while there are more.", ge=1
+    )
 
 
 class CleanConfigReleaseHistory(Job):

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from polaris_bridge.core.config.model import Change, FileKey
 from polaris_bridge.core.model import Lease, Registration, ServiceKey
 from polaris_bridge.runtime import server as wiring
 from polaris_bridge.runtime.config import load
@@ -321,6 +322,26 @@ async def test_maintain_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
         r = Registration("other", "default", "k", "s", "h", 80, liveness=Lease(100, 300, 0))
         registry.register(r, wiring.SYSTEM)
         await until(lambda: not registry.snapshot(ServiceKey("default", "s")).addresses)
+
+
+async def test_old_history_goes_bit_by_bit_without_waiting_for_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "MORE_S", 0.01)
+    jobs = "maintain.jobs=[{name: CleanConfigReleaseHistory, enable: true, option: {retentionDays: 1h, batchSize: 3}}]"
+    async with server(sets=[jobs]) as running:
+        registry, now_ms = running.server.registry, running.server.clock.wall_ms()
+        monkeypatch.setattr(running.server.clock, "wall_ms", lambda: now_ms - 7_200_000)
+        for n in range(10):
+            key = FileKey("default", "g", "app.yaml")
+            registry.config.releases.publish(key, wiring.SYSTEM, change=Change(b"%d" % n))
+            registry.config.holders.report("silent", [(key, "")], via="x")
+        monkeypatch.setattr(running.server.clock, "wall_ms", lambda: now_ms)
+        registry.config.holders.report("heard of", [(key, "")], via="x")
+        await until(lambda: registry.idle)
+        assert registry.config.history.of(key).total == 10
+        running.server._maintain()
+        await until(lambda: registry.config.history.of(key).total == 0)
+        await until(lambda: len(registry.config.reading.releases(key)) == 1)
+        assert [holding.client for holding in registry.config.holders.of(key)] == ["heard of"]
 
 
 async def test_a_round_that_fails_is_logged_and_comes_again(
