@@ -9,7 +9,7 @@ import pytest
 from guarded_nacos import PASSWORD, START_MS, GuardedNacos, body, document
 from msgspec import structs
 
-from polaris_bridge.adapters.nacos.service.admission import TRUSTED, Forbidden, Shown
+from polaris_bridge.adapters.nacos.service.admission import TRUSTED, Forbidden, Kind, Shown
 from polaris_bridge.adapters.nacos.service.nacos import NacosService
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.nacos.wire.tokens import Signer, key_of
@@ -34,10 +34,12 @@ def nacos() -> Iterator[GuardedNacos]:
     world.passwords.close()
 
 
-def _may(world: GuardedNacos, shown: Shown | None, action: Any, namespace: str, service: str) -> str:
+def _may(
+    world: GuardedNacos, shown: Shown | None, action: Any, namespace: str, service: str, kind: Kind = "naming"
+) -> str:
     """``ok``, or the text of the refusal."""
     try:
-        world.service.admission.admit(shown, action, "naming", namespace, service, CALLER)
+        world.service.admission.admit(shown, action, kind, namespace, service, CALLER)
     except Forbidden as error:
         return error.text
     return "ok"
@@ -247,6 +249,32 @@ def test_permissions(nacos: GuardedNacos, resource: str, action: str, may: list[
         wanted, namespace, *service = asked.split()
         core = nacos.service.spaces.core("public" if namespace == "default" else namespace)
         found = _may(nacos, shown, wanted, core, service[0] if service else "")
+        assert found == ("ok" if asked in may else "authorization failed!"), asked
+
+
+@pytest.mark.parametrize(
+    ("resource", "action", "may", "may_not"),
+    [
+        ("dev:*:*", "rw", ["r dev G/orders", "w dev G/new", "r dev"], ["r default G/orders"]),
+        ("dev:*:config/*", "rw", ["r dev G/orders", "w dev H/x", "r dev"], ["r default G/orders"]),
+        ("dev:*:naming/*", "rw", [], ["r dev G/orders", "w dev G/orders"]),
+        ("dev:G:config/*", "r", ["r dev G/orders", "r dev G/new", "r dev"], ["w dev G/orders", "r dev H/x", "r default G/x"]),
+        ("dev:G:config/*", "w", ["w dev G/orders"], ["r dev G/orders", "w dev H/orders"]),
+        ("dev:G:config/ord*", "r", ["r dev G/orders"], ["r dev G/bills", "w dev G/orders", "r dev H/orders"]),
+        (":DEFAULT_GROUP:config/a.yaml", "rw", ["w default DEFAULT_GROUP/a.yaml"], ["w default DEFAULT_GROUP/a_yaml"]),
+    ],
+)  # fmt: skip
+def test_permissions_for_configuration(
+    nacos: GuardedNacos, resource: str, action: str, may: list[str], may_not: list[str]
+) -> None:
+    """By group and data id. Of a group that is granted whole other protocols know too."""
+    nacos.user("ann")
+    _grant(nacos, "ann", (resource, action))
+    shown = _token(nacos, "ann")
+    for asked in (*may, *may_not):
+        wanted, namespace, *file = asked.split()
+        core = nacos.service.spaces.core("public" if namespace == "default" else namespace)
+        found = _may(nacos, shown, wanted, core, file[0] if file else "", kind="config")
         assert found == ("ok" if asked in may else "authorization failed!"), asked
 
 
