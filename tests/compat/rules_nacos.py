@@ -44,12 +44,6 @@ PLAN = Plan(
             took_s=20.0,
         ),
         LeftOut(
-            "search-of-configurations",
-            r"/nacos/v1/cs/.*",
-            "the search is not served yet",
-            recording=r"nacos-sdk-python-1\.0\.0-(auth-)?config\.http",
-        ),
-        LeftOut(
             "pushes-to-those-before",
             r"44263|47080|53294",
             "subscribers of the recordings before, to a server that was not started anew",
@@ -170,6 +164,13 @@ RULES = (
         verdict=MOMENT,
         reason="nanoseconds of a clock of the server's own",
         source="nacos.md section 3, UDP push",
+    ),
+    Rule(
+        "number-of-a-configuration",
+        path=r"body\.pageItems\[.*\]\.id",
+        verdict=SHAPE,
+        reason="counted by the server",
+        source="nacos.md section 4, search",
     ),
     Rule(
         "time-of-a-list",
