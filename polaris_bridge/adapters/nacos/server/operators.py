@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from polaris_bridge.adapters.nacos.service.admission import Kind
 from polaris_bridge.core.auth.values import NAMESPACE
 from polaris_bridge.core.ports import Resource
 
@@ -49,7 +50,13 @@ def guarded(operation: str, run: Run, *, about: str = "") -> Run:
 
 
 def operated(
-    operation: str, run: Run, generation: Generation, *, about: str = "", names: Names = lambda _call: NOTHING
+    operation: str,
+    run: Run,
+    generation: Generation,
+    *,
+    about: str = "",
+    names: Names = lambda _call: NOTHING,
+    kind: Kind = "naming",
 ) -> Route:
     """The route of such a call."""
-    return Route(guarded(operation, run, about=about), "", names, generation)
+    return Route(guarded(operation, run, about=about), "", names, generation, kind)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import structs
+
 from . import (
     routes_auth,
     routes_console,
     routes_core,
+    routes_cs_admin,
     routes_cs_v1,
+    routes_cs_v2,
+    routes_cs_v3,
     routes_namespaces,
     routes_v1,
     routes_v1_services,
@@ -26,10 +31,22 @@ def without_config(routes: Routes) -> Routes:
     return {at: route for at, route in routes.items() if CONFIG not in at[1]}
 
 
+def _with_variants(routes: Routes) -> Routes:
+    """Calls of operators that share a path with those of clients."""
+    found = dict(routes)
+    for method, variants in routes_cs_admin.VARIANTS.items():
+        at = (method, routes_cs_admin.SHARED)
+        found[at] = structs.replace(found[at], variants=(*found[at].variants, *variants))
+    return found
+
+
 ROUTES: Final[Routes] = {
     **routes_v1.ROUTES,
     **routes_v1_services.ROUTES,
-    **routes_cs_v1.ROUTES,
+    **_with_variants(routes_cs_v1.ROUTES),
+    **routes_cs_admin.ROUTES,
+    **routes_cs_v2.ROUTES,
+    **routes_cs_v3.ROUTES,
     **routes_v2.ROUTES,
     **routes_v3.ROUTES,
     **routes_console.ROUTES,

@@ -94,10 +94,11 @@ def read(service: NacosService, call: HttpCall) -> Reply:
     key, tag = the_key(call), call.params.raw("tag") or ""
     check_tag(tag)
     found = service.configs.query(key, the_asker(call, tag), tag)
-    return _ABSENT if found is None else Response(200, found.content, _headers(found))
+    return _ABSENT if found is None else Response(200, found.content, content_headers(found))
 
 
-def _headers(found: Content) -> Headers:
+def content_headers(found: Content, kind: Headers = PLAIN) -> Headers:
+    """What is said of a content that is read. ``kind``: the content type of the answer."""
     headers = [
         (b"Config-Type", found.type.encode()),
         (b"Content-MD5", found.md5.encode()),
@@ -110,7 +111,7 @@ def _headers(found: Content) -> Headers:
         headers.append((b"isBeta", b"true"))
     if found.tag:
         headers.append((b"tag", quote_plus(found.tag).encode()))
-    return (*headers, *PLAIN)
+    return (*headers, *kind)
 
 
 @lru_cache(maxsize=1024)

@@ -24,6 +24,7 @@ from .catalog import Catalog
 from .checks import ClusterChecks
 from .clients import Clients
 from .cluster_nodes import ClusterNodes, Place
+from .config.admin import ConfigAdmin
 from .config.client_metrics import ClientMetrics
 from .config.configs import Configs
 from .config.endings import ConfigEndings
@@ -113,6 +114,8 @@ class NacosService:
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
         self.configs = Configs(registry, self.spaces, settings)
+        self.config_admin = ConfigAdmin(registry, self.admission, settings)
+        self.namespaces.config_count = self.config_admin.count
         self.polling = Polling(registry, self.configs.namespace, self.slices)
         self.config_listeners = ConfigListeners(registry, self.requests, self.slices, self.connections.end)
         self.fuzzy_configs = FuzzyConfigs(

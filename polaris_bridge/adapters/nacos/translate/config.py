@@ -59,7 +59,7 @@ def change_of(said: Publication, before: Text | None) -> Change:
         content=said.content,
         format=type_of(said.type),
         comment=said.desc or "",
-        tags=None if said.tags is None else _tags(said.tags, before.tags if before is not None else {}),
+        tags=None if said.tags is None else merged(said.tags, before.tags if before is not None else {}),
         ext={SOURCE: _plain(new)} if new != Attributes() or old != Attributes() else None,
         algorithm="",
         client_key=said.encrypted_data_key,
@@ -76,7 +76,8 @@ def gray_change_of(said: Publication) -> Change:
     )
 
 
-def _tags(said: tuple[str, ...], before: Mapping[str, str]) -> dict[str, str]:
+def merged(said: tuple[str, ...], before: Mapping[str, str]) -> dict[str, str]:
+    """Tags that a client says, laid over what is there."""
     valued = {key: value for key, value in before.items() if value}
     shown = {f"{key}={value}": key for key, value in valued.items()}
     return valued | {tag: "" for tag in said if tag not in shown and tag not in valued}

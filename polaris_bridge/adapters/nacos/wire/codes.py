@@ -51,6 +51,12 @@ SERVER_ERROR: Final = 30000
 DEPRECATED: Final = 40000
 DISABLED: Final = 40001
 
+METADATA_ILLEGAL: Final = 100002
+"""What an imported archive says of its files cannot be read."""
+PARSING_FAILED: Final = 100004
+DATA_EMPTY: Final = 100005
+NOTHING_SELECTED: Final = 100006
+
 FUZZY_WATCH_PATTERNS: Final = 50310
 """Too many patterns."""
 FUZZY_WATCH_MATCHES: Final = 50311
@@ -97,6 +103,10 @@ MESSAGES: Final[dict[int, str]] = {
     SERVER_ERROR: "server error",
     DEPRECATED: "API deprecated.",
     DISABLED: "API function disabled.",
+    METADATA_ILLEGAL: "Imported metadata is invalid",
+    PARSING_FAILED: "Failed to parse data",
+    DATA_EMPTY: "Imported file data is empty",
+    NOTHING_SELECTED: "No configuration selected",
 }
 """``message`` of an envelope, where nothing else is known to be said with the code."""
 

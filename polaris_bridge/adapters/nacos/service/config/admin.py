@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from polaris_bridge.adapters.nacos.service.admission import Action, Admission, file_name
 from polaris_bridge.adapters.nacos.settings import NacosSettings
-from polaris_bridge.core.config.model import FileKey
+from polaris_bridge.adapters.nacos.translate.config import merged
+from polaris_bridge.core.batches import Commit
+from polaris_bridge.core.config.model import Change, FileKey
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.registry import Registry
 
@@ -21,6 +25,7 @@ class ConfigAdmin:
     def __init__(self, registry: Registry, admission: Admission, settings: NacosSettings) -> None:
         centre = registry.config
         self._admission = admission
+        self._centre = centre
         self._reading = centre.reading
         self.search = Search(centre)
         self.history = History(centre)
@@ -41,3 +46,26 @@ class ConfigAdmin:
     def count(self, namespace: str) -> int:
         """How many configurations a namespace has, drafts of other protocols among them."""
         return sum(self._reading.count(group.key) for group in self._reading.groups(namespace))
+
+    def describe(self, key: FileKey, desc: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Commit | None:
+        """Give a configuration another description and other tags (None: as they are), under the same content. None: there is
+        no such configuration. A draft of another protocol that nobody released makes room, and stays in the history."""
+        seen = self._reading.snapshot(key).full
+        file = self._centre.files.newest(key)
+        if seen is None or file is None:
+            return None
+        text = seen.release.text
+        change = Change(
+            comment=text.comment if desc is None else desc,
+            tags=text.tags if tags is None else merged(tags, text.tags),
+        )
+        if file.unreleased:
+            change = structs.replace(
+                change,
+                content=self._reading.plain(text),
+                format=text.format,
+                ext=text.ext,
+                algorithm=text.algorithm,
+                client_key=text.client_key,
+            )
+        return self._centre.releases.publish(key, caller, change=change).commit

@@ -7,7 +7,7 @@ back to a row's content undoes it. Drafts of other protocols that were never rel
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -42,6 +42,8 @@ class Row(Struct, frozen=True):
 
     number: int
     key: FileKey
+    file: int
+    """Id of the configuration."""
     operation: str
     """``I``, ``U`` or ``D``."""
     text: Text
@@ -49,6 +51,8 @@ class Row(Struct, frozen=True):
     after: Text | None
     """What was there afterwards; None: nothing."""
     stamp: Stamp
+    author: str = ""
+    """Who had said what it keeps."""
     slot: str = ""
     """Of the gray release that it is about; empty: of what everybody sees."""
     rule: GrayRule | None = None
@@ -60,6 +64,7 @@ class _Seen(NamedTuple):
 
     text: Text
     release: str
+    by: str
 
 
 class History:
@@ -77,27 +82,24 @@ class History:
         for index, line in enumerate(lines):
             operation = line.operation
             if operation in _PUBLISHED:
-                before = full.text if full is not None else None if line.first else self._earlier(line)
-                rows.append(_row(line, INSERTED if line.first else UPDATED, before or line.text, line.text))
-                full = _Seen(line.text, line.release)
+                before = full or (None if line.first else self._earlier(line))
+                rows.append(_row(line, INSERTED if line.first else UPDATED, before, line.text))
+                full = _Seen(line.text, line.release, line.stamp.by)
                 if operation == PROMOTE:
                     grays.pop(line.gray, None)
             elif operation == GRAY:
                 known = grays.get(line.gray)
-                rows.append(
-                    _row(line, UPDATED if known else INSERTED, known.text if known else line.text, line.text, gray=True)
-                )
-                grays[line.gray] = _Seen(line.text, line.release)
+                rows.append(_row(line, UPDATED if known else INSERTED, known, line.text, gray=True))
+                grays[line.gray] = _Seen(line.text, line.release, line.stamp.by)
             elif operation == STOP:
-                grays.pop(line.gray, None)
-                rows.append(_row(line, DELETED, line.text, None, gray=True))
+                rows.append(_row(line, DELETED, grays.pop(line.gray, None), None, gray=True))
             elif operation == WITHDRAW:
                 if full is not None and full.release == line.release:
+                    rows.append(_row(line, DELETED, full, None))
                     full = None
-                    rows.append(_row(line, DELETED, line.text, None))
             elif operation == DELETE and line.release:
+                rows.append(_row(line, DELETED, full, None))
                 full, grays = None, {}
-                rows.append(_row(line, DELETED, line.text, None))
             if index % _AT_ONCE == 0:
                 yield
         rows.reverse()
@@ -128,19 +130,32 @@ class History:
                 return [found[number] for number in sorted(found)]
             yield
 
-    def _earlier(self, line: Entry) -> Text | None:
+    def _earlier(self, line: Entry) -> _Seen | None:
         """What everybody saw before a line, when the line that says so was tidied away: its release may be there still."""
-        older: Iterator[tuple[int, Text]] = (
-            (release.number, release.text)
-            for release in self._centre.reading.releases(line.key)
-            if not release.gray and release.number < line.version
-        )
-        return max(older, key=lambda pair: pair[0], default=(0, None))[1]
+        older = [r for r in self._centre.reading.releases(line.key) if not r.gray and r.number < line.version]
+        if not older:
+            return None
+        last = max(older, key=lambda release: release.number)
+        return _Seen(last.text, last.name, last.created.by)
 
 
 _PUBLISHED: Final = frozenset({PUBLISH, ROLLBACK, PROMOTE})
 
 
-def _row(line: Entry, operation: str, text: Text, after: Text | None, *, gray: bool = False) -> Row:
+def _row(line: Entry, operation: str, kept: _Seen | None, after: Text | None, *, gray: bool = False) -> Row:
+    """A row that keeps what was there; where nothing is known of that, what its line brought."""
+    kept = kept if kept is not None and operation != INSERTED else _Seen(line.text, line.release, line.stamp.by)
     slot = line.gray if gray else ""
-    return Row(line.number, line.key, operation, text, after, line.stamp, slot, line.rule, line.priority)
+    return Row(
+        line.number,
+        line.key,
+        line.id,
+        operation,
+        kept.text,
+        after,
+        line.stamp,
+        kept.by,
+        slot,
+        line.rule,
+        line.priority,
+    )

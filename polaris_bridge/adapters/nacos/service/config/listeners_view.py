@@ -37,13 +37,3 @@ class ListenersView:
             return ""
         seen = self._centre.reading.resolve(holding.key, Asker(ip=holding.ip))
         return seen.md5 if seen is not None else ""
-
-
-def group_key(data_id: str, group: str, tenant: str) -> str:
-    """``dataId+group+tenant`` as Nacos writes it; without the tenant when there is none."""
-    parts = [_escaped(data_id), _escaped(group)]
-    return "+".join([*parts, _escaped(tenant)] if tenant else parts)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("+", "%2B")
