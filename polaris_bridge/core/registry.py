@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
@@ -408,24 +408,28 @@ class Registry:
     def _expired(self, r: Registration) -> None:
         self._record("instance", r, "expire", SYSTEM, SETTLED)
 
-    def set_check(self, key: RegistrationKey, check: str, state: str) -> bool:
-        """The result of one check of a registration (passing, warning, critical). False when there is no such thing."""
+    def set_check(self, key: RegistrationKey, check: str, state: str, marks: Any = None) -> bool:
+        """The result of one check of a registration (passing, warning, critical). False when there is no such thing.
+
+        ``marks``: the protocol's bookkeeping, to be kept with a state that changes; None leaves it as it is.
+        """
         r = self.ledger.registration(key)
         if r is None or not isinstance(r.liveness, Checks):
             return False
         if r.liveness.states.get(check) == state:
             return True
         if self.ledger.is_pending(key):
-            self.amend(key, lambda newest: self._with_check(newest, check, state), SYSTEM, "check")
+            self.amend(key, lambda newest: self._with_check(newest, check, state, marks), SYSTEM, "check")
         else:
-            self.ledger.publish_now([(r, self._with_check(r, check, state))])
+            self.ledger.publish_now([(r, self._with_check(r, check, state, marks))])
         return True
 
-    def _with_check(self, r: Registration, check: str, state: str) -> Registration:
+    def _with_check(self, r: Registration, check: str, state: str, marks: Any) -> Registration:
         assert isinstance(r.liveness, Checks)
         liveness = structs.replace(r.liveness, states={**r.liveness.states, check: state})
         liveness = _checked(liveness, r, self.clock.wall_ms())
-        return structs.replace(r, liveness=liveness, revision=self.ledger.next_revision())
+        kept = r.marks if marks is None else marks
+        return structs.replace(r, liveness=liveness, marks=kept, revision=self.ledger.next_revision())
 
     # ------------------------------------------------------------------ time
 

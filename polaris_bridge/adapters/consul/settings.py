@@ -5,6 +5,32 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 
+class DnsSettings(Struct, frozen=True, kw_only=True):
+    """How names are answered."""
+
+    domain: str = "consul."
+    """Under which everything stands; lower case, with the final dot."""
+    alt_domain: str = ""
+    """A second one, answered alike; empty: none."""
+    node_ttl_s: int = 0
+    """How long answers about nodes may be kept."""
+    service_ttl_s: dict[str, int] = {}
+    """The same for services by name; a name that ends in ``*`` means all that begin so."""
+    only_passing: bool = False
+    """Whether instances with a warning are left out too."""
+    udp_answer_limit: int = 3
+    """Answers over UDP to clients without EDNS."""
+    a_record_limit: int = 0
+    """Address records of any answer; 0: no bound."""
+    enable_truncate: bool = False
+    """Whether an answer over UDP that leaves something out says so."""
+    node_meta_txt: bool = True
+    """Whether answers about nodes bring the nodes' metadata along."""
+    recursors: tuple[str, ...] = ()
+    """Servers (``host`` or ``host:port``) that resolve other names; none: they are refused."""
+    recursor_timeout_s: float = 2.0
+
+
 class ConsulSettings(Struct, frozen=True, kw_only=True):
     """How one listener behaves."""
 
@@ -23,6 +49,7 @@ class ConsulSettings(Struct, frozen=True, kw_only=True):
     server_port: int = 8300
     """The port of the built-in service ``consul``; nothing listens there, a real server's RPC port."""
     max_body_bytes: int = 10 * 1024 * 1024
+    dns: DnsSettings = DnsSettings()
 
     @property
     def namespace(self) -> str:

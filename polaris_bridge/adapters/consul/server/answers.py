@@ -31,6 +31,8 @@ class Answer(Struct, frozen=True, gc=False):
     """The answer goes out when this is durable; a 5xx when the store did not take it."""
     filtered: bool = False
     """Whether something was hidden from the caller for want of a right."""
+    unchanged: bool = False
+    """Whether it is what the client says it has seen, told by something else than an index: a blocking read waits."""
 
 
 class Later:

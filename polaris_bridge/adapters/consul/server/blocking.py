@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     from .http import ConsulHttp
 
 
+def seen(found: Answer, call: ConsulCall) -> bool:
+    """Whether the client has this answer already."""
+    return found.unchanged or 0 < found.index <= call.options.index
+
+
 class Blocked:
     """One read that waits (``exchange.Parked``): its watch, its timer, and nothing else that would cost memory."""
 
-    __slots__ = ("_asked", "_call", "_http", "_reply", "_route", "_timer", "_watch")
+    __slots__ = ("_call", "_http", "_reply", "_route", "_timer", "_watch")
 
     def __init__(self, http: ConsulHttp, call: ConsulCall, route: Route, since: int) -> None:
         """``since``: the revision of before the read that found nothing newer."""
         self._http = http
         self._call = call
         self._route = route
-        self._asked = call.options.index
         self._reply: Callable[[Response], None] | None = None
         self._timer: Any = None
         assert route.blocking is not None
@@ -57,7 +61,7 @@ class Blocked:
             return
         since = self._http.service.registry.revision
         found = self._http.read_again(self._route, self._call)
-        if isinstance(found, Answer) and 0 < found.index <= self._asked:
+        if isinstance(found, Answer) and seen(found, self._call):
             self._watch.arm(since)
             return
         self._answer(found)

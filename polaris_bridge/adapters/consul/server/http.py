@@ -24,7 +24,7 @@ from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Undecided
 
 from .answers import JSON, PLAIN, Answer, Later, Reply, refused
-from .blocking import Blocked
+from .blocking import Blocked, seen
 from .call import ConsulCall, Route, Routes
 from .gzipping import Gzipping
 from .paths import Found, Paths, cleaned
@@ -152,7 +152,7 @@ class ConsulHttp:
             commit = reply.commit
             if not (commit.done and commit.error is None):
                 return _Pending(self, call, route, _durable(reply), self._observer(request, path, began))
-            waits = call is not None and route.blocking is not None and 0 < reply.index <= call.options.index
+            waits = call is not None and route.blocking is not None and seen(reply, call)
             if call is not None and waits and not self._stopping:
                 return Blocked(self, call, route, since)
             reply = self.response(reply, route, call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .call import Routes
+from .routes_agent import ROUTES as AGENT
 from .routes_status import ROUTES as STATUS
 
-ROUTES: Final[Routes] = {**STATUS}
+ROUTES: Final[Routes] = {**AGENT, **STATUS}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from polaris_bridge.adapters.consul.filters import Filters
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
+from .agent import Agent
+from .checks import CheckCalls
 from .nodes import Nodes
+from .patterns import linear
+from .registering import Registering
+from .state import ConsulState
 
 
 class ConsulService:
@@ -24,13 +30,22 @@ class ConsulService:
         ids: Ids,
         host_name: str,
         address: Callable[[], str],
+        state: ConsulState | None = None,
     ) -> None:
-        """``host_name``: the own node's name when the settings name none. ``address``: where others reach this machine."""
+        """``host_name``: the own node's name when the settings name none. ``address``: where others reach this machine.
+        ``state``: what all listeners share; None: a new one."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
+        self.state = ConsulState(registry) if state is None else state
+        self.index = self.state.index
+        self.filters = Filters(linear)
         self.admission = Admission(registry, settings, authority)
         self.nodes = Nodes(registry, settings, settings.node_name or host_name, address)
+        self.nodes.holders.append(self.index.holds)
+        self.registering = Registering(registry, self.index, self.nodes, self.state.outcomes)
+        self.checks = CheckCalls(registry, self.index, self.nodes, self.state.outcomes, self.registering)
+        self.agent = Agent(registry, settings, self.index, self.nodes)
 
     @property
     def server_address(self) -> str:
@@ -42,3 +57,4 @@ class ConsulService:
 
     def sweep(self) -> None:
         """Once a second."""
+        self.state.sweep()

@@ -93,7 +93,7 @@ class Nodes:
         """A node as readers see it, whether it holds something or not; None when there is none of that name."""
         kept = self._registry.documents.get(NODE, key.document)
         if kept is not None:
-            return Node(key, record(kept), kept.revision, kept.revision)
+            return Node(key, self._own(key, record(kept)), kept.revision, kept.revision)
         if self.is_own(key):
             return Node(self.own(key.namespace), self._own_record(key.namespace), 0)
         return None
@@ -102,8 +102,14 @@ class Nodes:
         """The same in the newest state, uncommitted included: what a command has to be computed against."""
         kept = self._registry.documents.newest(NODE, key.document)
         if kept is not None:
-            return record(kept)
+            return self._own(key, record(kept))
         return self._own_record(key.namespace) if self.is_own(key) else None
+
+    def imagined(self, key: NodeKey, address: str) -> Node:
+        """A caller's node as it would be, on which nothing was registered yet."""
+        id = stable_id(f"{self._registry.node}|{key.namespace}|{key.name}")
+        meta = {"consul-network-segment": "", "consul-version": VERSION}
+        return Node(key, NodeRecord(key.name, address, id, tagged_of(address), meta, implied=True), 0)
 
     def listed(self, namespace: str) -> Iterator[Node]:
         """Every node of a datacenter that readers are shown, the own one first. The node of foreign instances is not among
@@ -124,6 +130,12 @@ class Nodes:
         folded = key.folded
         return any(holds(folded) for holds in self.holders)
 
+    def _own(self, key: NodeKey, found: NodeRecord) -> NodeRecord:
+        """The own node is where this machine is now, unless the catalog was told otherwise."""
+        if found.implied and self.is_own(key):
+            return structs.replace(self._own_record(key.namespace), maintenance=found.maintenance, implied=True)
+        return found
+
     def _own_record(self, namespace: str) -> NodeRecord:
         address = self._address()
         meta = {"consul-network-segment": "", "consul-version": VERSION}
@@ -136,9 +148,7 @@ class Nodes:
         """See to it that a caller's node has its document. None when it has, or needs none."""
         if self.is_own(key) or self._registry.documents.newest(NODE, key.document) is not None:
             return None
-        id = stable_id(f"{self._registry.node}|{key.namespace}|{key.name}")
-        meta = {"consul-network-segment": "", "consul-version": VERSION}
-        made = NodeRecord(key.name, caller.address, id, tagged_of(caller.address), meta, implied=True)
+        made = self.imagined(key, caller.address).record
         return self._registry.documents.put(document(key, made), caller)
 
     def put(self, key: NodeKey, changed: NodeRecord, caller: Caller) -> Commit | None:
@@ -160,4 +170,5 @@ class Nodes:
             known = self.newest(key)
         if known is None or known.maintenance == reason:
             return None
-        return self.put(key, structs.replace(known, maintenance=reason), caller)
+        implied = known.implied or (self.is_own(key) and self._registry.documents.newest(NODE, key.document) is None)
+        return self.put(key, structs.replace(known, maintenance=reason, implied=implied), caller)

@@ -60,6 +60,10 @@ class Params:
         """Whether it is there, with or without a value."""
         return name in self._values
 
+    def names(self) -> list[str]:
+        """The names of all parameters."""
+        return list(self._values)
+
     def pairs(self, name: str) -> dict[str, str]:
         """A repeatable parameter of the form ``key:value`` (``node-meta``); without a colon the value is empty."""
         return {key: value for key, _, value in (each.partition(":") for each in self.all(name))}
