@@ -50,9 +50,13 @@ class Groups:
             changes["ext"] = {**before.ext, **changes["ext"]}
         return self._write(structs.replace(before, **changes), before, caller)
 
-    def ensure(self, key: GroupKey, caller: Caller) -> ConfigGroup:
-        """The group, made when it is not there."""
-        return self._desk.group(key) or self._write(ConfigGroup(key), None, caller)
+    def ensure(self, key: GroupKey, caller: Caller, *, comment: str = "", owners: str = "") -> ConfigGroup:
+        """The group, made when it is not there. Raises ``NotFound`` without its namespace."""
+        return self._desk.group(key) or self._write(ConfigGroup(key, comment=comment, owners=owners), None, caller)
+
+    def newest(self, key: GroupKey) -> ConfigGroup | None:
+        """A group as it will be when everything under way is done."""
+        return self._desk.group(key)
 
     def within(self, namespace: str) -> bool:
         """Whether a namespace has a group, in the newest state."""

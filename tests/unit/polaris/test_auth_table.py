@@ -25,7 +25,7 @@ EVERYBODY, ANYBODY, READ, WRITE = "everybody", "anybody", "read", "write"
 """Whoever it is; whoever shows nothing wrong; who may read; who may write."""
 
 ROWS: Final[dict[str, str]] = {
-    **dict.fromkeys(("Login", "DescribeAuthStatus", "DescribeReportClients"), EVERYBODY),
+    **dict.fromkeys(("Login", "DescribeAuthStatus", "DescribeReportClients", "DescribeConfigEncryptAlgorithms"), EVERYBODY),
     **dict.fromkeys(("ReportClient", "DescribeServerFunctions"), ANYBODY),
     **dict.fromkeys(
         (
@@ -46,6 +46,9 @@ ROWS: Final[dict[str, str]] = {
             "CreateUserGroup", "UpdateUserGroups", "DeleteUserGroups", "EnableUserGroupToken", "ResetUserGroupToken",
             "CreateAuthPolicy", "UpdateAuthPolicies", "DeleteAuthPolicies",
             "CreateAuthRoles", "UpdateAuthRoles", "DeleteAuthRoles",
+            "CreateConfigFileGroup", "UpdateConfigFileGroup", "DeleteConfigFileGroup", "DeleteConfigFile",
+            "BatchDeleteConfigFiles", "ImportConfigFiles", "ExportConfigFiles", "RollbackConfigFileReleases",
+            "DeleteConfigFileReleases", "StopGrayConfigFileReleases", "CreateConfigFileTemplate",
             *(
                 verb + noun
                 for verb in ("Create", "Delete", "Update", "Enable")
@@ -75,6 +78,9 @@ ROWS: Final[dict[str, str]] = {
             "DescribeAuthPolicies", "DescribeAuthPolicyDetail", "DescribePrincipalResources", "DescribeAuthRoles",
             "DescribeServerConnections", "DescribeServerConnStats", "DescribeLeaderElections", "DescribeGetLogOutputLevel",
             "DescribeCMDBInfo", "DescribeProfile", "DescribeClients",
+            "DescribeConfigFileGroups", "DescribeConfigFileRichInfo", "DescribeConfigFiles",
+            "DescribeConfigFileRelease", "DescribeConfigFileReleases", "DescribeConfigFileReleaseVersions",
+            "DescribeConfigFileReleaseHistories", "DescribeAllConfigFileTemplates",
         ),
         READ,
     ),

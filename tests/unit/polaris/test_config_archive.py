@@ -53,7 +53,7 @@ def test_what_is_written_is_what_the_original_writes() -> None:
         assert archive.namelist() == ["g/a", "g/b", "META"]
         assert archive.read("g/a") == b"1"
         assert archive.read(META).split() == (
-            b'{ "g/a": { "tags": { "k": "v" }, "comment": "c" }, "g/b": { "tags": {}, "comment": "" } }'.split()
+            b'{ "g/a": { "comment": "c", "tags": { "k": "v" } }, "g/b": { "comment": "", "tags": {} } }'.split()
         )
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
 
@@ -67,7 +67,7 @@ def test_two_files_never_have_one_name() -> None:
 def test_large_entries_are_read_in_steps(how: int) -> None:
     content = bytes(range(256)) * 4096
     work = unpack(zipped(("g/large", content), how=how))
-    assert sum(1 for _ in work) >= 10
+    assert sum(1 for _ in work) >= (10 if how == zipfile.ZIP_DEFLATED else 1)
     assert done(unpack(zipped(("g/large", content), how=how))) == [Entry("g/large", content)]
 
 
@@ -90,7 +90,7 @@ def test_names_that_lead_elsewhere(path: str) -> None:
 def test_a_bomb() -> None:
     bomb = zipped(*((f"g/{i}", bytes(1024 * 1024)) for i in range(65)))
     assert len(bomb) < 200_000
-    with pytest.raises(BadArchive, match="more than 67108864 bytes"):
+    with pytest.raises(BadArchive, match="larger than"):
         done(unpack(bomb))
 
 
@@ -98,7 +98,7 @@ def test_an_entry_that_is_longer_than_it_says() -> None:
     honest = zipped(("g/a", bytes(200_000)))
     at = honest.index(b"PK\x01\x02") + 24
     liar = honest[:at] + (100).to_bytes(4, "little") + honest[at + 4 :]
-    with pytest.raises(BadArchive, match="checksum"):
+    with pytest.raises(BadArchive, match="damaged"):
         done(unpack(liar))
 
 
@@ -120,9 +120,9 @@ def test_what_is_no_archive() -> None:
     for bad in (b"", b"PK\x03\x04", good[:40], good[:-30], b"x" * 100):
         with pytest.raises(BadArchive):
             done(unpack(bad))
-    with pytest.raises(BadArchive, match="checksum"):
+    with pytest.raises(BadArchive, match="damaged"):
         done(unpack(zipped(("a", b"content"), how=zipfile.ZIP_STORED).replace(b"content", b"kontent", 1)))
-    with pytest.raises(BadArchive, match="unsupported"):
+    with pytest.raises(BadArchive, match="method"):
         done(unpack(zipped(("a", b"content" * 9), how=zipfile.ZIP_LZMA)))
     assert config_archive.is_archive(good)
     assert not config_archive.is_archive(zipped())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
+from polaris_bridge.core.auth.directory import Directory
 from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.errors import Denied
@@ -19,6 +20,8 @@ from .client_api import client_routes
 from .clients import Clients
 from .config.client_api import client_routes as config_client_routes
 from .config.clients import ConfigClients
+from .config.console.calls import ConfigConsole
+from .config.console.office import Office
 from .console.calls import Console
 from .contracts import Contracts
 from .discovery import Discovering
@@ -81,6 +84,8 @@ class PolarisService:
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
+        directory = None if accounts is None else accounts.directory
+        self.config_console = ConfigConsole(Office(registry, settings, visible, _namer(directory)))
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)
         self.console = Console(
             registry,
@@ -96,12 +101,14 @@ class PolarisService:
 
     def routes(self, *, pprof: bool = False) -> tuple[Route, ...]:
         """Everything that is called over HTTP. ``pprof``: profiles of the process too."""
-        console, accounts = self.console.routes(), self.accounts
+        console, config, accounts = self.console.routes(), self.config_console.routes(), self.accounts
         if accounts is not None:
             console = tuple(accounts.links.around(accounts.owners.around(route)) for route in console)
+            config = tuple(map(accounts.links.around, config))
         return (
             *client_routes(self.registering, self.discovering, self.clients),
             *config_client_routes(self.config),
+            *config,
             *console,
             *rules_console.routes(self.rules),
             *self.contracts.routes(),
@@ -131,3 +138,13 @@ class PolarisService:
         """Once a second."""
         self.discovering.sweep()
         self.config.sweep()
+
+
+def _namer(directory: Directory | None) -> Callable[[str], str | None]:
+    """What looks up the names of accounts."""
+
+    def name_of(id: str) -> str | None:
+        found = None if directory is None else directory.snapshot.principal(id)
+        return None if found is None else found.name
+
+    return name_of

@@ -6,7 +6,7 @@ Codes, texts and the order of the checks are those of polaris-server 1.19; what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -17,6 +17,8 @@ from polaris_bridge.adapters.polaris.translate.config import (
     GRAY_PRIORITY,
     GRAY_SLOT,
     GRAY_TYPE,
+    UNNAMED_CIPHER,
+    algorithm_of,
     change_of,
     draft_key,
     file_key,
@@ -24,7 +26,7 @@ from polaris_bridge.adapters.polaris.translate.config import (
 )
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.batches import SETTLED, Commit
-from polaris_bridge.core.config.model import Done, Door, Expected, FileKey
+from polaris_bridge.core.config.model import Done, Door, Expected, FileKey, GroupKey
 from polaris_bridge.core.config.ports import Broken, TooLong
 from polaris_bridge.core.errors import Conflict, CoreError, Invalid, NotFound
 from polaris_bridge.core.model import Caller
@@ -32,6 +34,8 @@ from polaris_bridge.core.registry import Registry
 
 from .answers import OK
 
+AUTO_CREATED: Final = "auto created"
+"""The comment of a group that is made because a file needs it."""
 NAMESPACE_MAX: Final = 64
 GROUP_MAX: Final = 128
 NAME_MAX: Final = 128
@@ -55,8 +59,15 @@ class Written(Struct, frozen=True):
 class Writing:
     """Writes to the configuration centre."""
 
-    def __init__(self, registry: Registry, settings: PolarisSettings) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: PolarisSettings,
+        operator: Callable[[Caller], str] = lambda caller: caller.principal,
+    ) -> None:
+        """``operator``: the name of who asks, which owns groups that are made on the way."""
         self._registry = registry
+        self._operator = operator
         self._centre = registry.config
         self._most = settings.content_max
         self._draft = Door(content_chars=settings.content_max)
@@ -67,11 +78,15 @@ class Writing:
     def create(self, m: v1.ConfigFile, caller: Caller) -> Written:
         """A new draft; its namespace and group are made when they are not there. 400201 when it exists."""
         key = draft_key(m)
-        fault = self._fault(key, m.content.value, m.tags) or _group_fault(key) or self._too_long(key)
+        fault = (
+            self._fault(key, m.content.value, m.tags) or _group_fault(key) or self._too_long(key) or self._no_cipher(m)
+        )
         if fault is not None:
             return fault
         try:
-            return Written(done=self._centre.files.create(key, change_of(m), caller, door=self._draft))
+            with self._registry.transaction():
+                self.ensure_group(key.parent, caller)
+                return Written(done=self._centre.files.create(key, change_of(m), caller, door=self._draft))
         except Conflict:
             return Written(v1.ExistedResource)
         except CoreError as error:
@@ -80,7 +95,7 @@ class Writing:
     def update(self, m: v1.ConfigFile, caller: Caller) -> Written:
         """Another draft; 400202 when there is none. What the request does not say is empty afterwards."""
         key = draft_key(m)
-        fault = self._fault(key, m.content.value, m.tags)
+        fault = self._fault(key, m.content.value, m.tags) or self._no_cipher(m)
         if fault is not None:
             return fault
         try:
@@ -115,11 +130,20 @@ class Writing:
                     priority=GRAY_PRIORITY,
                     name=name,
                     description=why,
+                    comment=m.comment.value,
                     door=self._release,
                     alone=True,
                 )
             else:
-                done = releases.publish(key, caller, name=name, description=why, door=self._release, alone=True)
+                done = releases.publish(
+                    key,
+                    caller,
+                    name=name,
+                    description=why,
+                    comment=m.comment.value,
+                    door=self._release,
+                    alone=True,
+                )
         except CoreError as error:
             return self._refused(error, key)
         return Written(done=done)
@@ -130,23 +154,29 @@ class Writing:
         ``compare``: ``md5`` must be that of the draft which is there, else 409000; a new file is compared with nothing.
         """
         key = file_key(m)
-        fault = _named(key) or self._long_content(m.content.value) or self._too_long(key)
+        fault = _named(key) or self._long_content(m.content.value) or self._too_long(key) or self._no_cipher(m)
         if fault is not None:
             return fault
         try:
-            done = self._centre.releases.publish(
-                key,
-                caller,
-                change=change_of(m),
-                name=m.release_name.value,
-                description=m.release_description.value,
-                expected=Expected(md5=m.md5.value, of="draft") if compare else None,
-                door=self._release,
-                alone=True,
-            )
+            with self._registry.transaction():
+                self.ensure_group(key.parent, caller)
+                done = self._centre.releases.publish(
+                    key,
+                    caller,
+                    change=change_of(m),
+                    name=m.release_name.value,
+                    description=m.release_description.value,
+                    expected=Expected(md5=m.md5.value, of="draft") if compare else None,
+                    door=self._release,
+                    alone=True,
+                )
         except CoreError as error:
             return self._refused(error, key)
         return Written(done=done)
+
+    def ensure_group(self, key: GroupKey, caller: Caller) -> None:
+        """A group that is not there is made, inside the command under way. Raises ``NotFound`` without its namespace."""
+        self._centre.groups.ensure(key, caller, comment=AUTO_CREATED, owners=self._operator(caller))
 
     # ------------------------------------------------------------------ checks
 
@@ -182,6 +212,14 @@ class Writing:
             if len(name) > most:
                 return Written(code)
         return None
+
+    def _no_cipher(self, m: v1.ConfigFile | v1.ConfigFilePublishInfo) -> Written | None:
+        """What the real server says of an algorithm that it has not."""
+        algorithm = algorithm_of(m)
+        if not algorithm or algorithm in self._centre.sealing.algorithms:
+            return None
+        named = "" if algorithm == UNNAMED_CIPHER else algorithm
+        return Written(v1.EncryptConfigFileException, f"plugin Crypto not found target: {named}")
 
     def _no_namespace(self, key: FileKey) -> Written | None:
         if self._registry.ledger.namespace(key.namespace) is None:

@@ -56,13 +56,14 @@ class Namespaces:
         return _each(namespaces, do)
 
     def delete(self, namespaces: Sequence[v1.Namespace], caller: Caller) -> Outcome:
-        """Deleting what is not there succeeds; 400203 while there are services."""
+        """Deleting what is not there succeeds; 400203 while there are services, 400219 while there are groups of files."""
 
         def do(m: v1.Namespace) -> Outcome:
             try:
                 commit = self._registry.delete_namespace(m.name.value, caller)
             except Conflict:
-                return _answer(v1.NamespaceExistedServices, m)
+                services = self._registry.ledger.service_keys(m.name.value)
+                return _answer(v1.NamespaceExistedServices if services else v1.NamespaceExistedConfigGroups, m)
             return Outcome(respond(OK, namespace=m), commit or SETTLED)
 
         return _each(namespaces, do)

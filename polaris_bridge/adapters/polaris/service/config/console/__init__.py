@@ -1,0 +1,1 @@
+"""What consoles and scripts do with the configuration centre (``/config/v1``)."""
