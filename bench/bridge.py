@@ -48,7 +48,7 @@ class Bridge:
         """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front, grpc, config = free_ports(4)
+        eureka, front, grpc, config, consul = free_ports(5)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
@@ -56,15 +56,18 @@ class Bridge:
         """Address of the native gRPC port."""
         self.config = f"127.0.0.1:{config}"
         """Address of the native gRPC port of the configuration centre."""
-        nacos = free_pair(eureka, front, grpc, config)
+        nacos = free_pair(eureka, front, grpc, config, consul)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
+        self.consul = f"127.0.0.1:{consul}"
+        """Address of the Consul HTTP port."""
         settings = {
             "service-eureka": eureka,
             "api-http": front,
             "service-grpc": grpc,
             "config-grpc": config,
             "service-nacos": nacos,
+            "service-consul": consul,
         }
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")

@@ -47,6 +47,11 @@ class Running:
         """host:port for Nacos clients of every generation; gRPC is 1000 above."""
         return f"127.0.0.1:{self._port('service-nacos')}"
 
+    @property
+    def consul(self) -> str:
+        """host:port for Consul clients over HTTP."""
+        return f"127.0.0.1:{self._port('service-consul')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 

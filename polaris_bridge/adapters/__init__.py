@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from ._shared.adapter import Adapter
+from .consul.build import ADAPTER as CONSUL
 from .eureka.build import ADAPTER as EUREKA
 from .nacos.build import ADAPTER as NACOS
 from .polaris.build import ADAPTER as POLARIS
 
-ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, NACOS, POLARIS)
+ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, NACOS, CONSUL, POLARIS)
 """Every protocol that can be switched on, in the order in which they are shown."""

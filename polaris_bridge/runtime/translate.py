@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, GrpcSettings, HttpSettings, TlsSettings
+from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.adapters.nacos.settings import GRPC_OFFSET, NacosSettings
 from polaris_bridge.adapters.nacos.settings import ListenerSettings as NacosPorts
@@ -29,11 +30,13 @@ from polaris_bridge.storage.redis_settings import RedisSettings
 
 from .auth.access import AccessSettings
 from .config.bootstrap import LogScope
+from .config.consul import ConsulOptions
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
 from .config.listener_options import ListenerOptions
 from .config.listeners import (
     ConfigGrpcListener,
+    ConsulListener,
     EurekaListener,
     GrpcOptions,
     Listener,
@@ -163,6 +166,20 @@ def nacos_ports(name: str, option: NacosOptions) -> NacosPorts:
     )
 
 
+def consul(option: ConsulOptions) -> ConsulSettings:
+    """What a Consul listener can be told besides."""
+    own = {option.datacenter: option.datacenters.get(option.datacenter, option.namespace)}
+    return ConsulSettings(
+        datacenter=option.datacenter,
+        datacenters=option.datacenters | own,
+        node_name=option.node_name,
+        foreign_node=option.foreign_node,
+        single_node=option.single_node,
+        auth=option.auth,
+        max_body_bytes=option.max_body_size,
+    )
+
+
 def polaris(config: Config) -> PolarisSettings:
     """How the native protocol behaves, on every listener."""
     return PolarisSettings(
@@ -250,6 +267,8 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
             return http(entry.name, option), eureka(option)
         case NacosListener(option=option):
             return nacos_ports(entry.name, option), nacos(config, option)
+        case ConsulListener(option=option):
+            return http(entry.name, option), consul(option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
@@ -271,7 +290,9 @@ def access(config: Config) -> AccessSettings:
         client_open=strategy.client_open,
         client_strict=strategy.client_strict or strategy.strict,
         asked_elsewhere=any(
-            entry.option.auth for entry in config.apiservers if isinstance(entry, EurekaListener | NacosListener)
+            entry.option.auth
+            for entry in config.apiservers
+            if isinstance(entry, EurekaListener | NacosListener | ConsulListener)
         ),
     )
 

@@ -65,10 +65,10 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        found = free_ports(4)
+        found = free_ports(5)
         self.port, self.front = ports or (found[0], found[1])
-        self.grpc, self.config = found[2:]
-        self.nacos = nacos or free_pair(self.port, self.front, self.grpc, self.config)
+        self.grpc, self.config, self.consul = found[2:]
+        self.nacos = nacos or free_pair(self.port, self.front, self.grpc, self.config, self.consul)
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
@@ -76,6 +76,7 @@ class Child:
             *("--set", f"apiservers.service-grpc.option.listenPort={self.grpc}"),
             *("--set", f"apiservers.config-grpc.option.listenPort={self.config}"),
             *("--set", f"apiservers.service-nacos.option.listenPort={self.nacos}"),
+            *("--set", f"apiservers.service-consul.option.listenPort={self.consul}"),
             *(part for value in sets for part in ("--set", value)),
         ]
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from polaris_bridge.adapters._shared.settings import HttpSettings
 from .server.http import ConsulHttp
 from .server.routes import ROUTES
 from .service.consul import ConsulService
+from .service.state import ConsulState
 from .settings import ConsulSettings
 from .translate.keys import SOURCE, Document, Marks
 
@@ -34,6 +35,7 @@ class ConsulFace(OnePort):
             ids=around.ids,
             host_name=socket.gethostname(),
             address=lambda: "127.0.0.1" if host is None else host.address,
+            state=around.share(SOURCE, lambda: ConsulState(around.registry)),
         )
         self._around = around
         self._http = ConsulHttp(self.service, ROUTES, random=random.random, observe=self._observe)

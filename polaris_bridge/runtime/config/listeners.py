@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from .consul import ConsulOptions
 from .eureka import EurekaOptions
 from .fields import ByName, Section, key, unused
 from .listener_options import ListenerOptions, Transport
@@ -136,15 +137,6 @@ class XdsOptions(ListenerOptions):
     transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
 
 
-class ConsulOptions(ListenerOptions):
-    """Options of Consul, in the style of the others; the original has no such listener."""
-
-    listen_port: int = key(8500, "HTTP port.", ge=0, le=65535)
-    dns_port: int = unused(8600, "DNS port, UDP and TCP.", ge=0, le=65535)
-    namespace: str = unused("default", "Namespace that the listener shows.", min_length=1)
-    datacenter: str = unused("dc1", "Name of the one datacenter.", min_length=1)
-
-
 class L5Options(ListenerOptions):
     """Options of L5."""
 
@@ -225,7 +217,6 @@ class NacosListener(Listener):
 class ConsulListener(Listener):
     """Consul HTTP and DNS."""
 
-    effective: ClassVar[bool] = False
     name: Literal["service-consul"] = key("service-consul", "Consul HTTP and DNS.")
     option: ConsulOptions = key(ConsulOptions.model_construct(), "Options of the listener.")
 

@@ -139,7 +139,11 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
         "serverIdentityValue: b", "auth: true", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
     ),
     ("service-nacos", NAMED): ("serverService: a", "serverNamespace: b"),
-    ("service-consul", NAMED): ("listenPort: 8500", "dnsPort: 8600"),
+    ("service-consul", HONOURED): (
+        "listenPort: 8500", "datacenter: east", "namespace: prod", "datacenters: {west: other}", "nodeName: a",
+        "foreignNode: b", "singleNode: true", "auth: true",
+    ),
+    ("service-consul", NAMED): ("dnsPort: 8600",),
     ("service-limiter", NAMED): ("listenPort: 8101",),
     ("service-l5", NAMED): ("listenPort: 7779", "clusterName: cl5.discover"),
 }  # fmt: skip
@@ -278,14 +282,14 @@ def test_what_has_no_effect_is_named_by_section_key_or_listener(read):
     apiservers:
       - {name: service-eureka, option: {refreshInterval: 10, namespace: prod}}
       - {name: service-eureka, option: {refreshInterval: 10, listenPort: 8762}}
-      - {name: service-consul, option: {datacenter: dc1}}
+      - {name: service-l5, option: {clusterName: a}}
     """)
     assert loaded.without_effect == (
         "cache",
         "healthcheck.slotNum",
         "apiservers.0.option.refreshInterval",
         "apiservers.1.option.refreshInterval",
-        "apiservers.service-consul",
+        "apiservers.service-l5",
     )
 
 
@@ -302,8 +306,8 @@ def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(re
         ("service-consul", 8500),
     ]
     assert loaded.warnings == ()
-    assert {"apiservers.service-consul", "healthcheck.slotNum"} <= set(loaded.without_effect)
-    assert not {"apiservers.service-eureka", "apiservers.service-nacos"} & set(loaded.without_effect)
+    assert {"apiservers.xds-v3", "healthcheck.slotNum"} <= set(loaded.without_effect)
+    assert not {f"apiservers.service-{each}" for each in ("eureka", "nacos", "consul")} & set(loaded.without_effect)
     assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
 
 

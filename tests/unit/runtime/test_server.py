@@ -118,6 +118,7 @@ async def test_nothing_is_bound_before_the_store_is_loaded(monkeypatch: pytest.M
             "config-grpc",
             "service-nacos",
             "service-nacos",
+            "service-consul",
             "api-http",
         ]
 
