@@ -49,6 +49,8 @@ class ConsulSettings(Struct, frozen=True, kw_only=True):
     server_port: int = 8300
     """The port of the built-in service ``consul``; nothing listens there, a real server's RPC port."""
     max_body_bytes: int = 10 * 1024 * 1024
+    metadata_as_tags: tuple[str, ...] = ()
+    """Metadata of instances of other protocols that are shown as tags ``key=value`` too."""
     dns: DnsSettings = DnsSettings()
 
     @property

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from polaris_bridge.core.events import AddressChange, Published
-from polaris_bridge.core.model import Address, AddressKey, Registration, ServiceKey, same_document
+from polaris_bridge.core.model import OUT_OF_SERVICE, Address, AddressKey, Registration, ServiceKey, same_document
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import shown
 from polaris_bridge.core.watching import Scope, Watches
@@ -49,6 +49,8 @@ class NodeView(Struct, frozen=True):
     """The worst of its checks."""
     json: bytes
     checks_json: tuple[bytes, ...]
+    maintained: bool = False
+    """Whether all of it is in maintenance."""
 
 
 class Instance:
@@ -211,6 +213,10 @@ class View:
         """By namespace: what is to be listed anew."""
         self._node_indexes: dict[NodeKey, Indexes] = {}
         self._nodes_changed: dict[str, int] = {}
+        self._foreign: dict[str, int] = {}
+        """By namespace: addresses with a registration of another protocol."""
+        self._named: dict[str, int] = {}
+        """By namespace: when a service last came or went."""
         self._kept: dict[NodeKey, NodeView | None] = {}
         self._holding = set(index.holding())
         self.watches = Watches(registry.clock, registry.scheduler, self._newest)
@@ -274,14 +280,17 @@ class View:
         else:
             names.pop(key.name, None)
 
+    def named(self, namespace: str) -> int:
+        """Since when at the latest the same services are there."""
+        return self._named.get(namespace, self._floor)
+
     def has_foreign(self, namespace: str) -> bool:
-        """Whether there is an instance of another protocol."""
-        return any(
-            r.source != SOURCE
-            for snapshot in self._registry.services(namespace)
-            for address in snapshot.addresses.values()
-            for r in address.registrations
-        )
+        """Whether there is an instance of another protocol. Counted once, then followed."""
+        if namespace not in self._foreign:
+            self._foreign[namespace] = sum(
+                map(_has_foreign, (a for s in self._registry.services(namespace) for a in s.addresses.values()))
+            )
+        return self._foreign[namespace] > 0
 
     def indexes(self, namespace: str, name: str) -> Indexes:
         """Since when a service is as it is; one that is not there: since when at most."""
@@ -351,7 +360,8 @@ class View:
             if one.own and isinstance(r.ext, Document):
                 node = self.node(NodeKey(service.namespace, r.ext.node))
                 if node is not None:
-                    checks = own_checks(r, r.ext, node.shape.node, one)
+                    withdrawn = one.word == OUT_OF_SERVICE and not node.maintained
+                    checks = own_checks(r, r.ext, node.shape.node, withdrawn=withdrawn)
                     made.append(Instance(node, own_service(r, r.ext), checks, r))
                 continue
             node = self._foreign_node(service.namespace)
@@ -402,13 +412,25 @@ class View:
             self._stale[key.namespace][key] = None
         self._move(self._indexes, key, revision, catalog)
         self._move(self._spaces, key.namespace, revision, catalog)
+        self._count_foreign(change, revision)
         for node in self._relocate(change, revision):
             self._move(self._node_indexes, node, revision, catalog)
         self._touched[key] = None
+        if change.before is None and len(self._registry.snapshot(service).addresses) == 1:
+            self._named[key.namespace] = revision
         if change.after is None and not self._left(key):
-            self._vanished[key.namespace] = revision
+            self._vanished[key.namespace] = self._named[key.namespace] = revision
             self._services.pop(key, None)
             del self._indexes[key]
+
+    def _count_foreign(self, change: AddressChange, revision: int) -> None:
+        namespace = change.service.namespace
+        more = _has_foreign(change.after) - _has_foreign(change.before)
+        if more and namespace in self._foreign:
+            had = self._foreign[namespace]
+            self._foreign[namespace] = had + more
+            if not had or not self._foreign[namespace]:
+                self._nodes_changed[namespace] = revision
 
     def _left(self, key: ServiceKey) -> bool:
         """Whether anything is left of a folded service."""
@@ -470,6 +492,10 @@ class View:
 
 def _is_foreign(instance: Instance) -> bool:
     return instance.registration is not None and instance.registration.source != SOURCE
+
+
+def _has_foreign(address: Address | None) -> bool:
+    return address is not None and any(r.source != SOURCE for r in address.registrations)
 
 
 def _nodes_of(address: Address | None) -> set[NodeKey]:

@@ -37,8 +37,6 @@ class Catalog:
         self._view = view
         self._nodes = nodes
         self._settings = settings
-        self._foreign: dict[str, tuple[int, bool]] = {}
-        """By namespace: index of the catalog, and whether there were instances of other protocols then."""
 
     def datacenters(self) -> list[str]:
         """The names, the own one first."""
@@ -94,7 +92,7 @@ class Catalog:
     def listed(self, namespace: str) -> list[NodeView]:
         """Every node of a datacenter that is to be seen; the one of other protocols while it holds something."""
         names = [node.key for node in self._nodes.listed(namespace)]
-        if self._has_foreign(namespace):
+        if self._view.has_foreign(namespace):
             names.append(NodeKey(namespace, self._settings.foreign_node))
         found = {key.folded: self._view.node(key) for key in names}
         return [node for node in found.values() if node is not None]
@@ -126,13 +124,6 @@ class Catalog:
 
     def _names_on(self, key: NodeKey) -> set[str]:
         return {r.service.lower() for r in self._view.registered_on(key)}
-
-    def _has_foreign(self, namespace: str) -> bool:
-        index = self._view.space(namespace).catalog
-        found = self._foreign.get(namespace)
-        if found is None or found[0] != index:
-            found = self._foreign[namespace] = index, self._view.has_foreign(namespace)
-        return found[1]
 
     def _is_server(self, name: str) -> bool:
         return name.lower() == SERVER

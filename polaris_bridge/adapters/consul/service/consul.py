@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.consul.filters import Filters
 from polaris_bridge.adapters.consul.settings import ConsulSettings
+from polaris_bridge.adapters.consul.view import View
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
 from .admission import Admission
 from .agent import Agent
+from .catalog import Catalog
 from .checks import CheckCalls
+from .health import Health
 from .nodes import Nodes
+from .nodeviews import NodeViews
 from .patterns import linear
 from .registering import Registering
 from .state import ConsulState
@@ -46,6 +51,19 @@ class ConsulService:
         self.registering = Registering(registry, self.index, self.nodes, self.state.outcomes)
         self.checks = CheckCalls(registry, self.index, self.nodes, self.state.outcomes, self.registering)
         self.agent = Agent(registry, settings, self.index, self.nodes)
+        self.slices = Slices(registry.scheduler)
+        self.nodeviews = NodeViews(registry, settings, self.nodes)
+        namespaces = frozenset((settings.namespace, *settings.datacenters.values()))
+        self.view = View(
+            registry,
+            self.index,
+            nodes=self.nodeviews.make,
+            foreign_node=self.nodeviews.foreign,
+            visible=namespaces.__contains__,
+            tag_keys=settings.metadata_as_tags,
+        )
+        self.catalog = Catalog(self.view, self.nodes, settings)
+        self.health = Health(self.view, self.catalog)
 
     @property
     def server_address(self) -> str:

@@ -70,8 +70,11 @@ def own_service(r: Registration, doc: Document) -> ServiceShape:
     )
 
 
-def own_checks(r: Registration, doc: Document, node: str, shown: Shown) -> list[CheckShape]:
-    """Its checks as readers of health see them: outputs as of the last change of a state."""
+def own_checks(r: Registration, doc: Document, node: str, *, withdrawn: bool) -> list[CheckShape]:
+    """Its checks as readers of health see them: outputs as of the last change of a state.
+
+    ``withdrawn``: somebody took it out of service, and not by its node's maintenance, which is a check of the node.
+    """
     marks = r.marks if isinstance(r.marks, Marks) else Marks()
     states = r.liveness.states if isinstance(r.liveness, Checks) else {}
     created = marks.created or r.seq
@@ -80,7 +83,7 @@ def own_checks(r: Registration, doc: Document, node: str, shown: Shown) -> list[
                     r.revision)
         for c in doc.checks
     ]  # fmt: skip
-    if marks.maintenance is not None or shown.word == OUT_OF_SERVICE:
+    if marks.maintenance is not None or withdrawn:
         notes = marks.maintenance or MAINTENANCE_NOTES
         found.append(_maintenance(node, doc.id, r.service, r.tags, notes, r.revision))
     return found

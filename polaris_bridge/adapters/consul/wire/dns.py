@@ -130,6 +130,11 @@ def name_wire(name: str) -> bytes:
     return wire
 
 
+def name_text(wire: bytes) -> str:
+    """A name in wire form as lower-case text, with the final dot."""
+    return _text(wire)
+
+
 def srv(priority: int, weight: int, port: int, target: bytes) -> bytes:
     """RFC 2782."""
     return _SRV.pack(priority, min(weight, 65_535), port) + target

@@ -1,0 +1,458 @@
+"""What Consul's names stand for: services, nodes, addresses, prepared queries; a question in, records out.
+
+Names and rules of an agent 1.20: everything under one domain (``consul.``) and an alternative one, answered under the one that
+was asked. What can be made once per change of a service is made once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
+from polaris_bridge.adapters.consul.translate.keys import NodeKey
+from polaris_bridge.adapters.consul.view import Instance, NodeView, View
+from polaris_bridge.adapters.consul.wire import dns
+from polaris_bridge.adapters.consul.wire.dns import Answer, Question, Record
+from polaris_bridge.core.model import CRITICAL, PASSING, WARNING
+
+from .catalog import Catalog
+
+_ADDRESSES: Final = frozenset({dns.A, dns.AAAA, dns.ANY})
+_TYPE_OF: Final = {4: dns.A, 6: dns.AAAA}
+_KINDS: Final = frozenset({"service", "connect", "ingress", "virtual", "node", "query", "addr"})
+_SUFFIXES: Final = {"dc": "datacenter", "ns": "default", "ap": "default"}
+_REFRESH: Final = (3600, 600, 86_400, 0)
+_MOST_CNAMES: Final = 3
+_MOST_NS: Final = 3
+
+Shuffle = Callable[[list[Any]], None]
+
+
+class Executed(Struct, frozen=True):
+    """What a prepared query came to."""
+
+    instances: Sequence[Instance]
+    ttl_s: int = 0
+    shuffled: bool = True
+    """Whether the order says something and is to be kept."""
+
+
+class Queries(Protocol):
+    """Prepared queries, as far as names are concerned."""
+
+    def executed(self, namespace: str, name: str, peer: str) -> Executed | None:
+        """What a query by id or name comes to for a client; None: there is none."""
+        ...
+
+
+class Hosts(Protocol):
+    """Which services have an instance at an address."""
+
+    def services_at(self, namespace: str, host: str) -> Iterable[str]:
+        """Their names."""
+        ...
+
+
+class Place(Struct, frozen=True, gc=False):
+    """One instance as names show it."""
+
+    target: bytes
+    """The name that SRV records point at, in wire form."""
+    srv: bytes
+    """Its SRV record's data."""
+    address: Record | None
+    """Its A or AAAA record under the name that was asked; None: its address is a host name."""
+    glue: tuple[Record, ...]
+    """What goes with the SRV record."""
+    name: bytes
+    """The host name that is its address, in wire form; empty: it has an IP."""
+    tags: frozenset[str]
+    """Lower case."""
+    passing: bool
+    ttl: int
+    """Seconds."""
+
+
+class Names:
+    """Answers questions about one tree of names."""
+
+    def __init__(
+        self,
+        view: View,
+        catalog: Catalog,
+        settings: ConsulSettings,
+        *,
+        own_node: Callable[[str], NodeKey],
+        datacenter: Callable[[str], str],
+        wall_s: Callable[[], int],
+        shuffle: Shuffle,
+        hosts: Hosts,
+        queries: Queries | None = None,
+    ) -> None:
+        """``own_node``: this server's, by namespace; ``datacenter``: of a namespace; ``shuffle``: puts a list into a random
+        order."""
+        self._view = view
+        self._catalog = catalog
+        self._settings = settings
+        self._dns: DnsSettings = settings.dns
+        self._own_node = own_node
+        self._datacenter = datacenter
+        self._wall_s = wall_s
+        self._shuffle = shuffle
+        self._hosts = hosts
+        self._queries = queries
+        self._domains = [d for d in (self._dns.domain, self._dns.alt_domain) if d]
+        self._labels: dict[str, tuple[int, dict[str, str]]] = {}
+
+    # ------------------------------------------------------------------ entry
+
+    def answer(self, question: Question, peer: str) -> Answer | None:
+        """The answer; None: the name is nobody's here."""
+        name = question.name
+        for domain in self._domains:
+            if name == domain:
+                return self._apex(question.type, domain)
+            if name.endswith("." + domain):
+                return self._inside(question.type, name[: -len(domain) - 1], domain, peer)
+        if name.endswith((".in-addr.arpa.", ".ip6.arpa.")):
+            return self._reverse(question.type, name)
+        return None
+
+    def authority(self, domain: str) -> Record:
+        """The SOA record of a domain."""
+        at = dns.name_wire(domain)
+        data = dns.soa(dns.name_wire(f"ns.{domain}"), dns.name_wire(f"hostmaster.{domain}"), self._wall_s(), *_REFRESH)
+        return Record(dns.SOA, data, 0, at)
+
+    # ------------------------------------------------------------------ kinds of names
+
+    def _inside(self, type: int, name: str, domain: str, peer: str) -> Answer:
+        labels = name.split(".")
+        place = next((i for i in range(len(labels) - 1, -1, -1) if labels[i] in _KINDS), -1)
+        if place < 0:
+            if type == dns.SRV and len(labels) in (2, 3) and labels[0][:1] == labels[1][:1] == "_":
+                return self._service(type, labels[:2], self._namespace(labels[2:]), domain)
+            return self._nobody(domain)
+        kind, parts, namespace = labels[place], labels[:place], self._namespace(labels[place + 1 :])
+        if kind == "addr":
+            return self._address(type, parts, domain)
+        if namespace is None or not parts:
+            return self._nobody(domain)
+        if kind == "service":
+            return self._service(type, parts, namespace, domain)
+        if kind == "node":
+            return self._node(type, ".".join(parts), namespace, domain)
+        if kind == "query":
+            return self._query(type, parts, namespace, domain, peer)
+        return self._nobody(domain)  # nothing takes part in a mesh here
+
+    def _namespace(self, suffix: list[str]) -> str | None:
+        """The namespace that the labels behind a kind mean; None: there is no such datacenter."""
+        datacenter = ""
+        rest = list(suffix)
+        while rest:
+            if len(rest) >= 2 and rest[1] in _SUFFIXES:
+                value, means = rest[0], _SUFFIXES[rest[1]]
+                del rest[:2]
+                if means == "datacenter" and not datacenter:
+                    datacenter = value
+                elif value != "default":
+                    return None
+            elif len(rest) == 1 and not datacenter:
+                datacenter = rest.pop()
+            else:
+                return None
+        if not datacenter or datacenter == self._settings.datacenter.lower():
+            return self._settings.namespace
+        known = {name.lower(): namespace for name, namespace in self._settings.datacenters.items()}
+        return known.get(datacenter)
+
+    def _apex(self, type: int, domain: str) -> Answer:
+        soa = self.authority(domain)
+        servers = self._servers(domain)
+        names = [Record(dns.NS, target, 0, soa.owner) for target, _ in servers]
+        glue = [record for _, records in servers for record in records]
+        if type == dns.SOA:
+            return Answer(answers=[Record(dns.SOA, soa.data)], authority=names, additional=glue)
+        if type == dns.NS:
+            return Answer(answers=[Record(dns.NS, target) for target, _ in servers], additional=glue)
+        if type == dns.ANY:
+            answers = [Record(dns.SOA, soa.data), *(Record(dns.NS, target) for target, _ in servers)]
+            return Answer(answers=answers, additional=glue)
+        return Answer(authority=[soa])
+
+    def _servers(self, domain: str) -> list[tuple[bytes, list[Record]]]:
+        """The servers of the domain with their addresses: this one."""
+        node = self._view.node(self._own_node(self._settings.namespace))
+        if node is None:
+            return []
+        target = self._node_name(node, domain)
+        record = address_record(node.shape.address, 0, target)
+        return [(target, [record] if record is not None else [])][:_MOST_NS]
+
+    def _address(self, type: int, parts: list[str], domain: str) -> Answer:
+        """``0a010203.addr``: the address itself."""
+        hex = parts[0] if len(parts) == 1 else ""
+        try:
+            packed = bytes.fromhex(hex) if len(hex) in (8, 32) else b""
+        except ValueError:
+            packed = b""
+        if not packed:
+            return self._nobody(domain)
+        of = dns.A if len(packed) == 4 else dns.AAAA
+        record = Record(of, packed, self._dns.node_ttl_s)
+        return Answer(answers=[record]) if type in (of, dns.ANY) else Answer(additional=[record])
+
+    # ------------------------------------------------------------------ services
+
+    def _service(self, type: int, parts: list[str], namespace: str | None, domain: str) -> Answer:
+        if namespace is None:
+            return self._nobody(domain)
+        if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
+            name, tag = parts[0][1:], parts[1][1:]
+            tag = "" if tag == "tcp" else tag
+        else:
+            name, tag = parts[-1], ".".join(parts[:-1])
+        places = self._places(namespace, name, domain)
+        if not places:
+            places = self._places(namespace, self._by_label(namespace, name), domain)
+        if tag:
+            places = [place for place in places if tag in place.tags]
+        if self._dns.only_passing:
+            places = [place for place in places if place.passing]
+        if not places:
+            return self._nobody(domain)
+        places = places.copy()
+        self._shuffle(places)
+        return self._shown(type, places, domain)
+
+    def _places(self, namespace: str, name: str, domain: str) -> list[Place]:
+        """The instances of a service that are not critical."""
+        if name == "consul":
+            ttl = self._ttl(name)
+            return [
+                self._place(i, domain, ttl) for i in self._catalog.instances(namespace, name) if i.status != CRITICAL
+            ]
+        service = self._view.service(namespace, name)
+        made: dict[str, list[Place]] = service.records(lambda _: {})
+        found = made.get(domain)
+        if found is None:
+            ttl = self._ttl(service.name.lower())
+            found = made[domain] = [self._place(i, domain, ttl) for i in service.instances if i.status != CRITICAL]
+        return found
+
+    def _place(self, instance: Instance, domain: str, ttl: int) -> Place:
+        node, service = instance.node, instance.service
+        weights = service.weights
+        weight = weights.warning if instance.status == WARNING else weights.passing
+        own = service.address
+        address = own or node.shape.address
+        packed = packed_ip(address)
+        datacenter = self._datacenter(node.key.namespace)
+        node_name = self._node_name(node, domain)
+        name = b""
+        if own and packed:
+            target = dns.name_wire(f"{packed.hex()}.addr.{datacenter}.{domain}")
+        elif packed:
+            target = node_name
+        else:
+            target = name = host_wire(address) or node_name
+        record = address_record(address, ttl)
+        glue: list[Record] = []
+        if record is not None:
+            glue.append(Record(record.type, record.data, ttl, target))
+        if self._dns.node_meta_txt:
+            glue += meta_records(node, ttl, node_name)
+        tags = frozenset(tag.lower() for tag in service.tags)
+        srv = dns.srv(1, weight, service.port, target)
+        return Place(target, srv, record, tuple(glue), name, tags, instance.status == PASSING, ttl)
+
+    def _shown(self, type: int, places: Iterable[Place], domain: str) -> Answer:
+        """The records of some instances, in their order."""
+        if type == dns.SRV:
+            return self._srv_answer(places)
+        if type not in _ADDRESSES:
+            return self._nothing(domain)
+        addresses: dict[bytes, Record] = {}
+        names: list[bytes] = []
+        for place in places:
+            if place.address is None:
+                names.append(place.name)
+            else:
+                addresses[place.address.data] = place.address
+        if not addresses and names:
+            return self._cname(type, names[0], domain, 0)
+        found = [record for record in addresses.values() if type in (record.type, dns.ANY)]
+        if self._dns.a_record_limit > 0:
+            found = found[: self._dns.a_record_limit]
+        return Answer(answers=found) if found else self._nothing(domain)
+
+    def _srv_answer(self, places: Iterable[Place]) -> Answer:
+        answers: dict[bytes, Record] = {}
+        glue: dict[tuple[bytes, int, bytes], Record] = {}
+        for place in places:
+            answers[place.srv] = Record(dns.SRV, place.srv, place.ttl)
+            for record in place.glue:
+                glue[record.owner, record.type, record.data] = record
+        return Answer(answers=list(answers.values()), additional=list(glue.values()))
+
+    def _cname(self, type: int, target: bytes, domain: str, level: int) -> Answer:
+        """An address that is a host name: the name, and its addresses when it is one of ours."""
+        alias = Record(dns.CNAME, target)
+        name = dns.name_text(target)
+        for own in self._domains:
+            if level < _MOST_CNAMES and name.endswith("." + own):
+                further = self._inside(type, name[: -len(own) - 1], own, "")
+                answers = [alias, *(r if r.owner else Record(r.type, r.data, r.ttl, target) for r in further.answers)]
+                return Answer(answers=answers[: _MOST_CNAMES + 64])
+        return Answer(answers=[alias])
+
+    def _by_label(self, namespace: str, label: str) -> str:
+        """The service whose name reads so as a label: names with characters that no label has are found by it."""
+        since = self._view.named(namespace)
+        kept = self._labels.get(namespace)
+        if kept is None or kept[0] != since:
+            labels: dict[str, str] = {}
+            for name, _ in self._view.names(namespace):
+                form = label_of(name)
+                if form != name.lower():
+                    labels.setdefault(form, name)
+            kept = self._labels[namespace] = since, labels
+        return kept[1].get(label, label)
+
+    def _ttl(self, name: str) -> int:
+        ttls = self._dns.service_ttl_s
+        if name in ttls:
+            return ttls[name]
+        fitting = [key for key in ttls if key.endswith("*") and name.startswith(key[:-1])]
+        return ttls[max(fitting, key=len)] if fitting else 0
+
+    # ------------------------------------------------------------------ nodes and queries
+
+    def _node(self, type: int, name: str, namespace: str, domain: str) -> Answer:
+        node = self._view.node(NodeKey(namespace, name))
+        if node is None or not any(listed.key.folded == node.key.folded for listed in self._catalog.listed(namespace)):
+            return self._nobody(domain)
+        ttl = self._dns.node_ttl_s
+        if type == dns.TXT:
+            return Answer(answers=meta_records(node, ttl, b""))
+        if type not in _ADDRESSES:
+            return Answer()
+        record = address_record(node.shape.address, ttl)
+        if record is None:
+            target = host_wire(node.shape.address)
+            return self._cname(type, target, domain, 0) if target else self._nothing(domain)
+        if type not in (record.type, dns.ANY):
+            return self._nothing(domain)
+        texts = meta_records(node, ttl, b"") if self._dns.node_meta_txt or type == dns.ANY else []
+        if type == dns.ANY:
+            return Answer(answers=[record, *texts])
+        return Answer(answers=[record], additional=texts)
+
+    def _node_name(self, node: NodeView, domain: str) -> bytes:
+        text = f"{node.shape.node}.node.{self._datacenter(node.key.namespace)}.{domain}"
+        try:
+            return dns.name_wire(text)
+        except ValueError:  # a node's name that is no name
+            return dns.name_wire(f"{label_of(node.shape.node)}.node.{self._datacenter(node.key.namespace)}.{domain}")
+
+    def _query(self, type: int, parts: list[str], namespace: str, domain: str, peer: str) -> Answer:
+        if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
+            parts = [parts[0][1:]]
+        found = None if self._queries is None else self._queries.executed(namespace, ".".join(parts), peer)
+        if found is None or not found.instances:
+            return self._nobody(domain)
+        places = [self._place(i, domain, found.ttl_s) for i in found.instances]
+        if not found.shuffled:
+            self._shuffle(places)
+        return self._shown(type, places, domain)
+
+    def _reverse(self, type: int, name: str) -> Answer:
+        domain, namespace = self._dns.domain, self._settings.namespace
+        address = reversed_address(name)
+        if type not in (dns.PTR, dns.ANY) or not address:
+            return Answer(dns.NXDOMAIN, authority=[self.authority(domain)]) if not address else self._nothing(domain)
+        found = [
+            Record(dns.PTR, self._node_name(node, domain))
+            for node in self._catalog.listed(namespace)
+            if same_ip(node.shape.address, address)
+        ]
+        if not found:
+            datacenter = self._datacenter(namespace)
+            names = (
+                f"{label_of(s)}.service.{datacenter}.{domain}" for s in self._hosts.services_at(namespace, address)
+            )
+            found = [Record(dns.PTR, dns.name_wire(text)) for text in names]
+        return Answer(answers=found) if found else self._nobody(domain)
+
+    # ------------------------------------------------------------------ nothing
+
+    def _nobody(self, domain: str) -> Answer:
+        return Answer(dns.NXDOMAIN, authority=[self.authority(domain)])
+
+    def _nothing(self, domain: str) -> Answer:
+        """The name exists, a record of the type does not."""
+        return Answer(authority=[self.authority(domain)])
+
+
+def packed_ip(address: str) -> bytes:
+    """The bytes of an IP address; empty for anything else."""
+    try:
+        return ipaddress.ip_address(address).packed
+    except ValueError:
+        return b""
+
+
+def same_ip(a: str, b: str) -> bool:
+    """Whether two texts are the same IP address."""
+    packed = packed_ip(a)
+    return bool(packed) and packed == packed_ip(b)
+
+
+def address_record(address: str, ttl: int, owner: bytes = b"") -> Record | None:
+    """The A or AAAA record of an address; None for a host name."""
+    packed = packed_ip(address)
+    return Record(dns.A if len(packed) == 4 else dns.AAAA, packed, ttl, owner) if packed else None
+
+
+def host_wire(name: str) -> bytes:
+    """A host name in wire form; empty when it is none."""
+    try:
+        return dns.name_wire(name)
+    except ValueError:
+        return b""
+
+
+def label_of(name: str) -> str:
+    """The label under which a name with characters that no label has is found (mapping.md section 1.3)."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:63]
+
+
+def meta_records(node: NodeView, ttl: int, owner: bytes) -> list[Record]:
+    """A node's metadata as TXT records (RFC 1464); keys that begin with ``rfc1035-`` give the value alone."""
+    meta: Mapping[str, str] = node.shape.meta or {}
+    texts = (
+        value if key.lower().startswith("rfc1035-") else f"{_attribute(key)}={value}" for key, value in meta.items()
+    )
+    return [Record(dns.TXT, dns.txt(text), ttl, owner) for text in texts]
+
+
+def _attribute(key: str) -> str:
+    return key.replace("`", "``").replace("=", "`=")
+
+
+def reversed_address(name: str) -> str:
+    """The address that a name below ``in-addr.arpa`` or ``ip6.arpa`` means; empty when it means none."""
+    labels = name.split(".")[:-3][::-1]
+    try:
+        if name.endswith(".in-addr.arpa."):
+            return str(ipaddress.IPv4Address(".".join(labels)))
+        if len(labels) != 32 or any(len(label) != 1 for label in labels):
+            return ""
+        return str(ipaddress.IPv6Address(bytes.fromhex("".join(labels))))
+    except ValueError:
+        return ""
