@@ -36,7 +36,7 @@ KEPT_BYTES: Final = 64 << 20
 class _Kept(Struct):
     """The answer about one release: as it goes out over gRPC, and as JSON once somebody asked over HTTP."""
 
-    seen: Seen
+    version: int
     body: bytes
     json: bytes | None = None
     size: int = 0
@@ -109,11 +109,11 @@ class FileReading:
     def _of(self, key: FileKey, seen: Seen) -> _Kept:
         place = key, seen.active.gray
         kept = self._kept.pop(place, None)
-        if kept is not None and kept.seen is not seen:
+        if kept is not None and kept.version != seen.version:  # a file never gives two things one version
             self._bytes -= kept.size
             kept = None
         if kept is None:
-            kept = _Kept(seen, with_file(OK, client_info(key, seen)))
+            kept = _Kept(seen.version, with_file(OK, client_info(key, seen)))
             self._grow(kept, len(kept.body))
         self._kept[place] = kept
         while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):

@@ -109,7 +109,12 @@ class Watching:
         watch.asker = asker = self._asker(m, caller, found)
         watch.sit(caller.address, found)
         self.centre.holders.report(watch.name, found.items(), via=SOURCE, asker=asker, whole=True)
-        listening = self.centre.listen({key: Has(version=has) for key, has in found.items()}, watch.told, asker)
+        listening = self.centre.listen(
+            {key: Has(version=has) for key, has in found.items()},
+            watch.told,
+            asker,
+            min_interval_s=0.0,  # a draft that was written just before a release must not hold it up
+        )
         if not isinstance(listening, Listening):
             watch.give(self.notice(listening[0], asker))
         elif self._leaving:

@@ -100,6 +100,8 @@ class Writing:
             return fault
         try:
             return Written(done=self._centre.files.update(key, change_of(m), caller, door=self._draft))
+        except NotFound:
+            return Written(v1.NotFoundResource)
         except CoreError as error:
             return self._refused(error, key)
 
