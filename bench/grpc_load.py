@@ -66,7 +66,7 @@ class Task:
     """What to repeat. Messages are taken in turns; ``expect`` is what every answer contains."""
 
     mode: str
-    """``unary``, ``stream``, ``open``, ``idle``, ``visible``, ``subscribed``, ``push`` or ``storm``: see the program."""
+    """``unary``, ``stream``, ``open``, ``idle``, ``visible``, ``subscribed``, ``push``, ``storm``, ``watch``: see the program."""
     path: str
     messages: Sequence[bytes]
     expect: bytes = b""

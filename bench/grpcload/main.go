@@ -24,9 +24,9 @@ import (
 
 var (
 	address     = flag.String("address", "", "host:port of the server")
-	mode        = flag.String("mode", "unary", "unary, stream, open, idle, visible, subscribed, push or storm")
+	mode        = flag.String("mode", "unary", "unary, stream, open, idle, visible, subscribed, push, storm or watch")
 	path        = flag.String("path", "", "method, /package.Service/Method")
-	streamPath  = flag.String("stream", "", "visible: the method that reads")
+	streamPath  = flag.String("stream", "", "visible, watch: the method that reads")
 	bodies      = flag.String("bodies", "", "file of messages, each behind its length in 4 bytes, big endian; taken in turns")
 	token       = flag.String("token", "", "value of x-polaris-token")
 	connections = flag.Int("connections", 4, "connections")
@@ -34,7 +34,7 @@ var (
 	seconds     = flag.Float64("seconds", 5, "how long")
 	every       = flag.Float64("every", 1.5, "open: seconds between two streams of one client")
 	once        = flag.Bool("once", false, "unary, stream: send every message once, however long it takes; a stream pauses after each")
-	pause       = flag.Duration("pause", 5*time.Millisecond, "visible: between two rounds; stream with once: after each message")
+	pause       = flag.Duration("pause", 5*time.Millisecond, "visible: between two rounds; watch: until all wait; stream with once: after each message")
 	expect      = flag.String("expect", "", "hexadecimal bytes every answer has to contain")
 )
 
@@ -139,6 +139,8 @@ func main() {
 		push(conns, messages, all)
 	case "storm":
 		storm(conns, messages, all)
+	case "watch":
+		watch(conns, messages, all)
 	default:
 		check(errors.New("no such mode: " + *mode))
 	}
