@@ -13,7 +13,8 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class LongPolls:
-    """``count`` connections to a base URL, each with at most one call under way. Use as a context manager."""
+    """``count`` connections to a base URL, each with at most one call under way, each from an address of its own (on this
+    machine), as clients are. Use as a context manager."""
 
     def __init__(self, base: str, count: int) -> None:
         where = urlsplit(base)
@@ -22,8 +23,10 @@ class LongPolls:
         self._sockets: list[socket.socket] = []
         self._by_number: dict[int, int] = {}
         self._parts: dict[int, bytes] = {}
+        local = where.hostname == "127.0.0.1"
         for n in range(count):
-            made = socket.create_connection((where.hostname, where.port or 80), 60)
+            place = (where.hostname or "", where.port or 80)
+            made = socket.create_connection(place, 60, (f"127.1.{n >> 8}.{n & 255}", 0) if local else None)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(made)
             self._by_number[made.fileno()] = n
