@@ -7,7 +7,7 @@ lock again that one holds counts as a write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from msgspec import structs
@@ -62,6 +62,8 @@ class Entries:
         self._floor = 0
         self.dropped: list[Callable[[Entry, Caller], None]] = []
         """Told, inside the command, that the end of a session deleted an entry that is kept ``elsewhere``."""
+        self.aliases: list[Callable[[str, str], Iterable[str]]] = []
+        """Ask for further names under which readers know a key of a namespace."""
 
     def load(self, floor: int) -> None:
         """Begin with what the store held. Indexes of what may have changed unseen begin at ``floor``."""
@@ -81,6 +83,11 @@ class Entries:
         """An entry as readers see it."""
         document = self._keeper.documents.get(ENTRY, id_of(namespace, key))
         return None if document is None else entry_of(document)
+
+    def modified(self, namespace: str, key: str) -> int:
+        """The index of an entry as readers see it; 0: there is none."""
+        document = self._keeper.documents.get(ENTRY, id_of(namespace, key))
+        return 0 if document is None else document.revision
 
     def newest(self, namespace: str, key: str) -> Entry | None:
         """An entry in the newest state, uncommitted included."""
@@ -111,6 +118,10 @@ class Entries:
         """The index of the last deletion below a prefix; at least that of the deletions that are forgotten."""
         space = self._spaces.get(namespace)
         return space.marks.below(prefix) if space is not None else self._floor
+
+    def delayed(self, namespace: str, key: str) -> bool:
+        """Whether a lock is given to nobody, because its last holder was lost."""
+        return self._keeper.delayed(namespace, key)
 
     def held_by(self, session: str) -> list[Entry]:
         """What a session holds, in the newest state."""
@@ -273,9 +284,10 @@ class Entries:
         elsewhere. Who waits for it is woken with all others of the publication."""
         space = self._space(namespace)
         space.revision = max(space.revision, revision)
-        if gone:
-            space.marks.add(key, revision, self._keeper.clock.monotonic())
-        self._watches.touch(KeyScope(namespace, key), publication)
+        for name in (key, *(alias for ask in self.aliases for alias in ask(namespace, key))):
+            if gone:
+                space.marks.add(name, revision, self._keeper.clock.monotonic())
+            self._watches.touch(KeyScope(namespace, name), publication)
 
     def tick(self) -> None:
         """Forget deletions that are long ago."""

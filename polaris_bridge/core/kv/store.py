@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..config.shelf import Shelf, Writer
 from ..events import Published
 from .entries import Entries, Note
+from .files import FileValues
 from .keeping import ENTRY, SESSION, Keeper
 from .model import KeySession
 from .sessions import KeySessions, under
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class KeyValues:
-    """Entries, sessions and watchers, each in its part."""
+    """Entries, sessions, watchers and the values of configuration files, each in its part."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class KeyValues:
         self.sessions = KeySessions(keeper, shelf, self.watches, scheduler, ensure_namespace, note)
         self.entries = Entries(keeper, self.watches, ensure_namespace, self.sessions.newest, note)
         self.sessions.entries = self.entries
+        self.files = FileValues(ledger, documents, clock)
         ledger.observers.append(self._published)
 
     def load(self) -> None:
@@ -65,6 +67,7 @@ class KeyValues:
                 self.entries.published(change, published.revision)
             elif change.kind == SESSION:
                 self.sessions.published(change, published.revision)
+        self.files.published(published)
 
     def wake(self) -> None:
         """Wake those who wait for what changed in the last publication. Called last, like every waking."""

@@ -1,0 +1,153 @@
+"""The key-value store: ``/v1/kv/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from polaris_bridge.adapters._shared.exchange import Headers
+from polaris_bridge.adapters.consul.service.admission import lacking
+from polaris_bridge.adapters.consul.service.kv import MAX_VALUE_BYTES
+from polaris_bridge.adapters.consul.translate.kv import pair
+from polaris_bridge.adapters.consul.wire import kv as wire
+from polaris_bridge.adapters.consul.wire.refusals import Refused, bad, failed
+from polaris_bridge.core.kv.model import Outcome
+
+from .answers import Answer, true
+from .call import ConsulCall, Route, Routes, Watch
+
+if TYPE_CHECKING:
+    from polaris_bridge.adapters.consul.service.consul import ConsulService
+
+_RAW: Final[Headers] = (
+    (b"Content-Type", b"text/plain"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"sandbox"),
+)
+_NOTHING: Final[Headers] = ()
+
+
+def _get(service: ConsulService, call: ConsulCall) -> Answer:
+    params, key = call.params, call.rest
+    if params and params.has("keys"):
+        return _names(service, call)
+    if params and params.has("recurse"):
+        return _tree(service, call)
+    if not key:
+        raise bad("Missing key name")
+    _require(service, call, "key:read")
+    namespace, keys = call.namespace, service.keys
+    entry = keys.get(namespace, key)
+    index = keys.index(namespace, entry)
+    if entry is None:
+        return Answer(b"", index, 404, _NOTHING)
+    if params and params.has("raw"):
+        return Answer(entry.value, index, 200, _RAW)
+    return Answer(b"[" + wire.encode(pair(entry)) + b"]", index)
+
+
+def _tree(service: ConsulService, call: ConsulCall) -> Answer:
+    namespace, keys, prefix = call.namespace, service.keys, call.rest
+    found = keys.tree(namespace, prefix)
+    index = keys.tree_index(namespace, prefix, [entry.modify_index for entry in found])
+    seen = found
+    if service.admission.on:
+        seen = [entry for entry in found if may_key(service, call, "key:read", entry.key)]
+    filtered = len(seen) < len(found)
+    if not seen:
+        return Answer(b"", index, 404, _NOTHING, filtered=filtered)
+    return Answer(wire.encode([pair(entry) for entry in seen]), index, filtered=filtered)
+
+
+def _names(service: ConsulService, call: ConsulCall) -> Answer:
+    namespace, keys, prefix = call.namespace, service.keys, call.rest
+    found = keys.names(namespace, prefix)
+    index = keys.tree_index(namespace, prefix, keys.modified(namespace, found))
+    seen = found
+    if service.admission.on:
+        seen = [key for key in found if may_key(service, call, "key:read", key)]
+    filtered = len(seen) < len(found)
+    if not seen and prefix:
+        return Answer(b"", index, 404, _NOTHING, filtered=filtered)
+    separator = call.params.text("separator") if call.params.has("separator") else call.params.text("seperator")
+    return Answer(wire.encode(wire.cut(seen, prefix, separator)), index, filtered=filtered)
+
+
+def _put(service: ConsulService, call: ConsulCall) -> Answer:
+    params, key, value = call.params, call.rest, call.body
+    namespace, keys, caller = call.namespace, service.keys, call.caller
+    if not key:
+        raise bad("Missing key name")
+    if not params:
+        _check_size(value)
+        _require(service, call, "key:write")
+        return true(keys.put(namespace, key, value, 0, caller).commit)
+    wire.exclusive(params, "cas", "acquire", "release")
+    flags = wire.number(params, "flags") if params.has("flags") else 0
+    index = wire.number(params, "cas") if params.has("cas") else None
+    _check_size(value)
+    _require(service, call, "key:write")
+    if index is not None:
+        return _told(keys.put_if(namespace, key, value, flags, index, caller))
+    for name, lock in (("acquire", keys.acquire), ("release", keys.release)):
+        if params.has(name):
+            try:
+                return _told(lock(namespace, key, value, flags, params.text(name), caller))
+            except Refused as refused:
+                raise failed(f"raft apply failed: {refused.text}") from None
+    return true(keys.put(namespace, key, value, flags, caller).commit)
+
+
+def _delete(service: ConsulService, call: ConsulCall) -> Answer:
+    params, key = call.params, call.rest
+    namespace, keys, caller = call.namespace, service.keys, call.caller
+    wire.exclusive(params, "recurse", "cas")
+    recurse = params.has("recurse")
+    if not recurse and not key:
+        raise bad("Missing key name")
+    index = wire.number(params, "cas") if params.has("cas") else None
+    if recurse:
+        if service.admission.on:
+            for name in (key, *keys.names(namespace, key)):
+                _require(service, call, "key:write", name)
+        return true(keys.delete_below(namespace, key, caller).commit)
+    _require(service, call, "key:write")
+    if index is not None:
+        return _told(keys.delete_if(namespace, key, index, caller))
+    return true(keys.delete(namespace, key, caller).commit)
+
+
+def _told(outcome: Outcome) -> Answer:
+    return true(outcome.commit) if outcome.ok else Answer(b"false", commit=outcome.commit)
+
+
+def _check_size(value: bytes) -> None:
+    if len(value) > MAX_VALUE_BYTES:
+        raise wire.too_large(len(value), MAX_VALUE_BYTES)
+
+
+def may_key(service: ConsulService, call: ConsulCall, right: str, key: str) -> bool:
+    """Whether the caller has a right (``key:read``, ``key:write``) on a key."""
+    return service.admission.may(call.caller, right, call.namespace, service.keys.resource(key))
+
+
+def _require(service: ConsulService, call: ConsulCall, right: str, key: str | None = None) -> None:
+    """Refuse (403) who lacks a right on a key (that of the path), in the words of the key."""
+    key = call.rest if key is None else key
+    if service.admission.on and not may_key(service, call, right, key):
+        raise Refused(403, lacking(call.caller.principal, right, key))
+
+
+def _watched(service: ConsulService, call: ConsulCall, fire: Callable[[], None]) -> Watch:
+    params = call.params
+    tree = params.has("recurse") or params.has("keys")
+    return service.keys.watch(call.namespace, call.rest, fire, tree=tree)
+
+
+PATH: Final = "/v1/kv/"
+
+ROUTES: Final[Routes] = {
+    ("GET", PATH): Route(_get, reads=True, blocking=_watched),
+    ("PUT", PATH): Route(_put, reads=True),
+    ("DELETE", PATH): Route(_delete, reads=True),
+}
