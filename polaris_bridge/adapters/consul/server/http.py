@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
+from starlette.routing import Route as Path
 
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response, abandoning
@@ -27,6 +28,7 @@ from .answers import JSON, PLAIN, Answer, Later, Reply, refused
 from .blocking import Blocked, seen
 from .call import ConsulCall, Route, Routes
 from .gzipping import Gzipping
+from .monitor import PATH, Monitor
 from .paths import Found, Paths, cleaned
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _NO_V1: Final = b"Invalid URL path: if attempting to use the HTTP API, ensure th
 _INDEX_PAGE: Final = (
     b"Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart."
 )
+_STREAM: Final = PATH.encode()
 _OWN_NODE: Final = frozenset({"agent", "node"})
 _ENTERPRISE: Final = (("ns", b"x-consul-namespace", "Namespace"), ("partition", b"x-consul-partition", "Partition"))
 
@@ -63,10 +66,9 @@ class ConsulHttp:
         *,
         random: Callable[[], float],
         observe: Observe | None = None,
-        streams: tuple[BaseRoute, ...] = (),
         elapsed: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``random`` gives numbers from 0 to below 1. ``streams``: what only the framework can answer."""
+        """``random`` gives numbers from 0 to below 1."""
         self.service = service
         self.random = random
         self.blocked: dict[Blocked, None] = {}
@@ -75,8 +77,7 @@ class ConsulHttp:
         self._paths = Paths(routes)
         self._gzip = Gzipping()
         self._observe = observe
-        self._streams = streams
-        self._stream_paths = tuple(getattr(route, "path", "").encode() for route in streams)
+        self._monitor = Monitor(self)
         self._elapsed = elapsed
         self._policy = (b"X-Consul-Default-ACL-Policy", b"deny" if service.settings.auth else b"allow")
 
@@ -84,12 +85,12 @@ class ConsulHttp:
 
     def hot(self, _method: bytes, target: bytes) -> Handler | None:
         """Claims everything that is no endless stream."""
-        return None if self._stream_paths and target.startswith(self._stream_paths) else self.handle
+        return None if target.startswith(_STREAM) else self.handle
 
     def app(self) -> Starlette:
         """The cold path."""
         endpoint = asgi_endpoint(self.handle, max_body_size=self.service.settings.max_body_bytes)
-        return Starlette(routes=[*self._streams, Mount("/", app=endpoint)])
+        return Starlette(routes=[Path(PATH, self._monitor), Mount("/", app=endpoint)])
 
     def internal_error(self, _request: Request) -> Response:
         """What the listener says when a route fails unexpectedly."""
@@ -98,6 +99,7 @@ class ConsulHttp:
     def leave(self) -> None:
         """The server is about to stop: who waits is answered with what there is, and nobody waits any more."""
         self._stopping = True
+        self._monitor.leave()
         for each in list(self.blocked):
             each.release()
 

@@ -126,6 +126,10 @@ class Index:
             if live.owner is None and live.status != PASSING
         }
 
+    def size(self, namespace: str) -> int:
+        """How many services stand on the nodes of a datacenter."""
+        return sum(len(found.services) for key, found in self._nodes.items() if key.namespace == namespace)
+
     def every(self) -> Iterator[LiveCheck]:
         """Every check."""
         for found in self._nodes.values():

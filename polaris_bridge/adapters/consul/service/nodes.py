@@ -58,6 +58,11 @@ class Nodes:
         """Where others reach this machine."""
         return self._address()
 
+    @property
+    def own_id(self) -> str:
+        """The id of the server's own node."""
+        return self._own_record(self._settings.namespace).id
+
     # ------------------------------------------------------------------ callers
 
     def of_caller(self, caller: Caller) -> str:
