@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Every call of the operators' library about naming and the server, one after another. Started with the server's address and a
+ * Every call of the operators' library, one after another. Started with the server's address and a
  * name for the service; prints one JSON object: the answer of each call, or {"failed": TEXT}.
  */
 public final class Maintainer {
@@ -22,11 +22,11 @@ public final class Maintainer {
   private static final int PORT = 8080;
   private static final String CLUSTER = "c1";
 
-  private interface Call {
+  interface Call {
     Object run() throws Exception;
   }
 
-  private static void ask(String name, Call call) {
+  static void ask(String name, Call call) {
     try {
       ANSWERS.put(name, call.run());
     } catch (Exception failure) {
@@ -92,6 +92,7 @@ public final class Maintainer {
 
     ask("deregistered", () -> server.deregisterInstance(name, instance));
     ask("nobody", () -> server.getInstanceDetail(name, IP, PORT, CLUSTER));
+    ConfigCalls.run(args[0], name);
     System.out.println(JacksonUtils.toJson(ANSWERS));
     System.exit(0);
   }
