@@ -254,6 +254,44 @@ def test_a_whole_report_replaces_and_the_longest_silent_is_forgotten_first() -> 
     assert [h.client for h in holders.of(KEY)] == ["a", "c"]
 
 
+def test_what_is_said_of_thousands_of_files_is_kept_as_it_is() -> None:
+    world = World()
+    publish(world)
+    holders = world.registry.config.holders
+    md5 = "c4ca4238a0b923820dcc509a6f75849b"
+    third = FileKey("default", "g", "third")
+    holders.report("a", [(KEY, "old"), (third, "3")], via="x", asker=Asker(ip="1"))
+    holders.report_piece("a", (KEY, OTHER), (md5, ""), via="x", asker=Asker(ip="1"))
+    assert {h.key: h.has for h in holders.by("a")} == {KEY: md5, OTHER: "", third: "3"}
+    assert [(h.has, h.late) for h in holders.of(KEY)] == [(md5, False)]
+    publish(world, content=b"2")
+    assert [h.client for h in holders.late(KEY)] == ["a"]
+    world.clock.move(10)
+    now_ms = world.clock.wall_ms()
+    other = FileKey("default", "g", "of another poll")
+    holders.report_piece("a", (other, OTHER), ("9", "8"), via="x", asker=Asker(ip="1"))
+    assert {h.key: h.has for h in holders.by("a")} == {KEY: md5, OTHER: "8", third: "3", other: "9"}
+    holders.report_piece("a", (other, KEY), ("9", "7"), via="x", asker=Asker(ip="1"))
+    assert {h.key: h.has for h in holders.by("a")} == {KEY: "7", third: "3", other: "9"}, (
+        "both earlier polls came again"
+    )
+    holders.report("a", [(KEY, "6")], via="x", asker=Asker(ip="1"))
+    assert [h.has for h in holders.of(KEY)] == ["6"]
+    assert holders.forget(now_ms) == 0
+    world.clock.move(10)
+    holders.report("a", [(third, "3")], via="x", asker=Asker(ip="1"))
+    assert holders.forget(now_ms + 1) == 0
+    assert {h.key for h in holders.by("a")} == {KEY, third}, "the poll was not heard of again"
+    holders.report_piece("a", (OTHER, other), ("", ""), via="x", asker=Asker(ip="1"))
+    holders.dropped("a", [OTHER])
+    assert {h.key for h in holders.by("a")} == {KEY, third, other}
+    for n in range(40):
+        holders.report_piece("b", (FileKey("default", "g", str(n)),), ("",), via="x")
+    assert [h.key.name for h in holders.by("b")] == [str(n) for n in range(24, 40)]
+    holders.report_piece("b", (), (), via="x")
+    assert len(holders.by("b")) == 16
+
+
 def test_a_client_cannot_be_said_to_hold_everything_there_could_be() -> None:
     world = World()
     holders = world.registry.config.holders

@@ -32,6 +32,8 @@ _TOGETHER_S: Final = 0.05
 """Ends of waits so near to each other are one turn of the timer."""
 _SPARE: Final = 1000
 _MD5: Final = 32
+_MANY: Final = 128
+"""Of more configurations it is noted with the poll's own lists who has them."""
 _FEW: Final = 4
 _SEARCHED: Final = 64
 
@@ -135,12 +137,13 @@ class Polling:
                 md5 = one.md5
             keys.append(snapshot.key)
             md5s.append(md5[:_MD5])
-        for first in range(0, len(keys), STRIDE):
-            part = slice(first, first + STRIDE)
-            self._centre.holders.report(asker.ip, zip(keys[part], md5s[part], strict=True), via=SOURCE, asker=asker)
-            yield
         tenants = spelled.pop() if len(spelled) == 1 else tuple(one.tenant for one in asked)
-        return Looked(tuple(keys), tenants, tuple(md5s), changed, since)
+        looked = Looked(tuple(keys), tenants, tuple(md5s), changed, since)
+        if len(keys) > _MANY:
+            self._centre.holders.report_piece(asker.ip, looked.keys, looked.md5s, via=SOURCE, asker=asker)
+        else:
+            self._centre.holders.report(asker.ip, zip(keys, md5s, strict=True), via=SOURCE, asker=asker)
+        return looked
 
     def _md5(self, snapshot: FileSnapshot, asker: Asker) -> str:
         """Of what a client gets; "": nothing."""
