@@ -11,7 +11,7 @@ from typing import Any
 
 from .exchange import Exchange, ReplayError
 from .inbox import Inbox
-from .plan import Plan, called
+from .plan import Plan, Target, called
 from .recording import Answer, GrpcClose, GrpcMessage, GrpcOpen, Recording, Request
 
 _OWN_METADATA = (":", "grpc-", "user-agent", "content-type", "te")
@@ -74,17 +74,17 @@ class _Call:
 class GrpcLanes:
     """The live side of all recorded calls."""
 
-    def __init__(self, address: tuple[str, int], recording: Recording, plan: Plan) -> None:
+    def __init__(self, target: Target, recording: Recording, plan: Plan) -> None:
         try:
             self._grpc = importlib.import_module("grpc")
         except ImportError as error:
             raise ReplayError(
                 f"{recording.name}: has gRPC lines, and the package grpcio is not installed; install it to replay them"
             ) from error
-        self._address = f"{address[0]}:{address[1]}"
+        self._target = target
         self._plan = plan
         self._shapes = shapes(recording, plan.lasting)
-        self._channels: dict[str, Any] = {}
+        self._channels: dict[tuple[str, str], Any] = {}
         self._calls: dict[int, _Call] = {}
 
     async def play(self, number: int, line: GrpcOpen | GrpcMessage | GrpcClose, deadline_s: float) -> list[Exchange]:
@@ -120,10 +120,12 @@ class GrpcLanes:
         return Request("grpc", called(call.method, call.last, self._plan.kind_of), (), call.last)
 
     def _open(self, line: GrpcOpen) -> None:
-        channel = self._channels.get(line.peer)
+        host, port = self._target.grpc_of(line.method) or ("", 0)
+        lane = line.peer, f"{host}:{port}"
+        channel = self._channels.get(lane)
         if channel is None:
             options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
-            channel = self._channels[line.peer] = self._grpc.aio.insecure_channel(self._address, options=options)
+            channel = self._channels[lane] = self._grpc.aio.insecure_channel(lane[1], options=options)
         method = channel.stream_stream(line.method, request_serializer=bytes, response_deserializer=bytes)
         call = _Call(
             line.method,

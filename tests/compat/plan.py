@@ -20,6 +20,12 @@ class Target:
     grpc: tuple[str, int] | None = None
     base: str = ""
     recorded_base: str = ""
+    elsewhere: tuple[tuple[str, tuple[str, int]], ...] = ()
+    """gRPC methods that another port answers: how their names begin, and where."""
+
+    def grpc_of(self, method: str) -> tuple[str, int] | None:
+        """Where a gRPC method is answered."""
+        return next((address for begin, address in self.elsewhere if method.startswith(begin)), self.grpc)
 
     def path(self, recorded: str) -> str:
         """The live path of a recorded one."""
@@ -36,6 +42,8 @@ class Capture:
     path: str
     """Pattern of the place in an answer: ``header.<name>`` or ``body.<path>``."""
     reason: str
+    value: str = ".*"
+    """Pattern of the recorded value; others that stand there are no such thing."""
 
 
 @dataclass(frozen=True)

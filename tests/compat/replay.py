@@ -79,7 +79,7 @@ class Replay:
         if kinds & {GrpcOpen, GrpcMessage, GrpcClose}:
             if self.target.grpc is None:
                 raise ReplayError(f"{self.recording.name}: has gRPC lines, but no gRPC address was given")
-            self._grpc = GrpcLanes(self.target.grpc, self.recording, self.plan)
+            self._grpc = GrpcLanes(self.target, self.recording, self.plan)
         self._udp = await open_lanes(self.recording, self.plan)
         for recorded, live in self._udp.ports().items():
             self.known.learn(str(recorded), str(live))
@@ -170,7 +170,7 @@ class Replay:
             if value in ("", None):
                 continue
             for capture in self.plan.captures:
-                if re.fullmatch(capture.path, path) and path in live:
+                if re.fullmatch(capture.path, path) and re.fullmatch(capture.value, str(value)) and path in live:
                     self.used[capture.id] += 1
                     self.known.learn(str(value), str(live[path]))
 

@@ -15,7 +15,7 @@ from polaris_bridge.adapters.polaris.wire import v1
 from . import wire_polaris
 from .compare import Reading
 from .history_polaris import question_of, soon, text
-from .plan import Capture, LeftOut, Plan
+from .plan import Capture, Plan
 from .rules import MISSING, Rule, Seen, Verdict
 
 SHAPE, DIFFERS = Verdict.SHAPE, Verdict.DIFFERS
@@ -32,6 +32,10 @@ def key_of(path: str, item: Any) -> str | None:
         return f"{item['namespace']}/{item['name']}"
     if path.endswith(".namespaces"):
         return str(item["name"])
+    if path.endswith(".config_file_groups"):
+        return f"{item['namespace']}/{item['name']}"
+    if path.endswith(".tags"):
+        return str(item["key"])
     if path == "body" and "Level" in item:
         return str(item["Name"])
     return None
@@ -47,6 +51,12 @@ PLAN = Plan(
     captures=(
         Capture("revision", r"body\.service\.revision", "the server's own; later questions repeat it"),
         Capture(
+            "list-revision",
+            r"body\.revision",
+            "the server's own, of a list of files; later questions repeat it",
+            value=r"[0-9a-f]{40}",
+        ),
+        Capture(
             "rule-id",
             r"body\.responses\[\d+\]\.(data|rateLimit)\.id",
             "made by the server; later requests name the rule by it",
@@ -56,8 +66,7 @@ PLAN = Plan(
         ),
         Capture("user-token", r"body\.loginResponse\.token", "made by the server; later requests show it"),
     ),
-    left_out=(LeftOut("configuration", r"/config/v1/.*", "configuration files are not served yet"),),
-    paired=r"/v1\.PolarisGRPC/Discover|/v1\.PolarisHeartbeatGRPC/BatchHeartbeat",
+    paired=r"/v1\.Polaris(Config)?GRPC/Discover|/v1\.PolarisHeartbeatGRPC/BatchHeartbeat",
     rewrite=wire_polaris.rewrite,
 )
 
@@ -65,6 +74,8 @@ PLAN = Plan(
 # ---------------------------------------------------------------- conditions
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _DRAWN = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")
+_NUMBER = re.compile(r"[1-9][0-9]*")
+_RELEASE = re.compile(r"(.+)-\d{10}-\d+")
 
 
 def newer_type_served(seen: Seen) -> bool:
@@ -242,8 +253,52 @@ def not_json(seen: Seen) -> bool:
     return all(isinstance(side, str) and side.startswith(begin) and side != begin for side in sides)
 
 
+def named_by_time(seen: Seen) -> bool:
+    """The same file's name with a time and a number behind it."""
+    sides = [_RELEASE.fullmatch(str(side)) for side in (seen.difference.expected, seen.difference.got)]
+    return all(sides) and len({side[1] for side in sides if side}) == 1
+
+
+def file_over_grpc(seen: Seen) -> bool:
+    """There «bad request», here the file that the same stream of questions has published."""
+    asked = v1.ConfigDiscoverRequest.FromString(seen.exchange.request.body)
+    file = seen.got.get("config_file", {})
+    return (
+        asked.type == v1.ConfigDiscoverRequest.CONFIG_FILE
+        and seen.expected["code"] == 400000
+        and seen.got["code"] == SUCCESS
+        and (file["file_name"], file["content"], seen.got["revision"])
+        == (asked.config_file.file_name.value, "2", file["version"])
+    )
+
+
+def one_counter(seen: Seen) -> bool:
+    """A later version, of a file that had a gray release before."""
+    gray = b'"releaseType": "gray"'
+    recorded, live = int(seen.difference.expected), int(seen.difference.got)
+    return live > recorded and any(gray in earlier.request.body for earlier in seen.story.earlier)
+
+
+def another_key(seen: Seen) -> bool:
+    """Another ciphertext of the same length, with its md5, and another key; of a file that is encrypted on both sides."""
+    sides = (seen.difference.expected, seen.difference.got)
+    encrypted = all(side["configFile"].get("encrypted") is True for side in (seen.expected, seen.got))
+    return encrypted and all(isinstance(side, str) for side in sides) and len(sides[0]) == len(sides[1])
+
+
+def told_who(seen: Seen) -> bool:
+    """Nobody there, here who did it: the recording's one account."""
+    return (seen.difference.expected, seen.difference.got) == ("", "polaris")
+
+
+def never_released(seen: Seen) -> bool:
+    """There what Go makes of no time, here nothing."""
+    return (seen.difference.expected, seen.difference.got) == ("1754-08-30 22:43:41", "")
+
+
 # ---------------------------------------------------------------- the table
 _DISCOVER = r"/v1\.PolarisGRPC/Discover"
+_CONFIG = r"/(v1\.PolarisConfigGRPC|config/v1)/.*"
 
 RULES = (
     Rule(
@@ -352,10 +407,10 @@ RULES = (
     ),
     Rule(
         "left-from-before",
-        path=r"body\.(services|data)(\[.*\])?",
+        path=r"body\.(services|data|config_file_groups)(\[.*\])?",
         verdict=DIFFERS,
         allows=never_mentioned,
-        reason="services and contracts of runs before the recording, on a server that was not empty",
+        reason="services, contracts and groups of files of runs before the recording, on a server that was not empty",
         source="grpc-probe, polaris-go and http-probe recordings",
     ),
     Rule(
@@ -463,6 +518,78 @@ RULES = (
         verdict=DIFFERS,
         allows=own_client,
         reason="the server lists itself: the address it listens on, and an id that is made of it",
+        source="http-probe",
+    ),
+    Rule(
+        "releases-named-by-time",
+        path=r"body\..*name",
+        target=_CONFIG,
+        verdict=SHAPE,
+        allows=named_by_time,
+        reason="a release without a name is called by its file, the second and a number",
+        source="polaris-go recording; grpc-probe",
+    ),
+    Rule(
+        "config-times",
+        path=r"body\..*\.(release_time|createTime|modifyTime|releaseTime)",
+        target=_CONFIG,
+        verdict=SHAPE,
+        allows=both(_MOMENT),
+        reason="the server's clock",
+        source="polaris-go recording; probes",
+    ),
+    Rule(
+        "config-ids",
+        path=r"body\..*\.id",
+        target=r"/config/v1/.*",
+        verdict=SHAPE,
+        allows=both(_NUMBER),
+        reason="numbers that the server counts",
+        source="http-probe",
+    ),
+    Rule(
+        "file-over-grpc",
+        path=r"body\..*",
+        target=r"/v1\.PolarisConfigGRPC/Discover",
+        verdict=DIFFERS,
+        allows=file_over_grpc,
+        reason="the recorded server does not look at which file is meant",
+        source="polaris.md section 6, [P]",
+    ),
+    Rule(
+        "one-counter",
+        path=r"body\.(configFile\.version|config_file\.version|revision)",
+        target=r"/config/v1/.*",
+        verdict=DIFFERS,
+        allows=one_counter,
+        reason="gray and full releases count versions together, so that clients are told of either",
+        source="polaris.md section 6, [P]",
+    ),
+    Rule(
+        "keys-drawn",
+        path=r"body\.configFile\.(content|md5|tags\[internal-datakey\]\.value)",
+        target=r"/v1\.PolarisConfigGRPC/GetConfigFile",
+        verdict=DIFFERS,
+        allows=another_key,
+        reason="every encrypted file has a key that was drawn for it",
+        source="grpc-probe",
+    ),
+    Rule(
+        "who-changed-it",
+        path=r"body\..*\.modifyBy",
+        target=r"/config/v1/.*",
+        verdict=DIFFERS,
+        allows=told_who,
+        reason="the recorded server does not keep who changed a file",
+        source="http-probe",
+    ),
+    Rule(
+        "never-released",
+        path=r"body\..*\.releaseTime",
+        target=r"/config/v1/.*",
+        verdict=DIFFERS,
+        allows=never_released,
+        reason="a time that there is none of is shown as the year 1754 there",
         source="http-probe",
     ),
 )

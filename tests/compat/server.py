@@ -29,6 +29,8 @@ NACOS_ASKED = "-auth-"
 NACOS_USER, NACOS_PASSWORD = "nacos", "nacosPW1"
 """The account that logged in when they were made."""
 ADMINISTRATOR_PASSWORD = "an-administrator"
+CONFIG_SERVICE = "/v1.PolarisConfigGRPC/"
+"""Natively the configuration centre has a port of its own."""
 NACOS_GRPC = 1000
 """Above the HTTP port: clients compute it."""
 LISTENERS = (
@@ -66,11 +68,15 @@ def spawned_polaris(transport: str, folder: Path) -> Iterator[Target]:
 
     ``transport`` carries the gRPC port. ``folder`` begins with the name of the recording.
     """
-    settings = [f"apiservers.service-grpc.option.transport={transport}"]
+    settings = [f"apiservers.{name}.option.transport={transport}" for name in ("service-grpc", "config-grpc")]
     if folder.name.startswith(CONSOLE_WAS_OPEN):
         settings.append("auth.strategy.option.consoleOpen=false")
     with spawned(folder, *settings) as ports:
-        yield Target(http=("127.0.0.1", ports["api-http"]), grpc=("127.0.0.1", ports["service-grpc"]))
+        yield Target(
+            http=("127.0.0.1", ports["api-http"]),
+            grpc=("127.0.0.1", ports["service-grpc"]),
+            elsewhere=((CONFIG_SERVICE, ("127.0.0.1", ports["config-grpc"])),),
+        )
 
 
 @contextlib.contextmanager
