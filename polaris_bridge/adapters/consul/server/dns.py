@@ -29,6 +29,7 @@ _CLASSES: Final = frozenset({dns.IN, dns.ANY_CLASS})
 _FAILED: Final = Answer(dns.SERVFAIL, authoritative=False)
 
 Observe = Callable[[str, int, float], None]
+Prepare = Callable[[Callable[[], None]], None]
 
 
 class Resolver:
@@ -42,8 +43,10 @@ class Resolver:
         *,
         observe: Observe | None = None,
         elapsed: Callable[[], float] = time.perf_counter,
+        prepare: Callable[[str], Prepare | None] = lambda _name: None,
     ) -> None:
-        """``observe`` is told of every answer: operation (``DNS``), response code, seconds."""
+        """``observe`` is told of every answer: operation (``DNS``), response code, seconds. ``prepare``: what has to run
+        before a name can be answered cheaply; it calls back when it is done."""
         self._names = names
         self._recursors = recursors
         self._observe = observe
@@ -51,6 +54,7 @@ class Resolver:
         self._mark = settings.enable_truncate
         self._plain = min(max(settings.udp_answer_limit, 1), _MOST_PLAIN)
         self._failed_once = False
+        self._prepare = prepare
 
     def resolve(self, data: bytes, peer: str, tcp: bool) -> bytes | Pending | None:
         """See ``dns_udp.Resolve``."""
@@ -59,6 +63,12 @@ class Resolver:
             question = dns.read(data)
         except dns.Malformed:
             return None
+        prepare = None if question.error else self._prepare(question.name)
+        if prepare is not None:
+            return _Prepared(prepare, lambda: self._resolved(data, question, peer, tcp, began))
+        return self._resolved(data, question, peer, tcp, began)
+
+    def _resolved(self, data: bytes, question: Question, peer: str, tcp: bool, began: float) -> bytes | Pending:
         try:
             answer = self._answer(question, peer)
         except Exception:  # one question must not end the port
@@ -101,3 +111,23 @@ class Resolver:
         else:
             most, room = self._plain, dns.PLAIN_SIZE
         return dns.fitted(question, answer, most_answers=most, most_bytes=room, mark=self._mark, recursors=recursors)
+
+
+class _Prepared:
+    """An answer after something had to be looked up."""
+
+    def __init__(self, prepare: Prepare, resolved: Callable[[], bytes | Pending]) -> None:
+        self._prepare = prepare
+        self._resolved = resolved
+
+    def then(self, reply: Callable[[bytes], None]) -> None:
+        """See ``Pending``."""
+
+        def prepared() -> None:
+            found = self._resolved()
+            if isinstance(found, bytes):
+                reply(found)
+            else:
+                found.then(reply)
+
+        self._prepare(prepared)

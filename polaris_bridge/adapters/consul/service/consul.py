@@ -7,7 +7,9 @@ from collections.abc import Callable
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.consul.filters import Filters
 from polaris_bridge.adapters.consul.settings import ConsulSettings
+from polaris_bridge.adapters.consul.translate.config_keys import KeyRule
 from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 
@@ -15,12 +17,20 @@ from .admission import Admission
 from .agent import Agent
 from .catalog import Catalog
 from .checks import CheckCalls
+from .config_entries import ConfigEntries
+from .dns import Names, Shuffle
+from .events import Events
 from .health import Health
+from .hosts import HostIndex
+from .kv import Keys
 from .nodes import Nodes
 from .nodeviews import NodeViews
-from .patterns import linear
+from .patterns import groups, linear
+from .queries import Queries
 from .registering import Registering
+from .sessions import Sessions
 from .state import ConsulState
+from .txn import Transactions
 
 
 class ConsulService:
@@ -36,9 +46,10 @@ class ConsulService:
         host_name: str,
         address: Callable[[], str],
         state: ConsulState | None = None,
+        shuffle: Shuffle = lambda _: None,
     ) -> None:
         """``host_name``: the own node's name when the settings name none. ``address``: where others reach this machine.
-        ``state``: what all listeners share; None: a new one."""
+        ``state``: what all listeners share; None: a new one. ``shuffle``: puts a list into a random order."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -50,6 +61,7 @@ class ConsulService:
         self.nodes.holders.append(self.index.holds)
         self.registering = Registering(registry, self.index, self.nodes, self.state.outcomes)
         self.checks = CheckCalls(registry, self.index, self.nodes, self.state.outcomes, self.registering)
+        self.config_entries = ConfigEntries(registry)
         self.agent = Agent(registry, settings, self.index, self.nodes)
         self.slices = Slices(registry.scheduler)
         self.nodeviews = NodeViews(registry, settings, self.nodes)
@@ -64,6 +76,32 @@ class ConsulService:
         )
         self.catalog = Catalog(self.view, self.nodes, settings)
         self.health = Health(self.view, self.catalog)
+        self.hosts = HostIndex(registry)
+        self.queries = Queries(
+            registry,
+            settings,
+            self.view,
+            self.catalog,
+            ids,
+            shuffle,
+            groups,
+            lambda address: self.nodes.of_caller(Caller("consul", address)),
+        )
+        self.names = Names(
+            self.view,
+            self.catalog,
+            settings,
+            own_node=self.nodes.own,
+            datacenter=self.nodeviews.datacenter,
+            wall_s=lambda: registry.clock.wall_ms() // 1000,
+            shuffle=shuffle,
+            hosts=self.hosts,
+            queries=self.queries,
+        )
+        self.keys = Keys(registry, KeyRule(settings.spring_layout))
+        self.sessions = Sessions(registry, settings, self.index, self.nodes, ids)
+        self.events = Events(registry, ids, self.index.services)
+        self.txn = Transactions(self)
 
     @property
     def server_address(self) -> str:
@@ -73,6 +111,13 @@ class ConsulService:
             f"[{address}]:{self.settings.server_port}" if ":" in address else f"{address}:{self.settings.server_port}"
         )
 
+    def prepare_name(self, name: str) -> Callable[[Callable[[], None]], None] | None:
+        """What has to run before a name can be answered: backwards ones need to know which services are where."""
+        if self.hosts.ready or not name.endswith(".arpa."):
+            return None
+        return lambda done: self.slices.run("hosts", self.hosts.look, lambda _: done())
+
     def sweep(self) -> None:
         """Once a second."""
         self.state.sweep()
+        self.sessions.sweep()

@@ -130,12 +130,12 @@ class Names:
 
     # ------------------------------------------------------------------ kinds of names
 
-    def _inside(self, type: int, name: str, domain: str, peer: str) -> Answer:
+    def _inside(self, type: int, name: str, domain: str, peer: str, level: int = 0) -> Answer:
         labels = name.split(".")
         place = next((i for i in range(len(labels) - 1, -1, -1) if labels[i] in _KINDS), -1)
         if place < 0:
             if type == dns.SRV and len(labels) in (2, 3) and labels[0][:1] == labels[1][:1] == "_":
-                return self._service(type, labels[:2], self._namespace(labels[2:]), domain)
+                return self._service(type, labels[:2], self._namespace(labels[2:]), domain, level)
             return self._nobody(domain)
         kind, parts, namespace = labels[place], labels[:place], self._namespace(labels[place + 1 :])
         if kind == "addr":
@@ -143,11 +143,11 @@ class Names:
         if namespace is None or not parts:
             return self._nobody(domain)
         if kind == "service":
-            return self._service(type, parts, namespace, domain)
+            return self._service(type, parts, namespace, domain, level)
         if kind == "node":
-            return self._node(type, ".".join(parts), namespace, domain)
+            return self._node(type, ".".join(parts), namespace, domain, level)
         if kind == "query":
-            return self._query(type, parts, namespace, domain, peer)
+            return self._query(type, parts, namespace, domain, peer, level)
         return self._nobody(domain)  # nothing takes part in a mesh here
 
     def _namespace(self, suffix: list[str]) -> str | None:
@@ -209,7 +209,7 @@ class Names:
 
     # ------------------------------------------------------------------ services
 
-    def _service(self, type: int, parts: list[str], namespace: str | None, domain: str) -> Answer:
+    def _service(self, type: int, parts: list[str], namespace: str | None, domain: str, level: int) -> Answer:
         if namespace is None:
             return self._nobody(domain)
         if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
@@ -228,7 +228,7 @@ class Names:
             return self._nobody(domain)
         places = places.copy()
         self._shuffle(places)
-        return self._shown(type, places, domain)
+        return self._shown(type, places, domain, level)
 
     def _places(self, namespace: str, name: str, domain: str) -> list[Place]:
         """The instances of a service that are not critical."""
@@ -271,7 +271,7 @@ class Names:
         srv = dns.srv(1, weight, service.port, target)
         return Place(target, srv, record, tuple(glue), name, tags, instance.status == PASSING, ttl)
 
-    def _shown(self, type: int, places: Iterable[Place], domain: str) -> Answer:
+    def _shown(self, type: int, places: Iterable[Place], domain: str, level: int) -> Answer:
         """The records of some instances, in their order."""
         if type == dns.SRV:
             return self._srv_answer(places)
@@ -285,7 +285,7 @@ class Names:
             else:
                 addresses[place.address.data] = place.address
         if not addresses and names:
-            return self._cname(type, names[0], domain, 0)
+            return self._cname(type, names[0], level)
         found = [record for record in addresses.values() if type in (record.type, dns.ANY)]
         if self._dns.a_record_limit > 0:
             found = found[: self._dns.a_record_limit]
@@ -300,15 +300,15 @@ class Names:
                 glue[record.owner, record.type, record.data] = record
         return Answer(answers=list(answers.values()), additional=list(glue.values()))
 
-    def _cname(self, type: int, target: bytes, domain: str, level: int) -> Answer:
+    def _cname(self, type: int, target: bytes, level: int) -> Answer:
         """An address that is a host name: the name, and its addresses when it is one of ours."""
         alias = Record(dns.CNAME, target)
         name = dns.name_text(target)
         for own in self._domains:
             if level < _MOST_CNAMES and name.endswith("." + own):
-                further = self._inside(type, name[: -len(own) - 1], own, "")
+                further = self._inside(type, name[: -len(own) - 1], own, "", level + 1)
                 answers = [alias, *(r if r.owner else Record(r.type, r.data, r.ttl, target) for r in further.answers)]
-                return Answer(answers=answers[: _MOST_CNAMES + 64])
+                return Answer(answers=answers)
         return Answer(answers=[alias])
 
     def _by_label(self, namespace: str, label: str) -> str:
@@ -333,7 +333,7 @@ class Names:
 
     # ------------------------------------------------------------------ nodes and queries
 
-    def _node(self, type: int, name: str, namespace: str, domain: str) -> Answer:
+    def _node(self, type: int, name: str, namespace: str, domain: str, level: int) -> Answer:
         node = self._view.node(NodeKey(namespace, name))
         if node is None or not any(listed.key.folded == node.key.folded for listed in self._catalog.listed(namespace)):
             return self._nobody(domain)
@@ -345,7 +345,7 @@ class Names:
         record = address_record(node.shape.address, ttl)
         if record is None:
             target = host_wire(node.shape.address)
-            return self._cname(type, target, domain, 0) if target else self._nothing(domain)
+            return self._cname(type, target, level) if target else self._nothing(domain)
         if type not in (record.type, dns.ANY):
             return self._nothing(domain)
         texts = meta_records(node, ttl, b"") if self._dns.node_meta_txt or type == dns.ANY else []
@@ -360,7 +360,7 @@ class Names:
         except ValueError:  # a node's name that is no name
             return dns.name_wire(f"{label_of(node.shape.node)}.node.{self._datacenter(node.key.namespace)}.{domain}")
 
-    def _query(self, type: int, parts: list[str], namespace: str, domain: str, peer: str) -> Answer:
+    def _query(self, type: int, parts: list[str], namespace: str, domain: str, peer: str, level: int) -> Answer:
         if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
             parts = [parts[0][1:]]
         found = None if self._queries is None else self._queries.executed(namespace, ".".join(parts), peer)
@@ -369,7 +369,7 @@ class Names:
         places = [self._place(i, domain, found.ttl_s) for i in found.instances]
         if not found.shuffled:
             self._shuffle(places)
-        return self._shown(type, places, domain)
+        return self._shown(type, places, domain, level)
 
     def _reverse(self, type: int, name: str) -> Answer:
         domain, namespace = self._dns.domain, self._settings.namespace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 LONGEST: Final = 1000
 """Characters of a pattern."""
@@ -13,6 +13,24 @@ _MEMORY: Final = 1024 * 1024
 
 def linear(pattern: str) -> Callable[[str], bool]:
     """Whether some part of a text matches. Raises ``ValueError`` for what is no pattern. The engine is imported on first use."""
+    found = _compiled(pattern)
+
+    def matches(value: str) -> bool:
+        try:
+            return found.search(value) is not None
+        except UnicodeEncodeError:  # half a surrogate pair
+            return False
+
+    return matches
+
+
+def groups(pattern: str, value: str) -> list[str] | None:
+    """What the groups of a pattern matched in a text, the whole first; None: it does not match. Raises ``ValueError``."""
+    found = _compiled(pattern).search(value)
+    return None if found is None else [found[0], *(group or "" for group in found.groups())]
+
+
+def _compiled(pattern: str) -> Any:
     if len(pattern) > LONGEST:
         raise ValueError(f"a pattern of at most {LONGEST} characters was expected")
     try:
@@ -22,18 +40,10 @@ def linear(pattern: str) -> Callable[[str], bool]:
     options = re2.Options()
     options.max_mem, options.log_errors = _MEMORY, False
     try:
-        found = re2.compile(pattern, options)
+        return re2.compile(pattern, options)
     except re2.error as error:
         said = error.args[0] if error.args else b""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         raise ValueError(f"error parsing regexp: {text}") from None
     except UnicodeEncodeError:
         raise ValueError("error parsing regexp: invalid UTF-8") from None
-
-    def matches(value: str) -> bool:
-        try:
-            return found.search(value) is not None
-        except UnicodeEncodeError:  # half a surrogate pair
-            return False
-
-    return matches
