@@ -41,10 +41,15 @@ class History:
         ]
         return self._page(ids, offset, limit)
 
-    def newest_first(self) -> Iterator[Entry]:
-        """Every entry. For those who look at many bit by bit: one that comes meanwhile is not seen, one that goes may be."""
+    def newest_first(self, namespace: str = "", parts: tuple[str, ...] = ()) -> Iterator[Entry | None]:
+        """Every entry, for those who look at many bit by bit: one that comes meanwhile is not seen, one that goes may be.
+
+        None for one of another namespace, or where a part is neither in the group's name nor in the file's.
+        """
         for document in reversed(self._desk.entries.documents()):
-            yield self._desk.entries.decode(document)
+            fits = not namespace or document.namespace == namespace
+            wanted = fits and all(part in document.name for part in parts)
+            yield self._desk.entries.decode(document) if wanted else None
 
     def entry(self, number: int) -> Entry:
         """One line. Raises ``NotFound``."""

@@ -144,10 +144,16 @@ class Reading:
         """How many files a group has."""
         return len(self._desk.files.ids_under(key))
 
+    def walk_groups(self, namespace: str | None = None) -> Iterator[ConfigGroup]:
+        """Every group of a namespace, or of all, one decoded a step."""
+        for document in self._desk.groups.documents():
+            if namespace is None or document.namespace == namespace:
+                yield self._desk.groups.decode(document)
+
     def walk(self, namespace: str | None = None) -> Iterator[FileSnapshot]:
         """Every file of a namespace, or of all, one decoded a step: for long looks in slices, which see what is there when they
         come to it."""
-        for group in self.groups(namespace):
+        for group in self.walk_groups(namespace):
             for id in self._desk.files.ids_under(group.key):
                 file = self._desk.files.published(id)
                 if file is not None:

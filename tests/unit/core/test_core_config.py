@@ -433,7 +433,7 @@ def test_what_is_said_of_a_release_stays_with_it_and_its_history() -> None:
     config.releases.rollback(KEY, "one", CALLER)
     config.releases.withdraw(KEY, "one", CALLER)
     world.settle()
-    assert [(e.operation, e.comment) for e in config.history.newest_first()] == [
+    assert [(e.operation, e.comment) for e in config.history.newest_first() if e is not None] == [
         ("withdraw", "of the release"),
         ("rollback", "of the release"),
         ("stop", "gray"),
@@ -442,6 +442,14 @@ def test_what_is_said_of_a_release_stays_with_it_and_its_history() -> None:
         ("create", ""),
     ]
     assert {r.comment for r in config.reading.releases(KEY)} == {"gray"}
+    for namespace, parts, found in (("default", ("g", "app"), 6), ("other", (), 0), ("default", ("none",), 0)):
+        assert len([e for e in config.history.newest_first(namespace, parts) if e is not None]) == found
+    assert (
+        [g.key for g in config.reading.walk_groups()]
+        == [g.key for g in config.reading.walk_groups("default")]
+        == [GROUP]
+    )
+    assert list(config.reading.walk_groups("other")) == []
 
 
 # ---------------------------------------------------------------------- ports

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Generator
+from typing import Any, Final
 
 from polaris_bridge.adapters.polaris.answers import Outcome
 from polaris_bridge.adapters.polaris.service.config.writing import GROUP_MAX, NAMESPACE_MAX
 from polaris_bridge.adapters.polaris.service.console.filters import single
 from polaris_bridge.adapters.polaris.service.console.names import is_name
-from polaris_bridge.adapters.polaris.service.queries import wild
-from polaris_bridge.adapters.polaris.service.routes import Query
+from polaris_bridge.adapters.polaris.service.queries import Page, wild
+from polaris_bridge.adapters.polaris.service.routes import Query, Result
 from polaris_bridge.adapters.polaris.translate import config_shown
 from polaris_bridge.adapters.polaris.translate.config import group_key
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.config.model import ConfigGroup, GroupKey
+from polaris_bridge.core.config.shelf import GROUP
 from polaris_bridge.core.errors import Conflict, NotFound
 from polaris_bridge.core.model import Caller
 
@@ -118,7 +120,7 @@ class Groups:
 
     # ------------------------------------------------------------------ queries
 
-    def find(self, query: Query, caller: Caller) -> v1.ConfigBatchQueryResponse:
+    def find(self, query: Query, caller: Caller) -> Result:
         """Groups by name, business and department (``*`` at either end), the one changed last first, or by name. Unknown
         filters are passed over."""
         asked = single(query)
@@ -126,20 +128,25 @@ class Groups:
             page = page_of(asked)
         except BadPage as error:
             return listed(v1.BadRequest, str(error))
+        return self._office.listed(self._find(asked, page, caller), self._office.count(GROUP))
+
+    def _find(self, asked: dict[str, str], page: Page, caller: Caller) -> Generator[None, None, Any]:
         visible = self._office.visible
         sees = visible.config_groups(caller, "DescribeConfigFileGroups")
         edits = visible.config_groups(caller, "UpdateConfigFileGroup")
         deletes = visible.config_groups(caller, "DeleteConfigFileGroup")
         names = [asked[name] for name in ("group", "name") if asked.get(name)]
-        found = [
-            group
-            for group in self._centre.reading.groups()
-            if _fits(asked.get("namespace"), group.key.namespace)
-            and all(wild(name, group.key.group) for name in names)
-            and _fits(asked.get("business"), group.business)
-            and _fits(asked.get("department"), group.department)
-            and sees(group.key)
-        ]
+        found: list[ConfigGroup] = []
+        for group in self._centre.reading.walk_groups():
+            if (
+                _fits(asked.get("namespace"), group.key.namespace)
+                and all(wild(name, group.key.group) for name in names)
+                and _fits(asked.get("business"), group.business)
+                and _fits(asked.get("department"), group.department)
+                and sees(group.key)
+            ):
+                found.append(group)
+            yield
         _sort(found, asked.get("order_field", ""), asked.get("order_type", ""))
         answer = listed(OK, total=len(found))
         for group in found[page.offset : page.offset + page.limit]:
@@ -147,6 +154,7 @@ class Groups:
             m.editable.value = m.editable.value and edits(group.key)
             m.deleteable.value = deletes(group.key)
             answer.configFileGroups.append(m)
+            yield
         return answer
 
 

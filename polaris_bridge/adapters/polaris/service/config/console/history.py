@@ -47,10 +47,12 @@ class Histories:
         below = int(end) if end.isascii() and end.isdigit() and len(end) < 20 else 0
         found: list[Entry] = []
         total = 0
-        for entry in self._centre.history.newest_first():
-            key = entry.key
-            fits = (not namespace or namespace == key.namespace) and group in key.group and name in key.name
-            if fits and (not below or entry.number < below) and _is_shown(entry) and sees(key.parent):
+        for entry in self._centre.history.newest_first(namespace, (group, name)):
+            fits = entry is not None and group in entry.key.group and name in entry.key.name
+            if entry is None or not fits:
+                yield
+                continue
+            if (not below or entry.number < below) and _is_shown(entry) and sees(entry.key.parent):
                 if page.offset <= total < page.offset + page.limit:
                     found.append(entry)
                 total += 1
