@@ -181,6 +181,8 @@ class Has(NamedTuple):
 
 
 _STRIDE: Final = 512
+_MAX_LINES: Final = 10 * MAX_LISTENED
+"""Of a list that names things again and again."""
 _WORD: Final = "\x02"
 _LINE: Final = "\x01"
 INVALID_PROBE: Final = "invalid probeModify"
@@ -214,10 +216,10 @@ def probe(text: str) -> Generator[None, None, list[Has]]:
     ``dataId 02 group 02 md5 01`` of old clients, ``dataId 02 group 02 md5 02 tenant 01`` of newer ones; what stands after the
     last 01 is passed over. Raises ``Refused``.
     """
+    if text.count(_LINE) > _MAX_LINES:
+        raise invalid(INVALID_PROBE)
     lines = text.split(_LINE)
     rest = lines.pop()
-    if len(lines) > MAX_LISTENED and len(set(lines)) > MAX_LISTENED:
-        raise invalid(INVALID_PROBE)
     found: dict[tuple[str, str, str], Has] = {}
     checked = bool(text.encode("utf-8", "replace").translate(None, _PLAIN))
     if checked or rest:
@@ -236,22 +238,26 @@ def probe(text: str) -> Generator[None, None, list[Has]]:
             _shaped(lines, rest)
             raise invalid(f"invalid groupkey:{data_id}+")
         found[data_id, group, tenant] = Has(data_id, group, tenant, md5)
+        if len(found) > MAX_LISTENED:
+            raise invalid(INVALID_PROBE)
     return list(found.values())
 
 
 def _shaped(lines: Iterable[str], rest: str) -> None:
-    """Raise ``Unreadable`` for lists that already the check before the handlers refuses."""
-    for line in (*lines, rest) if rest else lines:
-        if not 2 <= len(line.rstrip(_WORD).split(_WORD)) <= 4:
+    """Raise ``Unreadable`` for lists that already the check before the handlers refuses; empty lines at the end pass it."""
+    pieces = [*lines, rest]
+    while pieces and not pieces[-1]:
+        pieces.pop()
+    for piece in pieces:
+        if not 2 <= len(piece.rstrip(_WORD).split(_WORD)) <= 4:
             raise Unreadable
 
 
 def _misshapen(lines: list[str], rest: str) -> Refused:
-    if any(lines) or rest:
-        try:
-            _shaped(lines, rest)
-        except Unreadable as error:
-            return error
+    try:
+        _shaped(lines, rest)
+    except Unreadable as error:
+        return error
     return invalid(INVALID_PROBE)
 
 
