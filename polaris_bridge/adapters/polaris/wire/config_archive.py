@@ -18,7 +18,7 @@ from polaris_bridge.adapters._shared import zips
 from polaris_bridge.adapters._shared.zips import BadZip
 
 META: Final = "META"
-MOST_FILES: Final = 2_000
+MOST_FILES: Final = 1_000
 """Files of an archive that is read: all of them come in together."""
 
 
@@ -59,14 +59,20 @@ def pack(entries: Iterable[Entry]) -> Generator[None, None, bytes]:
 
 
 def _files(entries: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
-    metas: dict[str, dict[str, object]] = {}
+    metas: dict[str, str] = {}
     for entry in entries:
         path = _harmless(entry.path)
         while path in metas or path == META:
             path += "~"
-        metas[path] = {"tags": entry.tags, "comment": entry.comment}
+        metas[path] = _text({path: {"tags": entry.tags, "comment": entry.comment}})
         yield path, entry.content
-    yield META, json.dumps(metas, indent="\t", sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+    inner = ",\n".join(metas[path][2:-2] for path in sorted(metas))
+    yield META, (f"{{\n{inner}\n}}" if metas else "{}").encode("utf-8", "replace")
+
+
+def _text(meta: dict[str, object]) -> str:
+    """As Go indents it."""
+    return json.dumps(meta, indent="\t", ensure_ascii=False)
 
 
 def _harmless(path: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final
 
+from msgspec import Struct
+
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.polaris.answers import Outcome, failed
 from polaris_bridge.adapters.polaris.service.config.writing import Writing
 from polaris_bridge.adapters.polaris.service.console.long_work import LongWork
 from polaris_bridge.adapters.polaris.service.queries import MAX_PAGE, Page
-from polaris_bridge.adapters.polaris.service.routes import Result
+from polaris_bridge.adapters.polaris.service.routes import Encoded, Result
 from polaris_bridge.adapters.polaris.service.visible import Visible
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
@@ -78,9 +80,16 @@ class Office:
         """What a generator returns, bit by bit when it looks at many things."""
         return self._long.result(work, size)
 
-    def worked(self, work: Generator[None, None, Outcome]) -> Worked:
+    def worked(self, work: Generator[None, None, Outcome | Answered]) -> Worked:
         """The outcome of work in slices, told when it is durable."""
         return Worked(self._slices, work)
+
+
+class Answered(Struct, frozen=True):
+    """An outcome whose answer is encoded already. ``outcome`` has the one that is said when it does not come true."""
+
+    outcome: Outcome
+    encoded: Encoded
 
 
 class Worked:
@@ -88,18 +97,19 @@ class Worked:
 
     __slots__ = ("_slices", "_work")
 
-    def __init__(self, slices: Slices, work: Generator[None, None, Outcome]) -> None:
+    def __init__(self, slices: Slices, work: Generator[None, None, Outcome | Answered]) -> None:
         self._slices = slices
         self._work = work
 
     def then(self, reply: Callable[[Any], None]) -> None:
         """See ``Later``."""
 
-        def done(outcome: Outcome | None) -> None:
-            if outcome is None:
+        def done(found: Outcome | Answered | None) -> None:
+            if found is None:
                 reply(None)
                 return
-            outcome.commit.then(lambda e: reply(outcome.response if e is None else failed(outcome.response, e)))
+            outcome, answer = (found.outcome, found.encoded) if isinstance(found, Answered) else (found, found.response)
+            outcome.commit.then(lambda e: reply(answer if e is None else failed(outcome.response, e)))
 
         self._slices.run(object(), lambda: self._work, done)
 

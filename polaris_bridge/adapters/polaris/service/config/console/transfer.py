@@ -10,7 +10,7 @@ from polaris_bridge.adapters._shared.multipart import BrokenForm, NoForm
 from polaris_bridge.adapters.polaris.answers import Outcome, bare, code_of
 from polaris_bridge.adapters.polaris.service.console.filters import single
 from polaris_bridge.adapters.polaris.service.console.names import is_name
-from polaris_bridge.adapters.polaris.service.routes import Result, Text, Unreadable, Upload
+from polaris_bridge.adapters.polaris.service.routes import Encoded, Result, Text, Unreadable, Upload
 from polaris_bridge.adapters.polaris.translate.config import (
     ALGORITHM,
     DATA_KEY,
@@ -20,7 +20,7 @@ from polaris_bridge.adapters.polaris.translate.config import (
     shown_tags,
     text_of,
 )
-from polaris_bridge.adapters.polaris.wire import config_archive, config_cipher, v1
+from polaris_bridge.adapters.polaris.wire import config_archive, config_cipher, json, v1
 from polaris_bridge.adapters.polaris.wire.config_archive import BadArchive, Entry
 from polaris_bridge.adapters.polaris.wire.config_cipher import BadCipher
 from polaris_bridge.core.batches import SETTLED
@@ -30,7 +30,7 @@ from polaris_bridge.core.errors import CoreError, NotFound
 from polaris_bridge.core.model import Caller
 
 from .answers import OK
-from .office import Office
+from .office import Answered, Office
 
 FIELD: Final = "config"
 """Where the form of an upload has the archive."""
@@ -57,18 +57,22 @@ class Transfers:
             return _exported(v1.InvalidNamespaceName)
         if not groups or (names and len(groups) > 1):
             return _exported(v1.InvalidParameter)
-        keys = [FileKey(namespace, groups[0], name) for name in names] or [
-            key for group in groups for key in reversed(list(self._centre.reading.keys(GroupKey(namespace, group))))
-        ]
-        return self._office.listed(self._export(keys, whole_groups=not names), MANY if len(keys) > 1 else 1)
+        return self._office.listed(self._export([GroupKey(namespace, group) for group in groups], names), MANY)
 
-    def _export(self, keys: list[FileKey], *, whole_groups: bool) -> Generator[None, None, Any]:
+    def _export(self, groups: list[GroupKey], names: list[str]) -> Generator[None, None, Any]:
+        keys = [FileKey(*groups[0], name) for name in names]
+        for group in [] if names else groups:
+            found: list[FileKey] = []
+            for key in self._centre.reading.keys(group):
+                found.append(key)
+                yield
+            keys += reversed(found)
         entries: list[Entry] = []
         size = 0
         for key in keys:
             file = self._centre.reading.snapshot(key).file
             if file is not None:
-                path = f"{key.group}/{key.name}" if whole_groups else key.name
+                path = key.name if names else f"{key.group}/{key.name}"
                 content = self._office.plain(file.draft)
                 entries.append(Entry(path, content, shown_tags(file.draft), file.draft.comment))
                 size += len(content)
@@ -88,7 +92,9 @@ class Transfers:
         archive = _archive(upload)
         return self._office.worked(self._bring_in(archive, single(upload.query), caller))
 
-    def _bring_in(self, archive: bytes, asked: dict[str, str], caller: Caller) -> Generator[None, None, Outcome]:
+    def _bring_in(
+        self, archive: bytes, asked: dict[str, str], caller: Caller
+    ) -> Generator[None, None, Outcome | Answered]:
         try:
             entries = yield from config_archive.unpack(archive)
         except BadArchive as error:
@@ -104,7 +110,22 @@ class Transfers:
         code = self._judged(files, caller)
         if code != OK:
             return Outcome(_imported(code))
-        return self._taken(files, asked.get("conflict_handling", ""), caller)
+        result = self._taken(files, asked.get("conflict_handling", ""), caller)
+        if isinstance(result, Outcome):
+            return result
+        outcome = Outcome(_imported(OK), result.commit if files else SETTLED)
+        named, operator = {file.key: file for file in files}, self._office.operator(caller)
+        shown: dict[str, list[bytes]] = {}
+        for field, keys in (
+            ("createConfigFiles", result.created),
+            ("skipConfigFiles", result.skipped),
+            ("overwriteConfigFiles", result.overwritten),
+        ):
+            shown[field] = []
+            for key in keys:  # of two in an archive with one name the last is shown
+                shown[field].append(json.fragment(_shown(named[key], operator)))
+                yield
+        return Answered(outcome, Encoded(OK, json.encode(outcome.response, shown)))
 
     def _judged(self, files: list[Carried], caller: Caller) -> int:
         """200000, or why nothing of an archive is taken."""
@@ -125,7 +146,8 @@ class Transfers:
             return v1.NotAllowedAccess
         return OK
 
-    def _taken(self, files: list[Carried], policy: str, caller: Caller) -> Outcome:
+    def _taken(self, files: list[Carried], policy: str, caller: Caller) -> Report | Outcome:
+        """What became of the files, or why nothing became of them."""
         door = Door(content_chars=self._office.settings.content_max)
         try:
             with self._office.registry.transaction():
@@ -141,20 +163,7 @@ class Transfers:
             return Outcome(_imported(v1.InvalidParameter, f"{'/'.join(why.key)}: {why.why}"))
         except CoreError as error:
             return Outcome(_imported(v1.NotFoundNamespace if isinstance(error, NotFound) else code_of(error)))
-        return Outcome(self._reported(files, report, caller), report.commit if files else SETTLED)
-
-    def _reported(self, files: list[Carried], report: Report, caller: Caller) -> v1.ConfigImportResponse:
-        """What became of every file. Of two in an archive with one name the last counts."""
-        answer = _imported(OK)
-        named = {file.key: file for file in files}
-        operator = self._office.operator(caller)
-        for field, keys in (
-            (answer.createConfigFiles, report.created),
-            (answer.skipConfigFiles, report.skipped),
-            (answer.overwriteConfigFiles, report.overwritten),
-        ):
-            field.extend(_shown(named[key], operator) for key in keys)
-        return answer
+        return report
 
 
 MANY: Final = 1 << 30
