@@ -1,4 +1,4 @@
-"""GET /v1/catalog/…"""
+"""The catalog: ``/v1/catalog/``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from polaris_bridge.adapters.consul.filters.records import CATALOG_SERVICE, NODE
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
 from polaris_bridge.adapters.consul.view import joined
+from polaris_bridge.adapters.consul.wire import catalog_in
 from polaris_bridge.adapters.consul.wire.shapes import encode, service_json
 
-from .answers import Answer, Later, Reply, json
+from .answers import Answer, Later, Reply, json, true
 from .call import ConsulCall, Route, Routes
 from .reading import BY_NAME, BY_NAMESPACE, filter_of, listed, named, wanted
 
@@ -41,6 +42,30 @@ def services(service: ConsulService, call: ConsulCall) -> Reply:
         service.slices.run(("names", namespace), lambda: work, lambda _: done(answer()))
 
     return Later(begin)
+
+
+def register(service: ConsulService, call: ConsulCall) -> Reply:
+    """PUT /v1/catalog/register"""
+    asked = catalog_in.register(call.body)
+    namespace = call.namespace_of(asked.datacenter or call.datacenter)
+    if asked.service is None or asked.checks:
+        call.require("node:write", asked.node.node, namespace)
+    if asked.service is not None:
+        call.require("service:write", asked.service.name, namespace)
+    return true(service.cataloging.register(namespace, asked, call.caller))
+
+
+def deregister(service: ConsulService, call: ConsulCall) -> Reply:
+    """PUT /v1/catalog/deregister"""
+    asked = catalog_in.deregister(call.body)
+    namespace = call.namespace_of(asked.datacenter or call.datacenter)
+    if service.admission.on:
+        known = service.index.service(NodeKey(namespace, asked.node), asked.service_id) if asked.service_id else None
+        if known is not None:
+            call.require("service:write", known.service, namespace)
+        else:
+            call.require("node:write", asked.node, namespace)
+    return true(service.cataloging.deregister(namespace, asked, call.caller))
 
 
 def instances(service: ConsulService, call: ConsulCall) -> Reply:
@@ -94,6 +119,8 @@ def _node(service: ConsulService, call: ConsulCall, name: str, *, as_list: bool)
 
 ROUTES: Final[Routes] = {
     ("GET", "/v1/catalog/datacenters"): Route(datacenters),
+    ("PUT", "/v1/catalog/register"): Route(register),
+    ("PUT", "/v1/catalog/deregister"): Route(deregister),
     ("GET", "/v1/catalog/services"): Route(services, reads=True, blocking=BY_NAMESPACE),
     ("GET", "/v1/catalog/service/"): Route(instances, reads=True, blocking=BY_NAME),
     ("GET", "/v1/catalog/connect/"): Route(connect, reads=True, blocking=BY_NAMESPACE),

@@ -16,6 +16,7 @@ from polaris_bridge.core.registry import Registry
 from .admission import Admission
 from .agent import Agent
 from .catalog import Catalog
+from .cataloging import Cataloging
 from .checks import CheckCalls
 from .config_entries import ConfigEntries
 from .dns import Names, Shuffle
@@ -76,6 +77,7 @@ class ConsulService:
         )
         self.catalog = Catalog(self.view, self.nodes, settings)
         self.health = Health(self.view, self.catalog)
+        self.cataloging = Cataloging(self)
         self.hosts = HostIndex(registry)
         self.queries = Queries(
             registry,

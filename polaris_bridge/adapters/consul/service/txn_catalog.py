@@ -259,14 +259,16 @@ class CatalogOps:
             self._service.registering.drop_check(live, caller)
         if key is None:
             kept = structs.replace(check, status=status, output=output)
-            self._registry.documents.put(checking.document(node, kept), caller)
-            if status != PASSING or live is not None:
-                self._service.state.outcomes.spread(LiveCheck(node, None, kept, output), status, caller)
+            if live is None or live.owner is not None or live.record != kept:
+                self._registry.documents.put(checking.document(node, kept), caller)
+                if status != PASSING or live is not None:
+                    self._service.state.outcomes.spread(LiveCheck(node, None, kept, output), status, caller)
         else:
-            now_ms = self._registry.clock.wall_ms()
-            self._registry.amend(
-                key, lambda newest: _with_state(newest, check, status, output, now_ms), caller, "check"
-            )
+            newest, now_ms = self._registry.newest(key), self._registry.clock.wall_ms()
+            assert newest is not None
+            after = _with_state(newest, check, status, output, now_ms)
+            if after != newest:
+                self._registry.amend(key, lambda _: after, caller, "check")
         later(lambda: self._said(node, id, output))
 
     def _said(self, node: NodeKey, id: str, output: str) -> None:

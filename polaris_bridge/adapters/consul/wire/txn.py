@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from .json_in import (
     BadJson,
+    Table,
     duration,
     flag,
     ignored,
@@ -181,7 +182,7 @@ _NODE: Final = table(
 )
 _WEIGHTS: Final = table({"Passing": ("passing", integer), "Warning": ("warning", integer)})
 _PLACE: Final = table({"Address": ("address", text), "Port": ("port", integer)})
-_SERVICE: Final = table(
+SERVICE_FIELDS: Final[Table] = table(
     {
         "Kind": ("kind", text),
         "ID": ("id", text),
@@ -233,7 +234,7 @@ def _definition(found: Any, _name: str) -> bytes:
     return msgspec.json.encode(found) if found else b""
 
 
-_CHECK: Final = table(
+CHECK_FIELDS: Final[Table] = table(
     {
         "Node": ("node", text),
         "CheckID": ("id", text),
@@ -260,9 +261,11 @@ _OPERATION: Final = table(
         NODE: (NODE, nested(table({"Verb": ("verb", text), "Node": ("inner", nested(_NODE))}))),
         SERVICE: (
             SERVICE,
-            nested(table({"Verb": ("verb", text), "Node": ("node", text), "Service": ("inner", nested(_SERVICE))})),
+            nested(
+                table({"Verb": ("verb", text), "Node": ("node", text), "Service": ("inner", nested(SERVICE_FIELDS))})
+            ),
         ),
-        CHECK: (CHECK, nested(table({"Verb": ("verb", text), "Check": ("inner", nested(_CHECK))}))),
+        CHECK: (CHECK, nested(table({"Verb": ("verb", text), "Check": ("inner", nested(CHECK_FIELDS))}))),
     }
 )
 _read_all: Final = many(_OPERATION)
@@ -296,12 +299,20 @@ def _operation(said: dict[str, Any]) -> Operation | None:
         return _made(NodeOp, {**said[NODE].get("inner", {}), "verb": said[NODE].get("verb", "")})
     if SERVICE in said:
         outer = said[SERVICE]
-        inner = outer.get("inner", {})
-        weights = inner.get("weights", {})
-        return _made(ServiceOp, {**inner, **weights, "verb": outer.get("verb", ""), "node": outer.get("node", "")})
+        return service_op(outer.get("inner", {}), outer.get("verb", ""), outer.get("node", ""))
     if CHECK in said:
-        return _made(CheckOp, {**said[CHECK].get("inner", {}), "verb": said[CHECK].get("verb", "")})
+        return check_op(said[CHECK].get("inner", {}), said[CHECK].get("verb", ""))
     return None
+
+
+def service_op(said: dict[str, Any], verb: str, node: str) -> ServiceOp:
+    """A service as ``SERVICE_FIELDS`` read it."""
+    return _made(ServiceOp, {**said, **said.get("weights", {}), "verb": verb, "node": node})
+
+
+def check_op(said: dict[str, Any], verb: str) -> CheckOp:
+    """A check as ``CHECK_FIELDS`` read it."""
+    return _made(CheckOp, {**said, "verb": verb})
 
 
 def _made(kind: type[S], said: dict[str, Any]) -> S:
