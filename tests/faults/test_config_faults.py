@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
@@ -11,14 +12,18 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+import grpc
 import pytest
-from child import Child, until
+from child import Child, ask, until
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from polaris_bridge.adapters import ADAPTERS
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.config.model import PUBLISH, FileKey
 from polaris_bridge.core.ports import ExtTypes
 from polaris_bridge.core.registry import Registry
@@ -177,6 +182,110 @@ def test_a_kill_in_the_middle_of_publications_loses_and_breaks_nothing(
     finally:
         child.end(signal.SIGKILL)
     look_inside(tmp_path / "data" / "polaris-bridge.db", seen)
+
+
+def publish(child: Child, name: str, text: str) -> tuple[int, bytes]:
+    """As a Nacos client."""
+    form = urlencode({"dataId": name, "group": GROUP, "content": text}).encode()
+    return ask(child.nacos, "POST", "/nacos/v1/cs/configs", form, {"Content-Type": "application/x-www-form-urlencoded"})
+
+
+def told_native(child: Child, name: str) -> tuple[int, str, str] | None:
+    """As a native client reads it now."""
+    connection = http.client.HTTPConnection("127.0.0.1", child.front, timeout=10)
+    try:
+        return read(connection, name)
+    finally:
+        connection.close()
+
+
+def test_while_the_disk_is_full_nothing_is_published_and_nothing_lost(tmp_path: Path) -> None:
+    child = Child(tmp_path)
+    try:
+        assert publish(child, "a", "before") == (200, b"true")
+        with child.full_disk():
+            status, body = publish(child, "a", "meanwhile")
+            assert status >= 500, body
+            assert publish(child, "new", "meanwhile")[0] >= 500
+            found = told_native(child, "a")
+            assert found is not None
+            assert found[2] == "before"
+            assert told_native(child, "new") is None
+        until(lambda: publish(child, "a", "after")[0] == 200, 20, "a publication once there is room")
+        found = told_native(child, "a")
+        assert found is not None
+        assert found[2] == "after"
+        version = found[0]
+        child.end(signal.SIGKILL)
+        child = Child(tmp_path)
+        found = told_native(child, "a")
+        assert found is not None
+        assert (found[0], found[2]) == (version, "after")
+    finally:
+        child.end(signal.SIGKILL)
+
+
+def test_of_those_who_compare_and_set_at_once_one_wins_each_round(tmp_path: Path) -> None:
+    child = Child(tmp_path)
+    try:
+        winner = "0"
+        assert publish(child, "a", winner) == (200, b"true")
+        for n in range(10):
+            md5 = hashlib.md5(winner.encode()).hexdigest()
+            with ThreadPoolExecutor(8) as pool:
+                texts = [f"{n + 1} by {who}" for who in range(8)]
+                results = list(pool.map(lambda text, md5=md5: compare_and_set(child, text, md5), texts))
+            assert sorted(status for status, _ in results) == [200] + [500] * 7
+            winner = texts[[status for status, _ in results].index(200)]
+            found = told_native(child, "a")
+            assert found is not None
+            assert (found[0], found[2]) == (n + 2, winner)
+    finally:
+        child.end(signal.SIGKILL)
+
+
+def compare_and_set(child: Child, text: str, md5: str) -> tuple[int, bytes]:
+    form = urlencode({"dataId": "a", "group": GROUP, "content": text}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "casMd5": md5}
+    return ask(child.nacos, "POST", "/nacos/v1/cs/configs", form, headers)
+
+
+def test_an_encrypted_file_survives_a_kill_right_after_its_acknowledgement(tmp_path: Path) -> None:
+    child = Child(tmp_path)
+    try:
+        m = v1.ConfigFilePublishInfo(
+            content={"value": "password"}, encrypted={"value": True}, encrypt_algo={"value": "AES"}
+        )
+        m.namespace.value, m.group.value, m.file_name.value = key("secret")
+        with grpc.insecure_channel(f"127.0.0.1:{child.config}") as channel:
+            call = channel.unary_unary("/v1.PolarisConfigGRPC/UpsertAndPublishConfigFile")
+            answer = v1.ConfigClientResponse.FromString(call(m.SerializeToString(), timeout=10))
+        assert answer.code.value == 200000
+        child.end(signal.SIGKILL)
+        assert (tmp_path / "data" / "config.key").stat().st_mode & 0o777 == 0o600
+        child = Child(tmp_path)
+        assert "cannot be read" not in child.output
+        connection = http.client.HTTPConnection("127.0.0.1", child.front, timeout=10)
+        asked = urlencode({"namespace": "default", "group": GROUP, "fileName": "secret"})
+        connection.request("GET", f"/config/v1/GetConfigFile?{asked}")
+        file = json.loads(connection.getresponse().read())["configFile"]
+        connection.close()
+        tags = {tag["key"]: tag["value"] for tag in file["tags"]}
+        data_key = base64.b64decode(tags["internal-datakey"])
+        decryptor = Cipher(algorithms.AES(data_key), modes.CBC(data_key)).decryptor()
+        plain = decryptor.update(base64.b64decode(file["content"])) + decryptor.finalize()
+        assert plain[: -plain[-1]] == b"password"
+        child.end(signal.SIGKILL)
+        (tmp_path / "data" / "config.key").unlink()
+        child = Child(tmp_path)
+        assert child.output.count("cannot be read") == 1
+        connection = http.client.HTTPConnection("127.0.0.1", child.front, timeout=10)
+        connection.request("GET", f"/config/v1/GetConfigFile?{asked}")
+        assert json.loads(connection.getresponse().read())["code"] not in (200000, 400202)
+        connection.close()
+        assert not (tmp_path / "data" / "config.key").exists()
+    finally:
+        child.end(signal.SIGKILL)
 
 
 def look_again(child: Child, seen: Witnesses) -> None:
