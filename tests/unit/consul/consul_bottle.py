@@ -80,8 +80,9 @@ class Timers:
         """Let time pass, timers in their order."""
         while self._later and self._later[0][0] <= at:
             due, _, timer = heapq.heappop(self._later)
-            self._clock.now_ms += round((due - self._clock.now_s) * 1000)
-            self._clock.now_s = due
+            if due > self._clock.now_s:
+                self._clock.now_ms += round((due - self._clock.now_s) * 1000)
+                self._clock.now_s = due
             if timer.run is not None:
                 timer.run()
             self.settle()

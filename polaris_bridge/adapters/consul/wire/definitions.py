@@ -240,7 +240,7 @@ def _pair_objection(key: str, value: str) -> str:
         return f"Key is too long (limit: {_META_KEY_LENGTH} characters)"
     if key.startswith("consul-"):
         return "Key prefix 'consul-' is reserved for internal use"
-    if len(value) > _META_VALUE_LENGTH and len(value.encode("utf-8", "replace")) > _META_VALUE_LENGTH:
+    if len(value) > _META_VALUE_LENGTH // 4 and len(value.encode("utf-8", "replace")) > _META_VALUE_LENGTH:
         return f"Value is too long (limit: {_META_VALUE_LENGTH} characters)"
     return ""
 

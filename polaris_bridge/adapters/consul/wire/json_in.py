@@ -20,6 +20,7 @@ Read = Callable[[Any, str], Any]
 Table = Mapping[str, tuple[str, Read]]
 """By name, as documented and in lower case: what it is called here, and how it is read."""
 
+_TOO_DEEP: Final = "exceeded max depth"
 _MAX_INT: Final = (1 << 63) - 1
 
 
@@ -43,6 +44,8 @@ def value(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
         return _first(body)
+    except RecursionError:
+        raise BadJson(_TOO_DEEP) from None
 
 
 def _first(body: bytes) -> Any:
@@ -50,14 +53,28 @@ def _first(body: bytes) -> Any:
     if not text:
         raise BadJson("EOF")
     try:
-        return _decoder.raw_decode(text)[0]
+        found = _decoder.raw_decode(text)[0]
+    except BadJson:
+        raise
     except json.JSONDecodeError as error:
         rest = text[error.pos :].lstrip(" \t\r\n")
         if not rest or error.msg.startswith("Unterminated"):
             raise BadJson("unexpected EOF") from None
         raise BadJson(f"invalid character {_shown(rest[0])} {_expected(error.msg)}") from None
     except (ValueError, RecursionError):
-        raise BadJson("exceeded max depth") from None
+        raise BadJson(_TOO_DEEP) from None
+    return _mended(found) if "\\u" in text else found
+
+
+def _mended(found: Any) -> Any:
+    """Halves of surrogate pairs become U+FFFD, as in Go."""
+    if isinstance(found, str):
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(found, list):
+        return [_mended(each) for each in found]
+    if isinstance(found, dict):
+        return {_mended(key): _mended(each) for key, each in found.items()}
+    return found
 
 
 def _no_constant(name: str) -> Any:
