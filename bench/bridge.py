@@ -48,7 +48,7 @@ class Bridge:
         """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front, grpc, config, consul = free_ports(5)
+        eureka, front, grpc, config, consul, dns = free_ports(6)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
@@ -56,11 +56,13 @@ class Bridge:
         """Address of the native gRPC port."""
         self.config = f"127.0.0.1:{config}"
         """Address of the native gRPC port of the configuration centre."""
-        nacos = free_pair(eureka, front, grpc, config, consul)
+        nacos = free_pair(eureka, front, grpc, config, consul, dns)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
         self.consul = f"127.0.0.1:{consul}"
         """Address of the Consul HTTP port."""
+        self.dns = f"127.0.0.1:{dns}"
+        """Address of the DNS port, UDP and TCP."""
         settings = {
             "service-eureka": eureka,
             "api-http": front,
@@ -72,6 +74,7 @@ class Bridge:
         sets = [
             part for name, port in settings.items() for part in ("--set", f"apiservers.{name}.option.listenPort={port}")
         ]
+        sets += ["--set", f"apiservers.service-consul.option.dnsPort={dns}"]
         sets += [part for option in options for part in ("--set", option)]
         command = [
             sys.executable,

@@ -52,6 +52,11 @@ class Running:
         """host:port for Consul clients over HTTP."""
         return f"127.0.0.1:{self._port('service-consul')}"
 
+    @property
+    def dns(self) -> str:
+        """host:port for names, over UDP and TCP."""
+        return f"127.0.0.1:{self._port('service-consul-dns')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 
@@ -68,7 +73,11 @@ async def server(
     """
     with TemporaryDirectory() as scratch:
         folder = data or Path(scratch)
-        given = ["apiservers.*.option.listenPort=0", "auth.strategy.option.consoleOpen=false"]
+        given = [
+            "apiservers.*.option.listenPort=0",
+            "apiservers.service-consul.option.dnsPort=0",
+            "auth.strategy.option.consoleOpen=false",
+        ]
         if data is None:
             given.append("store={name: memoryStore}")
         loaded = load(config, sets=[*given, *sets], data_dir=folder, listen="127.0.0.1")

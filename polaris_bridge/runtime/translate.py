@@ -7,8 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, GrpcSettings, HttpSettings, TlsSettings
-from polaris_bridge.adapters.consul.settings import ConsulSettings
+from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
+from polaris_bridge.adapters.consul.settings import ListenerSettings as ConsulPorts
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.adapters.nacos.settings import GRPC_OFFSET, NacosSettings
 from polaris_bridge.adapters.nacos.settings import ListenerSettings as NacosPorts
@@ -30,7 +33,7 @@ from polaris_bridge.storage.redis_settings import RedisSettings
 
 from .auth.access import AccessSettings
 from .config.bootstrap import LogScope
-from .config.consul import ConsulOptions
+from .config.consul import ConsulDns, ConsulOptions
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
 from .config.listener_options import ListenerOptions
@@ -57,7 +60,7 @@ from .config.nacos import NacosOptions
 from .config.naming import RegistrationBatch
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
-from .configcentre.serverkey import FILE as SERVER_KEY
+from .configcentre import KEY_FILE
 from .logs.options import LoggerOptions
 
 
@@ -177,7 +180,35 @@ def consul(option: ConsulOptions) -> ConsulSettings:
         single_node=option.single_node,
         auth=option.auth,
         max_body_bytes=option.max_body_size,
+        metadata_as_tags=tuple(option.metadata_as_tags),
+        dns=_names(option.dns),
     )
+
+
+def _names(dns: ConsulDns) -> DnsSettings:
+    def domain(text: str) -> str:
+        return f"{text.strip('.').lower()}." if text.strip(".") else ""
+
+    return DnsSettings(
+        domain=domain(dns.domain) or "consul.",
+        alt_domain=domain(dns.alt_domain),
+        node_ttl_s=int(dns.node_ttl.total_seconds()),
+        service_ttl_s={name.lower(): int(ttl.total_seconds()) for name, ttl in dns.service_ttl.items()},
+        only_passing=dns.only_passing,
+        udp_answer_limit=dns.udp_answer_limit,
+        a_record_limit=dns.a_record_limit,
+        enable_truncate=dns.enable_truncate,
+        node_meta_txt=dns.enable_additional_node_meta_txt,
+        recursors=tuple(dns.recursors),
+        recursor_timeout_s=dns.recursor_timeout.total_seconds(),
+    )
+
+
+def consul_ports(name: str, option: ConsulOptions) -> ConsulPorts:
+    """What the two ports of a Consul listener can be told."""
+    common = http(name, option)
+    dns = None if option.dns_port < 0 else structs.replace(common, name=f"{name}-dns", port=option.dns_port, tls=None)
+    return ConsulPorts(http=common, dns=dns)
 
 
 def polaris(config: Config) -> PolarisSettings:
@@ -198,7 +229,7 @@ def server_key(config: Config, data: Path | None) -> Path | None:
     for entry in config.plugin.crypto.entries:
         if entry.option.server_key_file is not None:
             return entry.option.server_key_file
-    return None if data is None or store(config)[0] == "memory" else data / SERVER_KEY
+    return None if data is None or store(config)[0] == "memory" else data / KEY_FILE
 
 
 def redis(config: Config) -> RedisSettings | None:
@@ -260,7 +291,7 @@ def grpc(name: str, option: GrpcOptions) -> GrpcSettings:
     )
 
 
-def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettings | NacosPorts, object]:
+def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettings | NacosPorts | ConsulPorts, object]:
     """What a listener is told, and what its adapter is told besides."""
     match entry:
         case EurekaListener(option=option):
@@ -268,7 +299,7 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
         case NacosListener(option=option):
             return nacos_ports(entry.name, option), nacos(config, option)
         case ConsulListener(option=option):
-            return http(entry.name, option), consul(option)
+            return consul_ports(entry.name, option), consul(option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)

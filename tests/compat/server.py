@@ -125,6 +125,7 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
     for name, port in ports.items():
         command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
+    command += ["--set", "apiservers.service-consul.option.dnsPort=0"]
     command += ["--set", "auth.user.option.seedDefaultAdmin=true"]
     for setting in settings:
         command += ["--set", setting]

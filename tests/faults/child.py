@@ -65,10 +65,10 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        found = free_ports(5)
+        found = free_ports(6)
         self.port, self.front = ports or (found[0], found[1])
-        self.grpc, self.config, self.consul = found[2:]
-        self.nacos = nacos or free_pair(self.port, self.front, self.grpc, self.config, self.consul)
+        self.grpc, self.config, self.consul, self.dns = found[2:]
+        self.nacos = nacos or free_pair(self.port, self.front, *found[2:])
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
             *("--set", f"apiservers.service-eureka.option.listenPort={self.port}"),
@@ -77,6 +77,7 @@ class Child:
             *("--set", f"apiservers.config-grpc.option.listenPort={self.config}"),
             *("--set", f"apiservers.service-nacos.option.listenPort={self.nacos}"),
             *("--set", f"apiservers.service-consul.option.listenPort={self.consul}"),
+            *("--set", f"apiservers.service-consul.option.dnsPort={self.dns}"),
             *(part for value in sets for part in ("--set", value)),
         ]
         folder.mkdir(parents=True, exist_ok=True)

@@ -83,9 +83,11 @@ class Server:
         self.ports = free_listeners()
         self.port = self.ports[listener]
         self.http_port = self.ports["api-http"]
+        self.dns_port = free_port()
         self._folder = folder
         self._settings = (
             *(f"apiservers.{name}.option.listenPort={port}" for name, port in self.ports.items()),
+            f"apiservers.service-consul.option.dnsPort={self.dns_port}",
             "auth.user.option.seedDefaultAdmin=true",
             "auth.strategy.option.consoleOpen=false",
             *settings,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundings
+from polaris_bridge.adapters._shared.adapter import Adapter, Listener, Surroundings
 from polaris_bridge.adapters._shared.listener import HttpListener
-from polaris_bridge.adapters._shared.settings import HttpSettings
 
+from .server.dns import Resolver
+from .server.dns_listener import DnsListener
+from .server.dns_recursors import Recursors
 from .server.http import ConsulHttp
 from .server.routes import ROUTES
 from .service.consul import ConsulService
 from .service.state import ConsulState
-from .settings import ConsulSettings
+from .settings import ConsulSettings, ListenerSettings
 from .translate.keys import SOURCE, Document, Marks
 
 _REGISTERS: Final = frozenset({"PUT /v1/agent/service/register", "PUT /v1/catalog/register"})
@@ -23,10 +26,10 @@ _HEARTBEATS: Final = frozenset(f"PUT /v1/agent/check/{word}/" for word in ("pass
 _RESULTS: Final = {200: "ok", 404: "unknown"}
 
 
-class ConsulFace(OnePort):
-    """One Consul HTTP port."""
+class ConsulFace:
+    """One Consul listener: HTTP and, on a port of its own, DNS."""
 
-    def __init__(self, around: Surroundings, http: HttpSettings, settings: ConsulSettings) -> None:
+    def __init__(self, around: Surroundings, ports: ListenerSettings, settings: ConsulSettings) -> None:
         host = around.host
         self.service = ConsulService(
             around.registry,
@@ -36,11 +39,12 @@ class ConsulFace(OnePort):
             host_name=socket.gethostname(),
             address=lambda: "127.0.0.1" if host is None else host.address,
             state=around.share(SOURCE, lambda: ConsulState(around.registry)),
+            shuffle=random.shuffle,
         )
         self._around = around
         self._http = ConsulHttp(self.service, ROUTES, random=random.random, observe=self._observe)
-        self.listener = HttpListener(
-            http,
+        http = HttpListener(
+            ports.http,
             self._http.handle,
             hot=self._http.hot,
             app=self._http.app(),
@@ -48,6 +52,34 @@ class ConsulFace(OnePort):
             allow=around.allow,
         )
         self._heard = partial(around.heartbeat, SOURCE)
+        names = settings.dns
+        self._recursors = Recursors(names.recursors, names.recursor_timeout_s) if names.recursors else None
+        resolver = Resolver(
+            self.service.names,
+            names,
+            self._recursors,
+            observe=self._observe,
+            prepare=self.service.prepare_name,
+        )
+        dns = () if ports.dns is None else (DnsListener(ports.dns, resolver.resolve, allow=around.allow),)
+        self.listeners: Sequence[Listener] = (http, *dns)
+
+    async def start(self) -> None:
+        """See ``Face``."""
+        begun: list[Listener] = []
+        try:
+            for listener in self.listeners:
+                await listener.start()
+                begun.append(listener)
+        except OSError:
+            for listener in begun:
+                await listener.stop(0)
+            raise
+
+    def close(self) -> None:
+        """See ``Face``."""
+        if self._recursors is not None:
+            self._recursors.close()
 
     def sweep(self) -> None:
         """See ``Face``."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from polaris_bridge.adapters._shared.settings import HttpSettings
+
 
 class DnsSettings(Struct, frozen=True, kw_only=True):
     """How names are answered."""
@@ -31,6 +33,14 @@ class DnsSettings(Struct, frozen=True, kw_only=True):
     recursor_timeout_s: float = 2.0
 
 
+class ListenerSettings(Struct, frozen=True, kw_only=True):
+    """The ports of one listener."""
+
+    http: HttpSettings
+    dns: HttpSettings | None = None
+    """None: names are not answered."""
+
+
 class ConsulSettings(Struct, frozen=True, kw_only=True):
     """How one listener behaves."""
 
@@ -51,6 +61,8 @@ class ConsulSettings(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 10 * 1024 * 1024
     metadata_as_tags: tuple[str, ...] = ()
     """Metadata of instances of other protocols that are shown as tags ``key=value`` too."""
+    spring_layout: bool = False
+    """Whether ``config/<application>[,<profile>]/data`` are the files of group ``config`` (Spring Cloud Consul's layout)."""
     dns: DnsSettings = DnsSettings()
 
     @property

@@ -22,7 +22,7 @@ def ports(listener: Listener) -> tuple[int, ...]:
     if isinstance(listener, NacosListener):
         return port, port + GRPC_OFFSET if port else 0
     if isinstance(listener, ConsulListener):
-        return port, listener.option.dns_port
+        return port, max(0, listener.option.dns_port)
     return (port,)
 
 

@@ -155,7 +155,7 @@ def _moved_listener(listener: Listener, address: str | None, port_offset: int) -
     changes: dict[str, object] = {"listen_ip": address or option.listen_ip}
     if option.listen_port:
         changes["listen_port"] = option.listen_port + port_offset
-    if isinstance(listener, ConsulListener) and listener.option.dns_port:
+    if isinstance(listener, ConsulListener) and listener.option.dns_port > 0:
         changes["dns_port"] = listener.option.dns_port + port_offset
     return listener.model_copy(update={"option": option.model_copy(update=changes)})
 

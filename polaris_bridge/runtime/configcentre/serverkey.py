@@ -17,8 +17,6 @@ from typing import Final
 
 from polaris_bridge.core.errors import Invalid
 
-FILE: Final = "config.key"
-"""Its name under the data directory."""
 SIZE: Final = 32
 ID_SIZE: Final = 8
 

@@ -181,7 +181,8 @@ def test_a_cluster(tmp_path: Path, start: Start) -> None:
 def test_a_redis_that_is_not_there_is_a_reason_not_to_start(tmp_path: Path) -> None:
     setting = "healthcheck.checkers=[{name: heartbeatRedis, option: {kvAddr: '127.0.0.1:1'}}]"
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(tmp_path), "--listen", "127.0.0.1"]
-    command += ["--set", "apiservers.*.option.listenPort=0", "--set", setting]
+    command += ["--set", "apiservers.*.option.listenPort=0", "--set", "apiservers.service-consul.option.dnsPort=0"]
+    command += ["--set", setting]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "cannot start: heartbeats are to be kept in Redis at 127.0.0.1:1" in done.stderr

@@ -20,7 +20,7 @@ class Started:
     """A server on a store under a folder."""
 
     def __init__(self, folder: Path, *sets: str) -> None:
-        given = ["apiservers.*.option.listenPort=0", *sets]
+        given = ["apiservers.*.option.listenPort=0", "apiservers.service-consul.option.dnsPort=0", *sets]
         self.server = Server(load(None, sets=given, data_dir=folder, listen="127.0.0.1").config, data=folder)
 
     async def __aenter__(self) -> Started:

@@ -141,9 +141,11 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("service-nacos", NAMED): ("serverService: a", "serverNamespace: b"),
     ("service-consul", HONOURED): (
         "listenPort: 8500", "datacenter: east", "namespace: prod", "datacenters: {west: other}", "nodeName: a",
-        "foreignNode: b", "singleNode: true", "auth: true",
+        "foreignNode: b", "singleNode: true", "auth: true", "dnsPort: 8600", "metadataAsTags: [a]",
+        "dns: {domain: a, altDomain: b, nodeTTL: 5s, serviceTTL: {web: 5s}, onlyPassing: true, udpAnswerLimit: 5}",
+        "dns: {aRecordLimit: 2, enableTruncate: true, enableAdditionalNodeMetaTXT: false, recursors: [10.0.0.1]}",
+        "dns: {recursorTimeout: 1s}",
     ),
-    ("service-consul", NAMED): ("dnsPort: 8600",),
     ("service-limiter", NAMED): ("listenPort: 8101",),
     ("service-l5", NAMED): ("listenPort: 7779", "clusterName: cl5.discover"),
 }  # fmt: skip

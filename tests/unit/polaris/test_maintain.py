@@ -282,7 +282,12 @@ class Warden(OpenDoor):
 
 async def test_every_call_passes_the_auth_seam(tmp_path: Any) -> None:
     warden: Authority = Warden()
-    sets = ["apiservers.*.option.listenPort=0", "store={name: memoryStore}", PPROF]
+    sets = [
+        "apiservers.*.option.listenPort=0",
+        "apiservers.service-consul.option.dnsPort=0",
+        "store={name: memoryStore}",
+        PPROF,
+    ]
     loaded = load(None, sets=sets, data_dir=tmp_path, listen="127.0.0.1")
     server = Server(loaded.config, authority=warden)
     try:
