@@ -30,6 +30,10 @@ FILTERS: Final = (
 VERSIONS: Final = ("namespace", "group", "file_name")
 
 _MEANT: Final = {"fileName": "file_name", "name": "release_name"}
+_SHARED: Final = {
+    "namespace": "namespace", "group": "group", "file_name": "name", "content": "content", "format": "format",
+    "comment": "comment",
+}  # fmt: skip
 _UNNAMED: Final = ("invalid namespace", "invalid config group", "invalid config file name")
 _NO_BETA: Final = ("invalid config namespace", "invalid config group", "invalid config file_name")
 
@@ -57,8 +61,18 @@ class Releases:
         """Create or change a draft, and make it what clients see, in one step. Nobody's change is looked for (the gRPC method
         of SDKs compares md5)."""
         if not m.namespace.value or not m.group.value:
-            return Outcome(said(v1.InvalidParameter))
+            return Outcome(said(v1.InvalidParameter, configFile=self._draft(m, caller)))
         return written(self._office.writing.upsert_and_publish(m, caller, compare=False))
+
+    def _draft(self, m: v1.ConfigFilePublishInfo, caller: Caller) -> v1.ConfigFile:
+        """The file that a request means, as the original shows it when it cannot be made."""
+        file = v1.ConfigFile(tags=m.tags)
+        file.create_by.value = file.modify_by.value = self._office.operator(caller)
+        file.release_time.value = m.release_description.value
+        for field, into in _SHARED.items():
+            if m.HasField(field):
+                getattr(file, into).CopyFrom(getattr(m, field))
+        return file
 
     def rollback(self, releases: Sequence[v1.ConfigFileRelease], caller: Caller) -> Result:
         """Bring releases back, each for itself."""
@@ -84,9 +98,10 @@ class Releases:
             wrong = (not is_name(key.namespace), not key.group, not key.name)
             if any(wrong):
                 return Outcome(said(v1.BadRequest, _NO_BETA[wrong.index(True)]))
+            file = self._centre.files.newest(key)
             with self._office.registry.transaction() as commit:
-                for gray in self._centre.reading.snapshot(key).grays:
-                    self._centre.releases.stop(key, gray.active.gray, caller)
+                for gray in file.grays if file is not None else ():
+                    self._centre.releases.stop(key, gray.gray, caller)
             return Outcome(said(OK), commit)
 
         return self._each(files, do, OK)
