@@ -350,7 +350,8 @@ import asyncio, sys, tempfile
 from polaris_bridge.testing import server
 async def main():
     async with server():
-        found = {"re2", "tomllib"} & set(sys.modules)
+        own = "polaris_bridge.runtime.configcentre."
+        found = {"re2", "tomllib"} & set(sys.modules) | {name for name in sys.modules if name.startswith(own)}
         assert not found, found
 asyncio.run(main())
 """
