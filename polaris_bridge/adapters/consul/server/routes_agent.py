@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from polaris_bridge.adapters.consul.filters import BadFilter, Record
 from polaris_bridge.adapters.consul.filters.records import AGENT_SERVICE, CHECK
 from polaris_bridge.adapters.consul.service.agent import NO_NODE_REASON, NO_SERVICE_REASON
+from polaris_bridge.adapters.consul.translate.checks import records_of
 from polaris_bridge.adapters.consul.translate.keys import NodeKey, registration_key
 from polaris_bridge.adapters.consul.wire import definitions, definitions_in
 from polaris_bridge.adapters.consul.wire.durations import quoted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService
     from polaris_bridge.adapters.consul.service.index import LiveCheck
     from polaris_bridge.adapters.consul.wire.agent import Plain
+    from polaris_bridge.adapters.consul.wire.definitions import ServiceDefinition
 
 NO_FILTER: Final = "Failed to create boolean expression evaluator: "
 
@@ -96,13 +98,22 @@ def register(service: ConsulService, call: ConsulCall) -> Reply:
     node = node_of(service, call)
     call.require("service:write", found.name, node.namespace)
     if service.admission.on:
-        known = service.registry.newest(registration_key(node, found.id))
-        if known is not None and known.service != found.name:  # another's id is not to be taken away
-            call.require("service:write", known.service, node.namespace)
+        _check_taken(service, call, node, found)
     params = call.params
     replace = bool(params) and params.has("replace-existing-checks")
     replace = replace and params.text("replace-existing-checks") in ("", "true")
     return done(service.registering.register(node, found, call.caller, replace_checks=replace))
+
+
+def _check_taken(service: ConsulService, call: ConsulCall, node: NodeKey, found: ServiceDefinition) -> None:
+    """Ids of services and checks that are somebody else's are not to be taken away. Raises ``Refused``."""
+    known = service.registry.newest(registration_key(node, found.id))
+    if known is not None and known.service != found.name:
+        call.require("service:write", known.service, node.namespace)
+    for record, _ in records_of(found):
+        live = service.index.check(node, record.id)
+        if live is not None:
+            _check_right(service, call, live)
 
 
 def deregister(service: ConsulService, call: ConsulCall) -> Reply:
