@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
+import re
 import socket
 import threading
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from polaris_bridge.adapters.eureka.wire.decoding import decode_instance
 from polaris_bridge.adapters.eureka.wire.replication import decode_batch
+from polaris_bridge.adapters.nacos.wire.config import changed_line, probe, probe_text
 from polaris_bridge.adapters.nacos.wire.payload import decode
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
@@ -199,3 +202,46 @@ def test_the_peer_is_named_by_its_http_port(module, monkeypatch):
         monkeypatch.delenv("PEER_NACOS_PID", raising=False)
         peer = nacos_fleet.peer_server()
         assert (peer.base, peer.grpc, peer.pid) == ("http://somewhere:8848", "somewhere:9848", None)
+
+
+def test_a_long_poll_says_what_a_client_has_of_its_files(module):
+    fleet = module("config_fleet")
+    wanted = fleet.files("app", 3)
+    request = fleet.poll("h:1", [file.item(n) for n, file in enumerate(wanted)])
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert int(re.search(rb"Content-Length: (\d+)", head)[1]) == len(body)
+    form = parse_qs(body.decode())
+    reading = probe(probe_text(form["Listening-Configs"][0]))
+    with pytest.raises(StopIteration) as ended:
+        next(reading)
+    found = ended.value.value
+    assert [(one.data_id, one.group, one.md5) for one in found] == [
+        (file.data_id, "DEFAULT_GROUP", fleet.md5(file.content(n))) for n, file in enumerate(wanted)
+    ]
+    said = parse_qs(wanted[0].form(7))
+    assert hashlib.md5(said["content"][0].encode()).hexdigest() == fleet.md5(wanted[0].content(7))
+    assert fleet.told_of(wanted[0]) == changed_line(wanted[0].data_id, "DEFAULT_GROUP", "")
+    assert len(fleet.File("big", 10_000).content()) == 10_000
+
+
+def test_polls_are_answered_each_once_and_whole(module):
+    long_polls = module("long_polls")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            conversations = [listener.accept()[0] for _ in range(3)]
+            for each in conversations:
+                each.recv(100)
+            for each in conversations:  # in pieces
+                each.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n")
+            for each in conversations:
+                each.sendall(b"\r\nab")
+                each.sendall(b"cd")
+                each.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with long_polls.LongPolls(f"http://127.0.0.1:{listener.getsockname()[1]}", 3) as polls:
+            polls.send(lambda n: b"request %d" % n)
+            assert len(polls.answers(10, b"abcd")) == 3
+        thread.join()
