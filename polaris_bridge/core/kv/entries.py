@@ -100,19 +100,26 @@ class Entries:
 
     def newest_below(self, namespace: str, prefix: str) -> list[str]:
         """Every key that begins with a prefix, in byte order, in the newest state."""
+        document = self._keeper.ledger.document
+        found = self.candidates(namespace, prefix)
+        return [key for key in found if document(ENTRY, id_of(namespace, key)) is not None]
+
+    def candidates(self, namespace: str, prefix: str) -> list[str]:
+        """The same without a look at each: with some that are not there any more."""
         space = self._spaces.get(namespace)
         if space is None:
             return []
-        document = self._keeper.ledger.document
-        fresh = [key for key in space.fresh if key.startswith(prefix)]
-        return [
-            key for key in merged(space.keys.below(prefix), fresh) if document(ENTRY, id_of(namespace, key)) is not None
-        ]
+        return merged(space.keys.below(prefix), [key for key in space.fresh if key.startswith(prefix)])
 
     def table_index(self, namespace: str) -> int:
-        """The index of everything in a namespace, and of what is not there."""
+        """The index of everything in a namespace."""
         space = self._spaces.get(namespace)
         return space.revision if space is not None else self._floor
+
+    def missing_index(self, namespace: str, key: str) -> int:
+        """The index of a key that is not there: that of its deletion; at least that of the deletions that are forgotten."""
+        space = self._spaces.get(namespace)
+        return space.marks.of(key) if space is not None else self._floor
 
     def deleted_index(self, namespace: str, prefix: str) -> int:
         """The index of the last deletion below a prefix; at least that of the deletions that are forgotten."""
@@ -130,9 +137,8 @@ class Entries:
 
     def within(self, namespace: str) -> bool:
         """Whether a namespace has an entry, in the newest state."""
-        space, document = self._spaces.get(namespace), self._keeper.ledger.document
-        keys = (*space.fresh, *space.keys.below("")) if space is not None else ()
-        return any(document(ENTRY, id_of(namespace, key)) is not None for key in keys)
+        document = self._keeper.ledger.document
+        return any(document(ENTRY, id_of(namespace, key)) is not None for key in self.candidates(namespace, ""))
 
     # ------------------------------------------------------------------ commands
 

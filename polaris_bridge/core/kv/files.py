@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from ..config.model import ConfigFile, FileKey, Release, Text
+from ..config.model import ConfigFile, FileKey, GroupKey, Release, Text
 from ..config.shelf import FILE, RELEASE, Shelf, Writer, id_of
 from ..documents import Documents
 from ..events import Published
@@ -46,6 +46,7 @@ class FileValues:
 
     def __init__(self, ledger: Ledger, documents: Documents, clock: Clock) -> None:
         writer = Writer(ledger, documents, clock)
+        self._ledger = ledger
         self._documents = documents
         self._files: Shelf[ConfigFile] = Shelf(writer, FILE, ConfigFile, lambda file: ())
         self._releases: Shelf[Release] = Shelf(writer, RELEASE, Release, lambda release: ())
@@ -53,6 +54,33 @@ class FileValues:
         """Told after a publication, before anybody is woken. Must be quick and not raise."""
         self._known: dict[FileKey, tuple[Document, FileValue | None]] = {}
         """What readers see, by the document that it was made of."""
+        self._released: dict[str, dict[str, dict[FileKey, None]]] = {}
+        """Namespace -> group -> the files that readers see."""
+
+    def load(self) -> None:
+        """Begin with what the store held."""
+        for document in self._documents.all(FILE):
+            file = self._files.decode(document)
+            if file.full is not None:
+                self._enter(file.key)
+
+    def groups(self, namespace: str) -> list[GroupKey]:
+        """The groups with files that readers see."""
+        return [GroupKey(namespace, group) for group in self._released.get(namespace, ())]
+
+    def within(self, group: GroupKey) -> list[FileKey]:
+        """The files of a group that readers see."""
+        return list(self._released.get(group.namespace, {}).get(group.group, ()))
+
+    def fresh(self, namespace: str) -> list[FileKey]:
+        """The files of a namespace that readers do not see yet, in the newest state."""
+        found = []
+        for document in self._ledger.newest_documents(FILE):
+            if document.namespace == namespace and self._documents.get(FILE, document.id) is not document:
+                key = self._files.decode(document).key
+                if self.get(key) is None:
+                    found.append(key)
+        return found
 
     def get(self, key: FileKey) -> FileValue | None:
         """A file as readers see it; None when nothing of it is released to everybody."""
@@ -94,6 +122,22 @@ class FileValues:
             self._known.pop(file.key, None)
             if was == now:
                 continue
+            if now is None:
+                self._leave(file.key)
+            elif was is None:
+                self._enter(file.key)
             told = FileChange(file.key, change.revision, published.revision, now is None)
             for call in self.changed:
                 call(told)
+
+    def _enter(self, key: FileKey) -> None:
+        self._released.setdefault(key.namespace, {}).setdefault(key.group, {})[key] = None
+
+    def _leave(self, key: FileKey) -> None:
+        groups = self._released.get(key.namespace, {})
+        files = groups.get(key.group, {})
+        files.pop(key, None)
+        if not files:
+            groups.pop(key.group, None)
+            if not groups:
+                self._released.pop(key.namespace, None)

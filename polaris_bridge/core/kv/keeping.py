@@ -160,6 +160,9 @@ def after(prefix: str) -> str:
 
 def merged(one: list[str], other: Iterable[str]) -> list[str]:
     """Two lists without repetition, the first of which is in order; in order."""
+    other = list(other)
+    if not other:
+        return one
     known = set(one)
     found = one[:]
     for key in other:

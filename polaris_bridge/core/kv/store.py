@@ -46,6 +46,7 @@ class KeyValues:
         """Take over what the store held. Called once the documents are loaded."""
         self.entries.load(self._ledger.floor)
         self.sessions.load()
+        self.files.load()
         self.watches.newest = self._ledger.floor
 
     def within(self, namespace: str) -> bool:

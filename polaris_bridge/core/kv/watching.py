@@ -82,6 +82,11 @@ class Marks:
         if len(self._revisions) > MOST_MARKS:
             self._forget(next(iter(self._revisions)))
 
+    def of(self, key: str) -> int:
+        """The revision under which a key was deleted, or one under which everything is forgotten."""
+        found = self._revisions.get(key)
+        return self.floor if found is None else found[0]
+
     def below(self, prefix: str) -> int:
         """The revision of the last deletion below a prefix, or one under which everything is forgotten."""
         if not self._revisions:

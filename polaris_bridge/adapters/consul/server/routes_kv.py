@@ -11,9 +11,11 @@ from polaris_bridge.adapters.consul.service.kv import MAX_VALUE_BYTES
 from polaris_bridge.adapters.consul.translate.kv import pair
 from polaris_bridge.adapters.consul.wire import kv as wire
 from polaris_bridge.adapters.consul.wire.refusals import Refused, bad, failed
+from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.kv.model import Outcome
+from polaris_bridge.core.model import Caller
 
-from .answers import Answer, true
+from .answers import Answer, Later, Reply, true
 from .call import ConsulCall, Route, Routes, Watch
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ _RAW: Final[Headers] = (
     (b"Content-Security-Policy", b"sandbox"),
 )
 _NOTHING: Final[Headers] = ()
+PORTION: Final = 500
+"""Keys that one transaction of a recursive delete takes, at most."""
 
 
 def _get(service: ConsulService, call: ConsulCall) -> Answer:
@@ -38,7 +42,7 @@ def _get(service: ConsulService, call: ConsulCall) -> Answer:
     _require(service, call, "key:read")
     namespace, keys = call.namespace, service.keys
     entry = keys.get(namespace, key)
-    index = keys.index(namespace, entry)
+    index = keys.index(namespace, key, entry)
     if entry is None:
         return Answer(b"", index, 404, _NOTHING)
     if params and params.has("raw"):
@@ -98,7 +102,7 @@ def _put(service: ConsulService, call: ConsulCall) -> Answer:
     return true(keys.put(namespace, key, value, flags, caller).commit)
 
 
-def _delete(service: ConsulService, call: ConsulCall) -> Answer:
+def _delete(service: ConsulService, call: ConsulCall) -> Reply:
     params, key = call.params, call.rest
     namespace, keys, caller = call.namespace, service.keys, call.caller
     wire.exclusive(params, "recurse", "cas")
@@ -110,11 +114,38 @@ def _delete(service: ConsulService, call: ConsulCall) -> Answer:
         if service.admission.on:
             for name in (key, *keys.names(namespace, key)):
                 _require(service, call, "key:write", name)
+        found = keys.candidates(namespace, key)
+        if len(found) > PORTION:
+            return _portions(service, namespace, found, caller)
         return true(keys.delete_below(namespace, key, caller).commit)
     _require(service, call, "key:write")
     if index is not None:
         return _told(keys.delete_if(namespace, key, index, caller))
     return true(keys.delete(namespace, key, caller).commit)
+
+
+def _portions(service: ConsulService, namespace: str, keys: list[str], caller: Caller) -> Later:
+    """Delete many keys in several transactions, each when the one before is durable, so that nobody waits for all of it."""
+
+    def begin(done: Callable[[Answer | Exception], None]) -> None:
+        def go_on(at: int, error: Exception | None = None) -> None:
+            if error is not None:
+                done(error)
+                return
+            try:
+                outcome = service.keys.delete_all(namespace, keys[at : at + PORTION], caller)
+            except CoreError as refused:
+                done(refused)
+                return
+            after = at + PORTION
+            if after >= len(keys):
+                done(true(outcome.commit))
+                return
+            outcome.commit.then(lambda error: service.registry.scheduler.soon(lambda: go_on(after, error)))
+
+        go_on(0)
+
+    return Later(begin)
 
 
 def _told(outcome: Outcome) -> Answer:

@@ -55,15 +55,15 @@ class FileKeys:
         groups = self.rule.groups(prefix)
         if groups == ():
             return {}
-        reading = self._registry.config.reading
-        if groups is None:
-            groups = tuple(group.key.group for group in reading.groups(namespace))
+        kept = self._files.groups(namespace) if groups is None else [GroupKey(namespace, g) for g in groups]
+        files = [file for group in dict.fromkeys(kept) for file in self._files.within(group)]
+        if newest:
+            files += self._files.fresh(namespace)
         found: dict[str, FileKey] = {}
-        for group in dict.fromkeys(groups):
-            for snapshot in reading.files(GroupKey(namespace, group)):
-                key = self._listed(snapshot.key, newest=newest)
-                if key is not None and key.startswith(prefix):
-                    found[key] = snapshot.key
+        for file in files:
+            key = self._listed(file, newest=newest)
+            if key is not None and key.startswith(prefix):
+                found[key] = file
         return found
 
     def _listed(self, file: FileKey, *, newest: bool) -> str | None:

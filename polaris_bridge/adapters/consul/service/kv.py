@@ -65,17 +65,20 @@ class Keys:
         found = (self.newest(namespace, key) for key in merged(list(plain), files))
         return [entry for entry in found if entry is not None]
 
-    def index(self, namespace: str, entry: Entry | None) -> int:
-        """The index of the read of one key: its own, or that of the table when it is not there."""
-        return entry.modify_index if entry is not None else max(1, self._entries.table_index(namespace))
+    def index(self, namespace: str, key: str, entry: Entry | None) -> int:
+        """The index of the read of one key: its own, or that of its deletion.
+
+        A real agent takes the table's for a key that is not there, so that whoever waits for one is sent away by every
+        write of another; here only that key moves it.
+        """
+        return entry.modify_index if entry is not None else max(1, self._entries.missing_index(namespace, key))
 
     def tree_index(self, namespace: str, prefix: str, indexes: Sequence[int]) -> int:
         """The index of the read of a prefix, from those of what it found: the highest of these and of what was deleted below
-        it. That of the table for everything, and for a prefix that nothing ever was below."""
+        it. That of the table for everything."""
         if not prefix:
             return max(1, self._entries.table_index(namespace), max(indexes, default=0))
-        found = max(max(indexes, default=0), self._entries.deleted_index(namespace, prefix))
-        return found or max(1, self._entries.table_index(namespace))
+        return max(1, max(indexes, default=0), self._entries.deleted_index(namespace, prefix))
 
     def modified(self, namespace: str, names: Sequence[str]) -> list[int]:
         """The indexes of keys, as readers see them."""
@@ -156,16 +159,21 @@ class Keys:
 
     def delete_below(self, namespace: str, prefix: str, caller: Caller) -> Outcome:
         """Delete everything that begins with a prefix, in one transaction."""
-        files = self._files.below(namespace, prefix, newest=True) if self.rule.groups(prefix) != () else {}
-        if not files:
+        if self.rule.groups(prefix) == ():
             return self._entries.delete_below(namespace, prefix, caller)
+        return self.delete_all(namespace, self.candidates(namespace, prefix), caller)
+
+    def delete_all(self, namespace: str, keys: Sequence[str], caller: Caller) -> Outcome:
+        """Delete these, as far as they are there, in one transaction."""
         with self._registry.transaction() as commit:
-            for file in files.values():
-                self._files.delete(file, caller)
-            for key in self._entries.newest_below(namespace, prefix):
-                if self._plain(namespace, key):
-                    self._entries.delete(namespace, key, caller)
+            for key in keys:
+                self.delete(namespace, key, caller)
         return Outcome(True, commit)
+
+    def candidates(self, namespace: str, prefix: str) -> list[str]:
+        """Every key that begins with a prefix in the newest state, and perhaps some that are not there any more."""
+        plain = [key for key in self._entries.candidates(namespace, prefix) if self._plain(namespace, key)]
+        return [*plain, *self._files.below(namespace, prefix, newest=True)]
 
     def _plain(self, namespace: str, key: str) -> bool:
         return not key.startswith(PREFIX) or self.rule.file(namespace, key) is None
