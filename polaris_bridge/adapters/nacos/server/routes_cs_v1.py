@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from email.utils import formatdate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote_plus
 
 from msgspec import structs
@@ -329,17 +329,14 @@ def _at_once(work: Generator[None, None, Looked]) -> Looked:
             return found
 
 
-_READ: Final = Route(read, "r", by_file, kind="config")
-_REMOVE: Final = Route(remove, "w", by_file, kind="config")
-_BETA: Final = (("beta", "true"),)
+def _beta_of(run: Callable[[NacosService, HttpCall], Reply], rights: Literal["r", "w"]) -> tuple[str, str, Route]:
+    """What ``beta=true`` makes of a call."""
+    return "beta", "true", Route(run, rights, by_file, kind="config")
+
 
 ROUTES: Final[Routes] = {
-    ("GET", "/v1/cs/configs"): structs.replace(
-        _READ, variants=(("beta", "true", Route(read_beta, "r", by_file, kind="config")),)
-    ),
+    ("GET", "/v1/cs/configs"): Route(read, "r", by_file, kind="config", variants=(_beta_of(read_beta, "r"),)),
     ("POST", "/v1/cs/configs"): Route(publish, "w", by_file, kind="config"),
-    ("DELETE", "/v1/cs/configs"): structs.replace(
-        _REMOVE, variants=(("beta", "true", Route(stop_beta, "w", by_file, kind="config")),)
-    ),
+    ("DELETE", "/v1/cs/configs"): Route(remove, "w", by_file, kind="config", variants=(_beta_of(stop_beta, "w"),)),
     ("POST", "/v1/cs/configs/listener"): Route(listen, "r", by_listened, kind="config"),
 }
