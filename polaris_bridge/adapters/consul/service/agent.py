@@ -107,9 +107,11 @@ class Agent:
         document = r.ext
         assert isinstance(document, Document)
         standing = self._index.on(node)
-        lives = {} if standing is None else standing.checks
+        if standing is None:
+            return []
+        lives = standing.checks
         own = [self._check(node.name, lives[c.id], r) for c in document.checks if c.id in lives]
-        nodes = [self._check(node.name, live, None) for live in lives.values() if live.owner is None]
+        nodes = [self._check(node.name, live, None) for live in standing.own.values()]
         maintained = (self._maintenance(node.name, r), self.node_maintenance(node))
         return [*own, *(each for each in maintained if each is not None), *nodes]
 

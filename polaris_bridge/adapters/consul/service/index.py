@@ -54,11 +54,13 @@ class LiveCheck:
 class OnNode:
     """What stands on one node."""
 
-    __slots__ = ("checks", "services")
+    __slots__ = ("checks", "own", "services")
 
     def __init__(self) -> None:
         self.services: dict[str, RegistrationKey] = {}
         self.checks: dict[str, LiveCheck] = {}
+        self.own: dict[str, LiveCheck] = {}
+        """Those among them that are the node's."""
 
 
 class Index:
@@ -118,13 +120,9 @@ class Index:
     def node_states(self, node: NodeKey) -> dict[str, str]:
         """The node's own checks that do not pass, as states of the registrations on it."""
         found = self._nodes.get(node.folded)
-        if found is None:
+        if found is None or not found.own:
             return _NOTHING
-        return {
-            f"{NODE_STATE}{id}": live.status
-            for id, live in found.checks.items()
-            if live.owner is None and live.status != PASSING
-        }
+        return {f"{NODE_STATE}{id}": live.status for id, live in found.own.items() if live.status != PASSING}
 
     def size(self, namespace: str) -> int:
         """How many services stand on the nodes of a datacenter."""
@@ -188,6 +186,7 @@ class Index:
             live = found.checks.get(record.id)
             if live is None or live.owner != r.id:
                 live = found.checks[record.id] = LiveCheck(node, r.id, record, outputs.get(record.id, ""))
+                found.own.pop(record.id, None)
                 self.run(live)
             elif live.record != record:
                 live.record = record
@@ -215,6 +214,7 @@ class Index:
             if live is not None and live.owner == owner:
                 live.due = 0.0
                 del found.checks[id]
+                found.own.pop(id, None)
 
     def _enter_document(self, kept: model.Document) -> None:
         node = translating.node_of(kept)
@@ -222,7 +222,7 @@ class Index:
         found = self._nodes.setdefault(node.folded, OnNode())
         live = found.checks.get(record.id)
         if live is None or live.owner is not None:
-            live = found.checks[record.id] = LiveCheck(node, None, record, record.output)
+            live = found.own[record.id] = found.checks[record.id] = LiveCheck(node, None, record, record.output)
             self.run(live)
         elif live.record.ttl_ns != record.ttl_ns:
             live.record = record

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -276,6 +277,7 @@ def is_any(address: str) -> bool:
     return address in ("0.0.0.0", "::", "[::]")
 
 
+@lru_cache(maxsize=4096)
 def ip_version(address: str) -> int:
     """4 or 6; 0 for what is no IP address."""
     if not address or not (address[-1].isdigit() or ":" in address):

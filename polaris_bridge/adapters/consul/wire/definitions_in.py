@@ -77,16 +77,18 @@ _SECOND_NAMES: Final = {
     "tls_skip_verify_snake": "tls_skip_verify",
 }
 """Names that count when the first is absent or empty."""
-_DROPPED: Final = ("proxy_http", "proxy_grpc", "namespace", "partition")
+_DROPPED: Final = frozenset({"proxy_http", "proxy_grpc", "namespace", "partition"})
+_SPECIAL: Final = _DROPPED.union(_SECOND_NAMES)
 
 
 def _check(said: dict[str, Any]) -> CheckDefinition:
-    for second, first in _SECOND_NAMES.items():
-        found = said.pop(second, None)
-        if (found and not said.get(first)) or (found is False and first not in said):
-            said[first] = found
-    for name in _DROPPED:
-        said.pop(name, None)
+    if not _SPECIAL.isdisjoint(said):
+        for second, first in _SECOND_NAMES.items():
+            found = said.pop(second, None)
+            if (found and not said.get(first)) or (found is False and first not in said):
+                said[first] = found
+        for name in _DROPPED:
+            said.pop(name, None)
     return CheckDefinition(**said)
 
 
