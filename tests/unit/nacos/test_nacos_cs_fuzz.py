@@ -42,7 +42,7 @@ BODIES = st.one_of(
     ).map(lambda files: form_of({"file": zipped(*files), "policy": "SKIP"})),
     st.binary(max_size=60).map(lambda data: form_of({"file": data})),
 )
-ANYWAY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYWAY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -138,6 +138,7 @@ def test_v3_by_type_tags_and_application(port: ConfigBottle) -> None:
         return [item["dataId"] for item in port.data("GET", f"{CONSOLE}/config/list", **more)["pageItems"]]
 
     assert listed() == ["a.json", "b.txt", "c_x"]
+    assert listed(configTags="t*", search="blur") == ["a.json"]
     assert listed(type="json") == listed(configTags="t2") == listed(appName="shop") == ["a.json"]
     assert listed(groupName="G*", search="blur") == ["c_x"]
     assert listed(namespaceId="dev") == ["a.json"]

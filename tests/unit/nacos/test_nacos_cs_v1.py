@@ -31,6 +31,7 @@ def test_detail(port: ConfigBottle) -> None:
         1_700_000_000_000,
         1_700_000_001_000,
     )
+    assert (found["createUser"], again["createUser"]) == ("su", None)
     assert (again["type"], again["desc"], again["appName"], again["configTags"]) == ("text", None, "ap", "t1,t2")
 
 

@@ -149,14 +149,21 @@ def test_beta_of_v3(port: ConfigBottle, base: str) -> None:
     form = {"dataId": "a", "groupName": GROUP, "content": "all"}
     publish(port, f"{base}/config", form)
     place = {"dataId": "a", "groupName": GROUP}
-    nothing = port.refused("GET", f"{base}/config/beta", **place)
-    assert nothing == (404, 20004, "resource not found", "Config is not in beta.")
     publish(port, f"{base}/config", form | {"content": "some", "srcUser": "me"}, betaips="1.2.3.4")
     found = port.data("GET", f"{base}/config/beta", **place)
     assert (found["content"], found["grayName"], found["createUser"]) == ("some", "beta", "me")
     assert '"expr":"1.2.3.4"' in found["grayRule"]
     assert port.data("DELETE", f"{base}/config/beta", **place) is True
-    assert port.refused("DELETE", f"{base}/config/beta", **place)[0:2] == (200, 30000)
+
+
+def test_no_beta(port: ConfigBottle) -> None:
+    port.publish_config("a", "all")
+    place = {"dataId": "a", "groupName": GROUP}
+    nothing = port.refused("GET", f"{ADMIN}/config/beta", **place)
+    assert nothing == (404, 20004, "resource not found", "Config is not in beta.")
+    assert port.data("GET", f"{CONSOLE}/config/beta", **place) is None
+    assert port.refused("DELETE", f"{ADMIN}/config/beta", **place) == (200, 30000, "remove beta data error", False)
+    assert port.refused("DELETE", f"{CONSOLE}/config/beta", **place) == (200, 500, "Internal Server Error", False)
 
 
 def test_metadata(port: ConfigBottle) -> None:

@@ -131,13 +131,13 @@ def exported(service: NacosService, call: HttpCall, wanted: Wanted, ids: Sequenc
         data = yield from zips.write(files)
     except zips.BadZip as error:
         raise Refused(400, codes.PARAMETER_VALIDATE, str(error)) from None
-    return Answer(data, _archive(service.now_ms()))
+    return Answer(data, _archive(service.now_ms(), b"" if call.generation == 3 else b";charset=UTF-8"))
 
 
-def _archive(now_ms: int) -> Headers:
+def _archive(now_ms: int, charset: bytes) -> Headers:
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now_ms // 1000))
     name = f"attachment;filename=nacos_config_export_{stamp}.zip"
-    return ((b"Content-Disposition", name.encode()), (b"Content-Type", b"application/octet-stream;charset=UTF-8"))
+    return ((b"Content-Disposition", name.encode()), (b"Content-Type", b"application/octet-stream" + charset))
 
 
 def policy(call: HttpCall) -> str:
@@ -160,6 +160,8 @@ def imported(
     """Take an archive in. ``newer``: only one of the newer form."""
     try:
         files = (yield from zips.read(data)) if data.startswith(b"PK") else []
+        if not files:
+            return say(codes.DATA_EMPTY, {"succCount": 0})
         unpacked = yield from unpack(files, newer_only=newer)
     except IllegalMetadata:
         return say(codes.METADATA_ILLEGAL, {"succCount": 0})

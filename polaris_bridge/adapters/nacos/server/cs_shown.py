@@ -76,14 +76,14 @@ def detail(snapshot: FileSnapshot, seen: Seen, tenant: str) -> Shown:
 
 
 def advance(snapshot: FileSnapshot, seen: Seen) -> Shown:
-    """What is said of one."""
-    text, created = seen.release.text, _created(snapshot)
+    """What is said of one. ``createUser`` and ``createIp`` are of its last publication, as there."""
+    text, author = seen.release.text, seen.release.created
     said = attributes_of(text)
     return {
-        "createTime": created.at_ms,
+        "createTime": _created(snapshot).at_ms,
         "modifyTime": seen.release.activated.at_ms,
-        "createUser": created.by or None,
-        "createIp": created.address or None,
+        "createUser": author.by or None,
+        "createIp": author.address or None,
         "desc": text.comment or None,
         "use": said.use or None,
         "effect": said.effect or None,
@@ -131,13 +131,13 @@ def basic(snapshot: FileSnapshot, seen: Seen, namespace_id: str) -> Shown:
 
 def detail_v3(snapshot: FileSnapshot, seen: Seen, namespace_id: str) -> Shown:
     """All that is known of one."""
-    text, created = seen.release.text, _created(snapshot)
+    text, author = seen.release.text, seen.release.created
     return basic(snapshot, seen, namespace_id) | {
         "content": _text(seen.content),
         "desc": text.comment or None,
         "encryptedDataKey": text.client_key,
-        "createUser": created.by or None,
-        "createIp": created.address or None,
+        "createUser": author.by or None,
+        "createIp": author.address or None,
         "configTags": _tags(text),
     }
 
@@ -146,7 +146,6 @@ def gray_v3(snapshot: FileSnapshot, seen: Seen, namespace_id: str) -> Shown:
     """What is published for some clients."""
     active = seen.active
     return detail_v3(snapshot, seen, namespace_id) | {
-        "createUser": seen.release.created.by or None,
         "grayName": gray_name_of(active.gray),
         "grayRule": _rule(active.gray, active.rule, active.priority),
     }
@@ -241,15 +240,17 @@ def row_v3(found: Row, namespace_id: str, content: bytes | None) -> Shown:
 
 def ext_info(found: Row, text: Text) -> str:
     """What else was said of a content, as JSON in a text."""
+    author = found.author if text is found.text else found.stamp.by
     if found.slot:
-        rule = _rule(found.slot, found.rule, found.priority)
-        return encode({"gray_name": gray_name_of(found.slot), "gray_rule": rule}).decode()
+        rule = _rule(found.slot, found.rule, str(found.priority))
+        gray = {"gray_name": gray_name_of(found.slot), "gray_rule": rule, "src_user": author}
+        return encode({name: value for name, value in gray.items() if value}).decode()
     said = attributes_of(text)
     members = {
         "type": shown_type(text),
         "config_tags": _tags(text),
         "effect": said.effect,
-        "src_user": found.author if text is found.text else found.stamp.by,
+        "src_user": author,
         "c_desc": text.comment,
         "c_use": said.use,
         "c_schema": said.schema,
@@ -257,7 +258,7 @@ def ext_info(found: Row, text: Text) -> str:
     return encode({name: value for name, value in members.items() if value}).decode()
 
 
-def _rule(slot: str, rule: GrayRule | None, priority: int) -> str:
+def _rule(slot: str, rule: GrayRule | None, priority: int | str) -> str:
     """A gray rule as Nacos writes it; one that it could not write is said by its labels."""
     rule = rule or GrayRule()
     by_address = bool(rule.ips) or slot == BETA_SLOT
@@ -266,7 +267,7 @@ def _rule(slot: str, rule: GrayRule | None, priority: int) -> str:
         "type": "beta" if by_address else "tag",
         "expr": expression,
         "version": _RULE_VERSION,
-        "priority": str(priority),
+        "priority": priority,
     }
     return encode(said).decode()
 

@@ -176,6 +176,7 @@ def wanted(call: HttpCall, *, group: str, tags: str, types: str, content: str, b
         types=several(types),
         content=(raw(content) or "") if content else "",
         blur=blur,
+        tags_too=blur and call.generation == 3,
     )
 
 

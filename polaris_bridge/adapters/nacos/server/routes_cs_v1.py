@@ -18,7 +18,7 @@ from polaris_bridge.adapters._shared.exchange import Headers, Response
 from polaris_bridge.adapters.nacos.service.admission import NO_RIGHT, Forbidden, file_name
 from polaris_bridge.adapters.nacos.service.config.polling import STRIDE, Looked, hold_s
 from polaris_bridge.adapters.nacos.service.scope import Scope
-from polaris_bridge.adapters.nacos.translate.config import addresses_shown, asker_of
+from polaris_bridge.adapters.nacos.translate.config import addresses_shown, asker_of, attributes_of
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.config import (
     NOT_FOUND,
@@ -137,7 +137,7 @@ def _beta(service: NacosService, key: FileKey, seen: Seen) -> dict[str, str | No
         "md5": seen.md5,
         "encryptedDataKey": seen.release.text.client_key or None,
         "tenant": "" if space == PUBLIC else space,
-        "appName": "",
+        "appName": attributes_of(seen.release.text).app,
         "type": None,
         "betaIps": addresses_shown(seen.active),
     }

@@ -141,6 +141,17 @@ def beta(service: NacosService, call: HttpCall) -> Answer:
     return result(cs_shown.gray_v3(snapshot, seen, spelled(service, call)))
 
 
+def console_beta(service: NacosService, call: HttpCall) -> Answer:
+    """The same of the console: null when there is nothing."""
+    return result(None) if service.configs.beta(form_key(call)) is None else beta(service, call)
+
+
+def console_stop_beta(service: NacosService, call: HttpCall) -> Answer:
+    """DELETE config/beta of the console"""
+    commit = service.configs.stop_beta(form_key(call), _user(call))
+    return failure(200, 500, "Internal Server Error", False) if commit is None else result(True, commit)
+
+
 def stop_beta(service: NacosService, call: HttpCall) -> Answer:
     """DELETE config/beta"""
     commit = service.configs.stop_beta(form_key(call), _user(call))
@@ -355,8 +366,6 @@ ROUTES: Final[Routes] = {
         for (method, path), route in {
             ("POST", "/config"): _write(publish),
             ("DELETE", "/config"): _write(remove),
-            ("GET", "/config/beta"): _read(beta),
-            ("DELETE", "/config/beta"): _write(stop_beta),
             ("POST", "/config/import"): _write(bring_in, by_space),
             ("GET", "/config/listener"): _read(listeners),
             ("GET", "/history"): _read(history_one),
@@ -366,6 +375,10 @@ ROUTES: Final[Routes] = {
         }.items()
     },
     ("GET", f"{_ADMIN}/config"): _read(detail),
+    ("GET", f"{_ADMIN}/config/beta"): _read(beta),
+    ("DELETE", f"{_ADMIN}/config/beta"): _write(stop_beta),
+    ("GET", f"{_CONSOLE}/config/beta"): _read(console_beta),
+    ("DELETE", f"{_CONSOLE}/config/beta"): _write(console_stop_beta),
     ("GET", f"{_ADMIN}/config/list"): _read(search, _SEARCH),
     ("PUT", f"{_ADMIN}/config/metadata"): _write(metadata),
     ("DELETE", f"{_ADMIN}/config/batch"): _write(remove_by_ids, by_space),
@@ -380,7 +393,7 @@ ROUTES: Final[Routes] = {
     ("GET", f"{_ADMIN}/ops/derby"): operated(SWITCHES, derby, 3, kind="config"),
     ("POST", f"{_ADMIN}/ops/derby/import"): operated(SWITCHES, derby_import, 3, kind="config"),
     ("GET", f"{_CONSOLE}/config"): _read(console_detail),
-    ("GET", f"{_CONSOLE}/config/list"): _read(console_search, by_space),
+    ("GET", f"{_CONSOLE}/config/list"): _read(console_search, _SEARCH),
     ("GET", f"{_CONSOLE}/config/searchDetail"): _read(search, _SEARCH),
     ("DELETE", f"{_CONSOLE}/config/batchDelete"): _write(remove_by_ids, by_space),
     ("GET", f"{_CONSOLE}/config/export2"): _read(export, _SEARCH),

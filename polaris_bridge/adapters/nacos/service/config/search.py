@@ -1,8 +1,8 @@
 """Looking for configurations: by names, application, tags, types and contents, exactly or with wildcards.
 
 As on Nacos 2.5.1 an exact search compares, and one with wildcards is SQL's ``LIKE`` with ``*`` for ``%``, where ``_`` is any one
-character of a name (in contents it is itself). Application and tags are compared in both. What is not released to everybody
-is not found.
+character of a name (in contents it is itself). The application is compared in both, and so are tags before 3.x. What is not
+released to everybody is not found.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Wanted(Struct, frozen=True):
     content: str = ""
     blur: bool = False
     """Names and contents are patterns."""
+    tags_too: bool = False
+    """So are tags, as in 3.x."""
 
 
 class Like:
@@ -158,7 +160,8 @@ def _text(wanted: str, *, blur: bool) -> Callable[[str], bool]:
 
 
 def _fitting(wanted: Wanted) -> Callable[[FileSnapshot], bool]:
-    tags, types, app = frozenset(wanted.tags), frozenset(wanted.types), wanted.app
+    types, app = frozenset(wanted.types), wanted.app
+    tags = [Like(tag) if wanted.tags_too else tag.__eq__ for tag in wanted.tags]
     said = wanted.content if wanted.content.strip() else ""
     content = Like(said, "*%" if wanted.blur else "%", single=False)
 
@@ -169,7 +172,7 @@ def _fitting(wanted: Wanted) -> Callable[[FileSnapshot], bool]:
         text = seen.release.text
         if app and attributes_of(text).app != app:
             return False
-        if tags and tags.isdisjoint(shown_tags(text)):
+        if tags and not any(fits_tag(tag) for tag in shown_tags(text) for fits_tag in tags):
             return False
         if types and shown_type(text) not in types:
             return False
