@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from polaris_bridge.core import maintain
+from polaris_bridge.core.config.tidying import PER_RUN, CleanHistory
 from polaris_bridge.runtime import translate
 from polaris_bridge.runtime.config import Config, EurekaListener, load
+from polaris_bridge.runtime.config.listeners import NacosListener
 
 
 def config(*sets: str) -> Config:
@@ -145,3 +147,40 @@ def test_a_log_scope() -> None:
     assert (found.only_content, found.output_paths, found.error_output_paths) == (True, ("stdout",), ("stderr",))
     assert found.rotate_output_path.endswith("a.log")
     assert found.error_rotate_output_path.endswith("e.log")
+
+
+CONFIG = [
+    ("open=false", "config_open", False),
+    ("validateFormat=true", "validate_format", True),
+    ("contentMaxLength=7", "content_max", 7),
+]
+
+
+@pytest.mark.parametrize(("given", "field", "expected"), CONFIG)
+def test_the_configuration_centre(given: str, field: str, expected: object) -> None:
+    found = config(f"config.{given}")
+    assert getattr(translate.polaris(found), field) == expected
+    assert getattr(translate.polaris(config()), field) != expected
+    if field != "content_max":
+        option = next(x.option for x in found.apiservers if isinstance(x, NacosListener))
+        assert getattr(translate.nacos(found, option), field) == expected
+        assert getattr(translate.nacos(config(), option), field) != expected
+
+
+def test_how_long_history_of_configuration_files_is_kept() -> None:
+    job = "maintain.jobs=[{name: CleanConfigReleaseHistory, enable: true, option: {retentionDays: %s, batchSize: %d}}]"
+    found = [*translate.jobs(config(job % ("36h", 9))), *translate.jobs(config(job % ("1s", 9999)))]
+    assert [(j._timeout_ms, j.most) for j in found if isinstance(j, CleanHistory)] == [
+        (129_600_000, 9),
+        (60_000, PER_RUN),
+    ]
+
+
+def test_where_the_key_of_encrypted_files_is() -> None:
+    chosen = "plugin.crypto={entries: [{name: AES, option: {serverKeyFile: keys/mine}}]}"
+    memory = "store={name: memoryStore}"
+    data = Path("/data")
+    assert translate.server_key(config(), data) == Path("/data/config.key")
+    assert translate.server_key(config(chosen, memory), data) == Path("/data/keys/mine")
+    assert translate.server_key(config(memory), data) is None
+    assert translate.server_key(config(), None) is None
