@@ -32,7 +32,7 @@ QUICK: Final[dict[str, Part]] = {
     "native": lambda: config_native.rows(Effort(1, 1, 0), 10, 100, 3),
     "memory": lambda: config_memory.rows(500, 20, 10, 3000),
 }
-"""The same in a minute: to see that it works, not to compare figures."""
+"""The same in two minutes: to see that it works, not to compare figures."""
 
 
 if __name__ == "__main__":
