@@ -7,20 +7,29 @@ Nothing can be missed: the watch is armed with the registry's revision of before
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from polaris_bridge.adapters._shared.exchange import Response
+from polaris_bridge.adapters._shared.exchange import Request, Response
 
-from .answers import Answer
+from .answers import Answer, Later
 from .call import ConsulCall, Route, Watch
 
 if TYPE_CHECKING:
     from .http import ConsulHttp
 
 
+_NEEDED: Final = frozenset({b"accept", b"accept-encoding"})
+
+
 def seen(found: Answer, call: ConsulCall) -> bool:
     """Whether the client has this answer already."""
     return found.unchanged or 0 < found.index <= call.options.index
+
+
+def _kept(request: Request) -> Request:
+    """What an answer still needs of its request: thousands wait."""
+    headers = tuple((name, value) for name, value in request.headers if name in _NEEDED)
+    return Request(request.method, request.path, request.query, headers, b"", request.peer, request.scheme)
 
 
 class Blocked:
@@ -32,6 +41,7 @@ class Blocked:
         """``since``: the revision of before the read that found nothing newer."""
         self._http = http
         self._call = call
+        call.request = _kept(call.request)
         self._route = route
         self._reply: Callable[[Response], None] | None = None
         self._timer: Any = None
@@ -60,11 +70,20 @@ class Blocked:
             self._http.service.registry.scheduler.soon(self._woken_late)
             return
         since = self._http.service.registry.revision
-        found = self._http.read_again(self._route, self._call)
-        if isinstance(found, Answer) and seen(found, self._call):
-            self._watch.arm(since)
-            return
-        self._answer(found)
+        self._take(self._http.read_again(self._route, self._call), since)
+
+    def _take(self, found: Answer | Response | Later, since: int) -> None:
+        """What the read came to, perhaps in slices: the answer, or nothing newer than what the client has seen."""
+        if isinstance(found, Later):
+            found.begin(lambda late: self._take(self._late(late), since))
+        elif isinstance(found, Answer) and seen(found, self._call):
+            if self._reply is not None:
+                self._watch.arm(since)
+        else:
+            self._answer(found)
+
+    def _late(self, late: Answer | Exception) -> Answer | Response:
+        return self._http.refusal(late) if isinstance(late, Exception) else late
 
     def _woken_late(self) -> None:
         if self._reply is not None:
@@ -72,8 +91,13 @@ class Blocked:
 
     def _over(self) -> None:
         self._timer = None
-        if self._reply is not None:
-            self._answer(self._http.read_again(self._route, self._call))
+        if self._reply is None:
+            return
+        found = self._http.read_whole(self._route, self._call)
+        if isinstance(found, Later):
+            found.begin(lambda late: self._answer(self._late(late)))
+        else:
+            self._answer(found)
 
     def _answer(self, found: Answer | Response) -> None:
         reply = self._reply

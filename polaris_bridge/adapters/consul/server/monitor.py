@@ -42,6 +42,11 @@ class Monitor:
         self._http = http
         self._streams: set[_Stream] = set()
 
+    @property
+    def following(self) -> int:
+        """How many clients follow the log."""
+        return len(self._streams)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ``asgi_endpoint``; the answer is followed by the log when it is the 200 of a GET."""
         admitted: list[Request] = []
