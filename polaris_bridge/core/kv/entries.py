@@ -16,7 +16,7 @@ from ..batches import SETTLED, Commit
 from ..config.shelf import id_of
 from ..errors import Invalid, NotFound
 from ..events import DocumentChange
-from ..model import SYSTEM, Caller, ServiceKey
+from ..model import SYSTEM, Caller, Document, ServiceKey
 from .keeping import ENTRY, Keeper, SortedKeys, entry_of, merged
 from .model import DELAYED, DELETE, HELD, STALE, Entry, KeySession, Outcome
 from .watching import KeyScope, KeyWatches, Marks
@@ -28,11 +28,13 @@ Note = Callable[[str, str, ServiceKey, str, Caller, Commit, str], None]
 class _Space:
     """What is known of one namespace beside its documents."""
 
-    __slots__ = ("fresh", "keys", "marks", "revision")
+    __slots__ = ("documents", "fresh", "keys", "marks", "revision")
 
     def __init__(self, floor: int) -> None:
+        self.documents: dict[str, Document] = {}
+        """What readers see, by key: an id costs more to make than to look up."""
         self.keys = SortedKeys()
-        """As readers see them."""
+        """The same keys in order."""
         self.fresh: dict[str, None] = {}
         """Keys that commands made and readers do not see yet; also of commands that failed, until somebody looks."""
         self.marks = Marks(floor)
@@ -68,25 +70,26 @@ class Entries:
     def load(self, floor: int) -> None:
         """Begin with what the store held. Indexes of what may have changed unseen begin at ``floor``."""
         self._floor = floor
-        keys: dict[str, list[str]] = {}
         for document in self._keeper.documents.all(ENTRY):
-            keys.setdefault(document.namespace, []).append(document.name)
+            self._space(document.namespace).documents[document.name] = document
             entry = entry_of(document)
             if entry.session:
                 self._hold(entry)
-        for namespace, found in keys.items():
-            self._space(namespace).keys = SortedKeys(found)
+        for space in self._spaces.values():
+            space.keys = SortedKeys(space.documents)
 
     # ------------------------------------------------------------------ queries
 
     def get(self, namespace: str, key: str) -> Entry | None:
         """An entry as readers see it."""
-        document = self._keeper.documents.get(ENTRY, id_of(namespace, key))
+        space = self._spaces.get(namespace)
+        document = space.documents.get(key) if space is not None else None
         return None if document is None else entry_of(document)
 
     def modified(self, namespace: str, key: str) -> int:
         """The index of an entry as readers see it; 0: there is none."""
-        document = self._keeper.documents.get(ENTRY, id_of(namespace, key))
+        space = self._spaces.get(namespace)
+        document = space.documents.get(key) if space is not None else None
         return 0 if document is None else document.revision
 
     def newest(self, namespace: str, key: str) -> Entry | None:
@@ -277,7 +280,9 @@ class Entries:
             space.keys.add(document.name)
         if after is None:
             space.keys.discard(document.name)
+            space.documents.pop(document.name, None)
         else:
+            space.documents[after.name] = after
             entry = entry_of(after)
             if entry.session:
                 self._hold(entry)

@@ -9,6 +9,7 @@ from consul_bottle import STRANGER, ConsulBottle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polaris_bridge.adapters._shared import slices
 from polaris_bridge.adapters.consul.server import routes_kv
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.wire.kv import cut
@@ -320,6 +321,49 @@ def test_of_thousands_of_waiting_readers_a_change_wakes_its_own(bottle: ConsulBo
     bottle.timers.until(bottle.clock.now_s + 1)
     assert [n for n, each in enumerate(waiting) if each.answered] == [77]
     assert len(bottle.registry.kv.watches) == 1999
+
+
+@pytest.mark.parametrize("target", ["/v1/kv/?recurse", "/v1/kv/t?recurse", "/v1/kv/t?recurse&pretty"])
+def test_a_large_tree_is_read_in_slices_and_waited_for_like_any(
+    bottle: ConsulBottle, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    for n in range(8):
+        bottle.put(f"/v1/kv/t{n}", b"v")
+    small = bottle.get(target)
+    monkeypatch.setattr(routes_kv, "LARGE", 5)
+    monkeypatch.setattr(slices, "SLICE_S", -1.0)
+    begun = bottle.begin("GET", target)
+    bottle.put("/v1/kv/t5", b"changed meanwhile")
+    bottle.timers.settle()
+    assert begun.answer.index == small.index
+    assert len(begun.answer.json) == 8
+    read = bottle.get(target)
+    assert read.index > small.index
+    waiting = bottle.begin("GET", f"{target}&index={read.index}&wait=10s")
+    late = bottle.begin("GET", f"{target}&index={read.index}&wait=60s")
+    bottle.put("/v1/kv/other", b"v")
+    if target.startswith("/v1/kv/t"):
+        bottle.timers.until(bottle.clock.now_s + 10.1)
+        bottle.timers.settle()
+        assert (waiting.answer.index, waiting.answer.body) == (read.index, read.body)
+        assert not late.answered
+    bottle.put("/v1/kv/t1", b"w")
+    bottle.timers.until(bottle.clock.now_s + 1)
+    bottle.timers.settle()
+    assert late.answer.index > read.index
+    assert len(bottle.registry.kv.watches) == 0
+
+
+def test_a_large_tree_is_whole_when_the_server_stops(bottle: ConsulBottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_kv, "LARGE", 1)
+    for n in range(3):
+        bottle.put(f"/v1/kv/t{n}", b"v")
+    read = bottle.get("/v1/kv/t?recurse")
+    waiting = bottle.begin("GET", f"/v1/kv/t?recurse&index={read.index}")
+    bottle.http.leave()
+    bottle.timers.settle()
+    assert waiting.answer.json == read.json
+    assert bottle.get(f"/v1/kv/t?recurse&index={read.index}").json == read.json
 
 
 # ---------------------------------------------------------------------- rights

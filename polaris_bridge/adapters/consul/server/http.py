@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.routing import Route as Path
@@ -157,7 +158,8 @@ class ConsulHttp:
             waits = call is not None and route.blocking is not None and seen(reply, call)
             if call is not None and waits and not self._stopping:
                 return Blocked(self, call, route, since)
-            reply = self.response(reply, route, call)
+            whole = self.read_whole(route, call) if call is not None and waits else reply
+            reply = whole if isinstance(whole, Later) else self.response(whole, route, call)
         if isinstance(reply, Response):
             if self._observe is not None:
                 self._observe(f"{request.method} {path}", reply.status, self._elapsed() - began)
@@ -183,13 +185,21 @@ class ConsulHttp:
             call.require(route.rights, call.node if own else rest, service.settings.namespace if route.local else None)
         return call
 
-    def read_again(self, route: Route, call: ConsulCall) -> Answer | Response:
+    def read_whole(self, route: Route, call: ConsulCall) -> Answer | Response | Later:
+        """The same, for a client that is answered whatever it has seen: what is long may be left out otherwise."""
+        options = call.options
+        call.options = structs.replace(options, index=0)
+        found = self.read_again(route, call)
+        call.options = options
+        return found
+
+    def read_again(self, route: Route, call: ConsulCall) -> Answer | Response | Later:
         """What a read comes to now, for one that waited."""
         try:
             found = route.run(self.service, call)
         except (Refused, CoreError, Undecided) as error:
             return self._refusal(error)
-        return found if isinstance(found, Answer | Response) else self.internal_error(call.request)
+        return found if isinstance(found, Answer | Response | Later) else self.internal_error(call.request)
 
     def _observer(self, request: Request, path: str, began: float) -> Callable[[int], None] | None:
         observe = self._observe

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters._shared.exchange import Headers
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.service.admission import lacking
 from polaris_bridge.adapters.consul.service.kv import MAX_VALUE_BYTES
 from polaris_bridge.adapters.consul.translate.kv import pair
@@ -27,11 +28,13 @@ _RAW: Final[Headers] = (
     (b"Content-Security-Policy", b"sandbox"),
 )
 _NOTHING: Final[Headers] = ()
+LARGE: Final = 1000
+"""Entries of a tree from which on it is read in slices."""
 PORTION: Final = 500
 """Keys that one transaction of a recursive delete takes, at most."""
 
 
-def _get(service: ConsulService, call: ConsulCall) -> Answer:
+def _get(service: ConsulService, call: ConsulCall) -> Answer | Later:
     params, key = call.params, call.rest
     if params and params.has("keys"):
         return _names(service, call)
@@ -50,9 +53,12 @@ def _get(service: ConsulService, call: ConsulCall) -> Answer:
     return Answer(b"[" + wire.encode(pair(entry)) + b"]", index)
 
 
-def _tree(service: ConsulService, call: ConsulCall) -> Answer:
+def _tree(service: ConsulService, call: ConsulCall) -> Answer | Later:
     namespace, keys, prefix = call.namespace, service.keys, call.rest
-    found = keys.tree(namespace, prefix)
+    names = keys.names(namespace, prefix)
+    if len(names) > LARGE:
+        return _large_tree(service, call, names)
+    found = [entry for name in names if (entry := keys.get(namespace, name)) is not None]
     index = keys.tree_index(namespace, prefix, [entry.modify_index for entry in found])
     seen = found
     if service.admission.on:
@@ -61,6 +67,42 @@ def _tree(service: ConsulService, call: ConsulCall) -> Answer:
     if not seen:
         return Answer(b"", index, 404, _NOTHING, filtered=filtered)
     return Answer(wire.encode([pair(entry) for entry in seen]), index, filtered=filtered)
+
+
+def _large_tree(service: ConsulService, call: ConsulCall, names: list[str]) -> Answer | Later:
+    """The same in slices. Its index is that of before the first of them, so that no change during them is missed."""
+    namespace, keys = call.namespace, service.keys
+    index = keys.tree_index(namespace, call.rest, keys.modified(namespace, names))
+    if index <= call.options.index:
+        return Answer(b"", index)  # seen already: nobody gets this body
+    hidden = False
+
+    def work() -> Work:
+        nonlocal hidden
+        parts: list[bytes] = []
+        for name in names:
+            entry = keys.get(namespace, name)
+            if entry is None:
+                continue
+            if service.admission.on and not may_key(service, call, "key:read", name):
+                hidden = True
+                continue
+            parts.append(wire.encode(pair(entry)))
+            yield
+        return b"[" + b",".join(parts) + b"]" if parts else b""
+
+    def begin(done: Callable[[Answer | Exception], None]) -> None:
+        def made(body: bytes | None) -> None:
+            if body is None:
+                done(failed("An unexpected error occurred"))
+            elif body:
+                done(Answer(body, index, filtered=hidden))
+            else:
+                done(Answer(b"", index, 404, _NOTHING, filtered=hidden))
+
+        service.slices.run(object(), work, made)
+
+    return Later(begin)
 
 
 def _names(service: ConsulService, call: ConsulCall) -> Answer:

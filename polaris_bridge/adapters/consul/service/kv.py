@@ -52,14 +52,8 @@ class Keys:
         files = self._files.below(namespace, prefix)
         return merged([key for key in plain if self._plain(namespace, key)], files)
 
-    def tree(self, namespace: str, prefix: str) -> list[Entry]:
-        """Every entry whose key begins with a prefix, in byte order, as readers see it."""
-        get = self._entries.get if self.rule.groups(prefix) == () else self.get
-        found = (get(namespace, key) for key in self.names(namespace, prefix))
-        return [entry for entry in found if entry is not None]
-
     def newest_tree(self, namespace: str, prefix: str) -> list[Entry]:
-        """The same in the newest state."""
+        """Every entry whose key begins with a prefix, in byte order, in the newest state."""
         plain = (key for key in self._entries.newest_below(namespace, prefix) if self._plain(namespace, key))
         files = self._files.below(namespace, prefix, newest=True)
         found = (self.newest(namespace, key) for key in merged(list(plain), files))
