@@ -181,6 +181,7 @@ def consul(option: ConsulOptions) -> ConsulSettings:
         auth=option.auth,
         max_body_bytes=option.max_body_size,
         metadata_as_tags=tuple(option.metadata_as_tags),
+        spring_layout=option.spring_layout,
         dns=_names(option.dns),
     )
 

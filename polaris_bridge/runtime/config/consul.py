@@ -54,4 +54,9 @@ class ConsulOptions(ListenerOptions):
     metadata_as_tags: list[str] = key(
         [], "Metadata of instances of other protocols that Consul's clients are shown as tags `key=value` too."
     )
+    spring_layout: bool = key(
+        False,
+        "Whether the keys `config/<application>[,<profile>]/data` are files of the configuration group `config`, as Spring Cloud "
+        "Consul lays them out. Other keys below `config/` are `config/<group>/<file>` in either case.",
+    )
     dns: ConsulDns = key(ConsulDns.model_construct(), "How names are answered.")
