@@ -8,6 +8,7 @@ import pytest
 from consul_bottle import HERE, OWN, ConsulBottle
 
 from polaris_bridge.adapters.consul.settings import ConsulSettings
+from polaris_bridge.adapters.consul.translate.services import native_pairs
 from polaris_bridge.core.model import RegistrationKey, ServiceKey
 
 REGISTER = "/v1/agent/service/register"
@@ -71,6 +72,18 @@ def test_it_is_an_ordinary_registration_of_the_core(bottle: ConsulBottle) -> Non
     r = registered(bottle, "w")
     assert (r.service, r.host, r.port, r.tags, r.metadata, r.weight) == ("Web", "10.1.2.3", 80, ("t",), {"k": "v"}, 300)
     assert ServiceKey("default", "Web") in bottle.registry.ledger.services
+
+
+def test_what_native_readers_find_in_its_metadata(bottle: ConsulBottle) -> None:
+    bottle.register("web", ID="w", Tags=["v1", "zone=a", "k=tag", "=x", "internal-a=b"], Meta={"k": "meta"})
+    assert native_pairs(registered(bottle, "w")) == {
+        "internal-consul-id": "w",
+        "internal-consul-tags": '["v1","zone=a","k=tag","=x","internal-a=b"]',
+        "zone": "a",
+    }
+    bottle.register("web", ID="plain")
+    assert native_pairs(registered(bottle, "plain")) == {"internal-consul-id": "plain"}
+    assert native_pairs(bottle.foreign()) == {}
 
 
 @pytest.mark.parametrize("key", ["name", "NAME", "Name"])

@@ -12,6 +12,7 @@ from polaris_bridge.core.model import NORMAL_WEIGHT, Checks, Registration
 from .keys import SOURCE, CheckRecord, Document, Marks, NodeKey, Tagged, registration_key
 
 _NO_WEIGHTS: Final = (1, 1)
+_INTERNAL: Final = "internal-"
 
 
 def registration(
@@ -62,6 +63,23 @@ def tagged(definition: ServiceDefinition) -> dict[str, Tagged]:
         for name in (f"lan_ipv{version}", f"wan_ipv{version}"):
             found.setdefault(name, here)
     return found
+
+
+def native_pairs(r: Registration) -> dict[str, str]:
+    """What native readers, who know no tags, are shown in the metadata: id and tags, and ``k=v`` tags as pairs of their own.
+
+    Nothing when this adapter is switched off, for then nobody can read what it kept.
+    """
+    if not isinstance(r.ext, Document):
+        return {}
+    pairs = {"internal-consul-id": r.ext.id}
+    if r.tags:
+        pairs["internal-consul-tags"] = msgspec.json.encode(r.tags).decode()
+    for tag in r.tags:
+        name, equals, value = tag.partition("=")
+        if equals and name and name not in r.metadata and not name.startswith(_INTERNAL):
+            pairs.setdefault(name, value)
+    return pairs
 
 
 def extra(given: dict[str, bytes]) -> bytes:
