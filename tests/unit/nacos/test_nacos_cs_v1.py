@@ -201,3 +201,16 @@ def test_a_form_of_several_parts_is_a_publication(port: ConfigBottle) -> None:
     answer = port.upload(V1, {"dataId": "mp", "group": GROUP, "content": "multi\r\nline"})
     assert answer.body == b"true"
     assert port.call("GET", V1, dataId="mp", group=GROUP).body == b"multi\r\nline"
+
+
+def test_a_namespace_that_is_merely_used_is_not_listed(port: ConfigBottle) -> None:
+    port.publish_config("a", "x", tenant="ghost")
+    assert [one["namespace"] for one in port.get("/v1/console/namespaces")["data"]] == [""]
+    assert port.call("GET", V1, dataId="a", group=GROUP, tenant="ghost").text == "x"
+    port.space("ghost")
+    port.publish_config("b", "x", tenant="ghost")
+    [_, ghost] = port.get("/v1/console/namespaces")["data"]
+    assert (ghost["namespace"], ghost["configCount"]) == ("ghost", 2)
+    refused = port.ask("POST", f"/nacos{V1}", form={"dataId": "a", "group": GROUP, "content": " ", "tenant": "new"})
+    assert refused.status == 400
+    assert port.registry.ledger.namespace("new") is None

@@ -52,11 +52,10 @@ def searched(
     admin, namespace = service.config_admin, call.scope.namespace
     found = yield from admin.search.find(namespace, wanted, admin.sees(call.caller, namespace))
     shown: list[bytes] = []
-    for index, snapshot in enumerate(found[part.span]):
+    for snapshot in found[part.span]:
         if snapshot.full is not None:
             shown.append(encode(item(snapshot, snapshot.full, tenant)))
-        if index % _AT_ONCE == 0:
-            yield
+        yield
     return show(part.of(len(found), shown))
 
 

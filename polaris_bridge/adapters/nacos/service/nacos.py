@@ -114,6 +114,7 @@ class NacosService:
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
         self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
         self.configs = Configs(registry, self.spaces, settings)
+        self.configs.implied = self.namespaces.imply
         self.config_admin = ConfigAdmin(registry, self.admission, settings)
         self.namespaces.config_count = self.config_admin.count
         self.polling = Polling(registry, self.configs.namespace, self.slices)

@@ -6,6 +6,7 @@ drafts of other protocols are not shown, and a draft that a publication takes th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from polaris_bridge.adapters.nacos.settings import NacosSettings
@@ -45,6 +46,8 @@ class Configs:
         self._centre = registry.config
         self._spaces = spaces
         self._door = Door(content_bytes=MAX_CONTENT, validate=settings.validate_format)
+        self.implied: Callable[[str, Caller], None] = lambda _namespace, _caller: None
+        """Told of a namespace that is there because something was published in it; inside the transaction that does so."""
 
     # ------------------------------------------------------------------ names
 
@@ -85,6 +88,14 @@ class Configs:
     def publish(self, key: FileKey, said: Publication, caller: Caller) -> Done:
         """Publish; the names were checked. Raises ``Refused``, ``Busy``."""
         check_publication(said)
+        if self._registry.ledger.namespace(key.namespace) is not None:
+            return self._publish(key, said, caller)
+        with self._registry.transaction():
+            done = self._publish(key, said, caller)
+            self.implied(key.namespace, caller)
+        return done
+
+    def _publish(self, key: FileKey, said: Publication, caller: Caller) -> Done:
         releases = self._centre.releases
         gray = translate.gray_of(said)
         of = f"gray:{gray.slot}" if gray is not None else "full"

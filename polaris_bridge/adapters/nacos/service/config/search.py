@@ -8,7 +8,7 @@ released to everybody is not found.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
 from typing import Final
 
@@ -104,12 +104,16 @@ class Search:
     ) -> Generator[None, None, list[FileSnapshot]]:
         """The configurations of a namespace that fit, oldest first. ``sees``: those that the caller may read; None: all."""
         fits = _fitting(wanted)
-        names = _names(wanted)
+        group = _text(wanted.group, blur=wanted.blur)
+        data_id = _text(wanted.data_id, blur=wanted.blur)
+        at_once = 1 if wanted.content else _AT_ONCE
         found: list[FileSnapshot] = []
-        for index, snapshot in enumerate(self._walk(namespace, names)):
-            if fits(snapshot) and (sees is None or sees(snapshot.key)):
-                found.append(snapshot)
-            if index % _AT_ONCE == 0:
+        for index, key in enumerate(self._keys(namespace, group)):
+            if data_id(key.name) and (sees is None or sees(key)):
+                snapshot = self._centre.reading.snapshot(key)
+                if fits(snapshot):
+                    found.append(snapshot)
+            if index % at_once == 0:
                 yield
         found.sort(key=_age)
         return found
@@ -117,8 +121,9 @@ class Search:
     def by_id(self, ids: Collection[int]) -> Generator[None, None, dict[int, FileSnapshot]]:
         """The configurations with these ids, in whatever namespace; what is not there is left out."""
         found: dict[int, FileSnapshot] = {}
-        for index, snapshot in enumerate(self._walk(None) if ids else ()):
-            if snapshot.file is not None and snapshot.file.id in ids:
+        for index, key in enumerate(self._keys(None) if ids else ()):
+            snapshot = self._centre.reading.snapshot(key)
+            if snapshot.file is not None and snapshot.full is not None and snapshot.file.id in ids:
                 found[snapshot.file.id] = snapshot
                 if len(found) == len(ids):
                     break
@@ -129,28 +134,24 @@ class Search:
     def count(self, namespace: str | None, group: str = "") -> Generator[None, None, int]:
         """How many configurations a namespace, or a group of it, or (None) everybody has."""
         number = 0
-        for index, _snapshot in enumerate(self._walk(namespace, lambda key: not group or key.group == group)):
-            number += 1
+        for index, key in enumerate(self._keys(namespace, _text(group, blur=False))):
+            number += self._centre.reading.snapshot(key).full is not None
             if index % _AT_ONCE == 0:
                 yield
         return number
 
-    def _walk(self, namespace: str | None, named: Callable[[FileKey], bool] | None = None) -> Iterable[FileSnapshot]:
-        """Every configuration that Nacos clients could name and everybody sees something of."""
-        for snapshot in self._centre.reading.walk(namespace):
-            key = snapshot.key
-            if snapshot.full is not None and nameable(key.group, key.name) and (named is None or named(key)):
-                yield snapshot
+    def _keys(self, namespace: str | None, group: Callable[[str], bool] | None = None) -> Iterator[FileKey]:
+        """Every file that Nacos clients could name, of the groups that fit."""
+        reading = self._centre.reading
+        for each in reading.groups(namespace):
+            if group is None or group(each.key.group):
+                for key in reading.keys(each.key):
+                    if nameable(key.group, key.name):
+                        yield key
 
 
 def _age(snapshot: FileSnapshot) -> int:
     return snapshot.file.id if snapshot.file is not None else 0
-
-
-def _names(wanted: Wanted) -> Callable[[FileKey], bool]:
-    data_id = _text(wanted.data_id, blur=wanted.blur)
-    group = _text(wanted.group, blur=wanted.blur)
-    return lambda key: data_id(key.name) and group(key.group)
 
 
 def _text(wanted: str, *, blur: bool) -> Callable[[str], bool]:
