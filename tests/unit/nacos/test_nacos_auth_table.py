@@ -20,6 +20,7 @@ OPEN: Final = {
     "/v2/ns/operator/switches": "GET", "/v2/ns/operator/metrics": "GET", "/v2/ns/ops/switches": "GET",
     "/v2/ns/ops/metrics": "GET", "/v3/admin/ns/service/selector/types": "GET", "/v3/admin/ns/health/checkers": "GET",
     "/v3/admin/ns/ops/switches": "GET", "/v3/admin/ns/ops/metrics": "GET", "/v3/console/ns/service/selector/types": "GET",
+    "/v1/cs/health": "GET",
     "/v1/console/health/liveness": "GET", "/v1/console/health/readiness": "GET", "/v1/console/server/state": "GET",
     "/v1/console/server/announcement": "GET", "/v1/console/server/guide": "GET", "/v1/console/namespaces": "GET",
     "/v2/console/health/liveness": "GET", "/v2/console/health/readiness": "GET", "/v2/console/namespace/list": "GET",

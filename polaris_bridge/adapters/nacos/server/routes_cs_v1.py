@@ -206,7 +206,10 @@ _NEWS: Final[Headers] = (*NO_CACHE, *JSON_UTF8)
 
 def by_listened(call: HttpCall) -> Scope:
     """What a long poll is about: the first configuration that it asks for. The others are looked at one by one."""
-    line = probe_text(call.params.raw("Listening-Configs")).partition("\x01")[0]
+    text = call.params.raw("Listening-Configs")
+    if not text or text.isspace():  # refused when the caller is known
+        return call.filed()
+    line = probe_text(text).partition("\x01")[0]
     data_id, group, _, tenant, *_ = [*line.split("\x02"), "", "", "", ""][:5]
     configs = call.service.configs
     return Scope(tenant, configs.namespace(tenant), group, data_id)
