@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import pytest
-from guarded_nacos import GuardedNacos, body, document
+from guarded_nacos import PASSWORD, GuardedNacos, body, document
 from http_bottle import STRANGER, Answer, HttpBottle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters._shared.exchange import Request, Response, abandoning
 from polaris_bridge.adapters.nacos.server.answers import Held
 from polaris_bridge.adapters.nacos.server.routes_cs_v1 import ROUTES
 from polaris_bridge.adapters.nacos.service.config.polling import Looked, Polling, hold_s
@@ -277,3 +277,21 @@ def test_a_poll_asks_for_nothing_that_its_client_may_not_read(guarded: GuardedNa
     assert answer.status == status
     if status == 403:
         assert document(answer)["message"] == "authorization failed!"
+
+
+def test_who_shows_a_password_and_hangs_up_waits_no_more(guarded: GuardedNacos) -> None:
+    headers = (FORM, (b"long-pulling-timeout", b"30000"))
+    said = quote("a1\2G\2\2dev\1")
+    text = f"username=bob&password={PASSWORD}&Listening-Configs={said}".encode()
+    reply = guarded.http.handle(Request("POST", f"{CS}/listener", "", headers, text, "10.9.9.9"))
+    assert not isinstance(reply, Response | Held), "the password is being looked at"
+    told: list[Response] = []
+    reply.then(told.append)
+    guarded.turns.settle()
+    guarded.inbox.get(timeout=60)()
+    guarded.turns.settle()
+    assert (told, guarded.service.polling.waiting) == ([], 1)
+    let_go = abandoning(reply)
+    assert let_go is not None
+    let_go()
+    assert guarded.service.polling.waiting == 0
