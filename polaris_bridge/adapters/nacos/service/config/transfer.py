@@ -7,7 +7,7 @@ its own, so that thousands of them hold up nobody; the answer waits for all.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -52,24 +52,20 @@ class Carrying:
         self._centre = centre
         self._door = Door(content_bytes=MAX_CONTENT, validate=settings.validate_format)
 
-    def packed(self, snapshots: Iterable[FileSnapshot]) -> list[Packed]:
+    def packed(self, snapshots: Iterable[FileSnapshot]) -> Iterator[Packed]:
         """Configurations as they go into an archive: the bytes that their readers get."""
-        found = []
         for snapshot in snapshots:
-            if snapshot.full is not None:
-                text, key = snapshot.full.release.text, snapshot.key
-                app = attributes_of(text).app
-                found.append(
-                    Packed(
-                        group=key.group,
-                        data_id=key.name,
-                        content=snapshot.full.content,
-                        type=shown_type(text),
-                        desc=text.comment or None,
-                        app=app,
-                    )
-                )
-        return found
+            if snapshot.full is None:
+                continue
+            text, key = snapshot.full.release.text, snapshot.key
+            yield Packed(
+                group=key.group,
+                data_id=key.name,
+                content=snapshot.full.content,
+                type=shown_type(text),
+                desc=text.comment or None,
+                app=attributes_of(text).app,
+            )
 
     def bring_in(
         self, configs: Sequence[Packed], namespace: str, policy: str, caller: Caller
