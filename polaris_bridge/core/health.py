@@ -12,7 +12,7 @@ report themselves) are left to whoever calls ``Registry.set_check``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -42,6 +42,20 @@ class Check(Struct, frozen=True, gc=False):
     """What the second column of the query's first row must not say."""
     user: str = ""
     password: str = ""
+    body: str = ""
+    """Of an HTTP request."""
+    tls: bool = False
+    """Whether the target is spoken to over TLS."""
+    verify: bool = True
+    """Whether its certificate has to be good."""
+    server_name: str = ""
+    """The name that its certificate has to bear, when that is not ``host``."""
+    redirects: int = 0
+    """How many redirects of an HTTP request are followed."""
+    service: str = ""
+    """What a health service is asked about."""
+    kept_bytes: int = 0
+    """How much of an answer's body ``Outcome.why`` repeats, at most."""
     first_ms: tuple[int, int] = (0, 10_000)
     """The first probe comes after a random time between these."""
     interval_ms: int = 10_000
@@ -62,6 +76,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
     state: str
     why: str = ""
+    """For people; what is repeated of an answer ends it."""
 
 
 class Probe(Protocol):
@@ -89,6 +104,9 @@ class HealthCounters(Struct):
     """Changes of a registration's check, by the state it turned to."""
 
 
+Told = Callable[[Outcome], None]
+"""Takes every result of one check. Must be quick and not raise."""
+
 ChecksOf = Callable[[Registration], Mapping[str, Check]]
 """The checks of a registration by name; the names are those of ``Checks.states``."""
 
@@ -98,10 +116,15 @@ _TIMED, _WAITING, _RUNNING, _OVER = range(4)
 class _Task:
     """One check of one registration. It is in exactly one phase; its timer is told from older ones by ``turn``."""
 
-    __slots__ = ("cancel", "check", "key", "name", "phase", "service", "streak", "streak_state", "turn")
+    __slots__ = ("cancel", "check", "key", "name", "phase", "service", "streak", "streak_state", "told", "turn")
 
-    def __init__(self, key: RegistrationKey, service: ServiceKey, name: str, check: Check) -> None:
+    def __init__(
+        self, key: RegistrationKey | None, service: ServiceKey, name: str, check: Check, told: Told | None = None
+    ) -> None:
         self.key = key
+        """None with ``told``."""
+        self.told = told
+        """Who judges the results instead of the engine."""
         self.service = service
         self.name = name
         self.check = check
@@ -128,6 +151,8 @@ class HealthEngine:
         """Probes under way, by kind."""
         self._sources: dict[str, ChecksOf] = {}
         self._tasks: dict[RegistrationKey, dict[str, _Task]] = {}
+        self._watched: dict[Hashable, _Task] = {}
+        """Checks whose results somebody else judges."""
         self._queues: dict[str, dict[ServiceKey, deque[_Task]]] = {kind: {} for kind in probe.kinds}
         """Due checks by kind and service; the services take turns in the order of their dictionary."""
         self._on = False
@@ -135,7 +160,9 @@ class HealthEngine:
 
     def __len__(self) -> int:
         """How many checks there are to run."""
-        return sum(map(len, list(self._tasks.values())))  # metrics are taken beside the core's thread
+        return len(self._watched) + sum(
+            map(len, list(self._tasks.values()))
+        )  # metrics are taken beside the core's thread
 
     # ------------------------------------------------------------------ what there is to check
 
@@ -143,6 +170,29 @@ class HealthEngine:
         """Run the checks of a source's registrations, those that exist included. ``checks_of`` must be quick."""
         self._sources[source] = checks_of
         self.review_source(source)
+
+    def watch(self, id: Hashable, group: ServiceKey, check: Check, told: Told) -> None:
+        """Run a check that belongs to no registration, or whose results are judged elsewhere; every result is told.
+
+        One of the same id takes its place; an equal one goes on. Checks of one group wait behind each other.
+        """
+        if check.kind not in self._probe.kinds:
+            self.unwatch(id)
+            return
+        known = self._watched.get(id)
+        if known is not None and known.check == check:
+            known.told = told
+            return
+        self.unwatch(id)
+        task = self._watched[id] = _Task(None, group, "", check, told)
+        if self._on:
+            self._begin(task)
+
+    def unwatch(self, id: Hashable) -> None:
+        """Run it no more, if it ran."""
+        task = self._watched.pop(id, None)
+        if task is not None:
+            self._end(task)
 
     def review(self, service: ServiceKey) -> None:
         """The definitions of a service's checks may have changed."""
@@ -204,16 +254,17 @@ class HealthEngine:
         if self._on:
             return
         self._on = True
-        for tasks in self._tasks.values():
-            for task in tasks.values():
-                self._begin(task)
+        for task in self._all():
+            self._begin(task)
 
     def stop(self) -> None:
         """No probe from here on; those under way are cancelled. What was counted of results in a row is forgotten."""
         self._on = False
-        for tasks in self._tasks.values():
-            for task in tasks.values():
-                self._end(task)
+        for task in self._all():
+            self._end(task)
+
+    def _all(self) -> list[_Task]:
+        return [*self._watched.values(), *(task for tasks in self._tasks.values() for task in tasks.values())]
 
     # ------------------------------------------------------------------ turns
 
@@ -291,11 +342,14 @@ class HealthEngine:
         self.counters.probes[counted] = self.counters.probes.get(counted, 0) + 1
         self._leave(task.check.kind)
         self._sleep(task, task.check.interval_ms / 1000)
-        self._judge(task, outcome.state)
+        if task.told is not None:
+            task.told(outcome)
+        elif task.key is not None:
+            self._judge(task, task.key, outcome.state)
 
-    def _judge(self, task: _Task, state: str) -> None:
+    def _judge(self, task: _Task, key: RegistrationKey, state: str) -> None:
         """Count results in a row that contradict what the registration says; enough of them change it."""
-        r = self._registry.newest(task.key)
+        r = self._registry.newest(key)
         if r is None or not isinstance(r.liveness, Checks):
             return
         known = r.liveness.states.get(task.name)
@@ -308,4 +362,4 @@ class HealthEngine:
         if known is None or task.streak >= needed:
             task.streak = 0
             self.counters.turns[state] = self.counters.turns.get(state, 0) + 1
-            self._registry.set_check(task.key, task.name, state)
+            self._registry.set_check(key, task.name, state)

@@ -20,6 +20,7 @@ from .service.consul import ConsulService
 from .service.state import ConsulState
 from .settings import ConsulSettings, ListenerSettings
 from .translate.keys import SOURCE, Document, Marks
+from .translate.services import native_pairs
 
 _REGISTERS: Final = frozenset({"PUT /v1/agent/service/register", "PUT /v1/catalog/register"})
 _HEARTBEATS: Final = frozenset(f"PUT /v1/agent/check/{word}/" for word in ("pass", "warn", "fail", "update"))
@@ -38,7 +39,7 @@ class ConsulFace:
             ids=around.ids,
             host_name=socket.gethostname(),
             address=lambda: "127.0.0.1" if host is None else host.address,
-            state=around.share(SOURCE, lambda: ConsulState(around.registry)),
+            state=around.share(SOURCE, lambda: ConsulState(around.registry, around.health)),
             shuffle=random.shuffle,
         )
         self._around = around
@@ -99,4 +100,4 @@ class ConsulFace:
 
 CLAIM: Final = "Consul 1.20"
 
-ADAPTER: Final = Adapter("service-consul", SOURCE, CLAIM, Document, Marks, ConsulFace)
+ADAPTER: Final = Adapter("service-consul", SOURCE, CLAIM, Document, Marks, ConsulFace, pairs=native_pairs)

@@ -6,14 +6,22 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
+from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, UDP, WEB
 from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL
 
-from . import http, tcp
+from . import grpc, h2ping, http, tcp, udp, web
 from .mysql import THREADS, MysqlProbes
 
-KINDS: Final[Mapping[str, int]] = {TCP: 256, HTTP: 256, MYSQL: THREADS}
+KINDS: Final[Mapping[str, int]] = {
+    TCP: 256,
+    HTTP: 256,
+    WEB: 256,
+    UDP: 256,
+    GRPC: 64,
+    H2PING: 64,
+    MYSQL: THREADS,
+}
 """What is performed, and how many at once: a dead network keeps each place for the whole timeout."""
 UNPERFORMED: Final = "the probe failed: "
 
@@ -23,7 +31,15 @@ class Probes:
 
     def __init__(self) -> None:
         self._mysql = MysqlProbes()
-        self._performers = {TCP: tcp.perform, HTTP: http.perform, MYSQL: self._mysql.perform}
+        self._performers = {
+            TCP: tcp.perform,
+            HTTP: http.perform,
+            WEB: web.perform,
+            UDP: udp.perform,
+            GRPC: grpc.perform,
+            H2PING: h2ping.perform,
+            MYSQL: self._mysql.perform,
+        }
         self._under_way: set[asyncio.Task[None]] = set()
 
     @property

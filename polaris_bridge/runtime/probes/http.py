@@ -63,4 +63,7 @@ def request(check: Check) -> bytes:
     if not _TOKEN.fullmatch(check.method):
         raise ValueError(f"method {check.method!r} cannot be sent")
     path = path if path.startswith("/") else f"/{path}"
-    return "\r\n".join((f"{check.method} {path} HTTP/1.1", *lines, "", "")).encode("utf-8")
+    body = check.body.encode("utf-8")
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((f"{check.method} {path} HTTP/1.1", *lines, "", "")).encode("utf-8") + body

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from msgspec import structs
 
-from polaris_bridge.adapters._shared.checks import HTTP, MYSQL, TCP
+from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, UDP, WEB
 from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL, PASSING
 from polaris_bridge.runtime.probes import Probes
@@ -96,8 +96,8 @@ def check(kind: str, port: int, **changes: object) -> Check:
 
 
 def test_the_kinds_that_are_performed(probes: Probes) -> None:
-    assert set(probes.kinds) == {TCP, HTTP, MYSQL}
-    assert "grpc" not in probes.kinds
+    assert set(probes.kinds) == {TCP, HTTP, MYSQL, WEB, UDP, GRPC, H2PING}
+    assert "script" not in probes.kinds
 
 
 class TestEveryKind:

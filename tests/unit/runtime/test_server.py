@@ -74,7 +74,13 @@ async def sample(front: str) -> dict[str, float]:
 @contextlib.asynccontextmanager
 async def beginning(*sets: str) -> AsyncIterator[Server]:
     loaded = load(
-        None, sets=["apiservers.*.option.listenPort=0", "apiservers.service-consul.option.dnsPort=0", "store={name: memoryStore}", *sets],
+        None,
+        sets=[
+            "apiservers.*.option.listenPort=0",
+            "apiservers.service-consul.option.dnsPort=0",
+            "store={name: memoryStore}",
+            *sets,
+        ],
         data_dir=Path("/nowhere"), listen="127.0.0.1",
     )  # fmt: skip
     made = Server(loaded.config)

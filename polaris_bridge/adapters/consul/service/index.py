@@ -7,7 +7,9 @@ newest output, when a TTL runs out, since when a check is critical.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
+
+from msgspec import structs
 
 from polaris_bridge.adapters.consul.translate import checks as translating
 from polaris_bridge.adapters.consul.translate.keys import (
@@ -51,6 +53,18 @@ class LiveCheck:
         """Of the publication that last changed it."""
 
 
+class Follower(Protocol):
+    """Whoever does something for checks."""
+
+    def came(self, live: LiveCheck) -> None:
+        """A check is there, or is another one than before."""
+        ...
+
+    def went(self, live: LiveCheck) -> None:
+        """A check is gone."""
+        ...
+
+
 class OnNode:
     """What stands on one node."""
 
@@ -72,6 +86,8 @@ class Index:
         self._nodes: dict[NodeKey, OnNode] = {}
         self.timed: Callable[[LiveCheck], None] = _ignore
         """Told of every check whose TTL began to run."""
+        self.followers: list[Follower] = []
+        """Told of every check that comes, becomes another one, or goes."""
         registry.observe(self._published)
 
     def load(self) -> None:
@@ -185,13 +201,16 @@ class Index:
         for record in r.ext.checks:
             live = found.checks.get(record.id)
             if live is None or live.owner != r.id:
+                self._gone(live)
                 live = found.checks[record.id] = LiveCheck(node, r.id, record, outputs.get(record.id, ""))
                 found.own.pop(record.id, None)
                 self.run(live)
+                self._here(live)
             elif live.record != record:
                 live.record = record
                 live.due = 0.0
                 self.run(live)
+                self._here(live)
             self._set(live, states.get(record.id, CRITICAL), r.revision)
         if was is not None and isinstance(was.ext, Document) and was.ext.checks != r.ext.checks:
             kept = {record.id for record in r.ext.checks}
@@ -215,6 +234,7 @@ class Index:
                 live.due = 0.0
                 del found.checks[id]
                 found.own.pop(id, None)
+                self._gone(live)
 
     def _enter_document(self, kept: model.Document) -> None:
         node = translating.node_of(kept)
@@ -222,12 +242,15 @@ class Index:
         found = self._nodes.setdefault(node.folded, OnNode())
         live = found.checks.get(record.id)
         if live is None or live.owner is not None:
+            self._gone(live)
             live = found.own[record.id] = found.checks[record.id] = LiveCheck(node, None, record, record.output)
             self.run(live)
-        elif live.record.ttl_ns != record.ttl_ns:
+            self._here(live)
+        elif structs.replace(live.record, status="", output="") != structs.replace(record, status="", output=""):
             live.record = record
             live.due = 0.0
             self.run(live)
+            self._here(live)
         live.record = record
         self._set(live, record.status, kept.revision)
 
@@ -237,6 +260,15 @@ class Index:
         if found is not None:
             self._drop(found, None, (translating.of_document(kept).id,))
             self._tidy(node, found)
+
+    def _here(self, live: LiveCheck) -> None:
+        for follower in self.followers:
+            follower.came(live)
+
+    def _gone(self, live: LiveCheck | None) -> None:
+        if live is not None:
+            for follower in self.followers:
+                follower.went(live)
 
     def _tidy(self, node: NodeKey, found: OnNode) -> None:
         if not found.services and not found.checks:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.model import SYSTEM
 from polaris_bridge.core.registry import Registry
 
+from .aliases import Aliases
 from .index import Index, LiveCheck
 from .outcomes import Outcomes
+from .probing import Probing
 from .ttl import TtlClock
 
-log = logging.getLogger("polaris_bridge.consul")
+log = logging.getLogger(__name__)
 
 REAP_S: Final = 30.0
 """How often critical services are looked through."""
@@ -23,12 +26,16 @@ _LEAST_REAP_S: Final = 60.0
 class ConsulState:
     """One for each registry."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, health: HealthEngine | None = None) -> None:
+        """``health``: who performs checks; None: nobody."""
         self._registry = registry
         self.clock = TtlClock(registry.clock, registry.scheduler, self._expired)
         self.index = Index(registry, self.clock.now)
         self.outcomes = Outcomes(registry, self.index)
         self.index.timed = self.clock.watch
+        self.index.followers.append(Aliases(registry, self.index, self.outcomes))
+        if health is not None:
+            self.index.followers.append(Probing(health, self.outcomes))
         self.index.load()
         self._reaped = self.clock.now()
         self._ticked = -1.0
