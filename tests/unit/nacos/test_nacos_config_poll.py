@@ -279,10 +279,11 @@ def test_a_poll_asks_for_nothing_that_its_client_may_not_read(guarded: GuardedNa
         assert document(answer)["message"] == "authorization failed!"
 
 
-def test_who_shows_a_password_and_hangs_up_waits_no_more(guarded: GuardedNacos) -> None:
+def test_who_shows_a_password_and_hangs_up_waits_no_more() -> None:
+    guarded = GuardedNacos()
     headers = (FORM, (b"long-pulling-timeout", b"30000"))
     said = quote("a1\2G\2\2dev\1")
-    text = f"username=bob&password={PASSWORD}&Listening-Configs={said}".encode()
+    text = f"username=polaris&password={PASSWORD}&Listening-Configs={said}".encode()
     reply = guarded.http.handle(Request("POST", f"{CS}/listener", "", headers, text, "10.9.9.9"))
     assert not isinstance(reply, Response | Held), "the password is being looked at"
     told: list[Response] = []
