@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from polaris_bridge.adapters._shared.tags import metadata_of
 from polaris_bridge.core.model import (
     DOWN,
     NOWHERE,
@@ -198,7 +199,7 @@ def render_foreign(r: Registration, id: str, word: str, action: str, settings: E
     context = r.metadata.get("management.context-path", "")
     host = f"[{r.host}]" if ":" in r.host else r.host
     base = f"{'https' if secure and management == str(r.port) else 'http'}://{host}:{management}{context}/actuator"
-    metadata = dict(r.metadata)
+    metadata = dict(metadata_of(r))
     for key, value in zip((_REGION, _ZONE, _CAMPUS), structs.astuple(r.location), strict=True):
         if value:
             metadata.setdefault(key, value)

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
+from polaris_bridge.adapters._shared.tags import metadata_of
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, DEFAULT_GROUP, Host, Instance
 from polaris_bridge.core.model import (
     CRITICAL,
@@ -278,7 +279,7 @@ def _foreign_host(s: Shown, address: Address, service: str, kind: bool | None) -
     Unhealthy: not heard of any more, a check that fails, or its word "down". Not enabled: any word but "up", or a switch.
     """
     r = s.registration
-    metadata = {key: value for key, value in r.metadata.items() if not key.startswith(INTERNAL)}
+    metadata = {key: value for key, value in metadata_of(r).items() if not key.startswith(INTERNAL)}
     if r.protocol.lower() in _SECURE:
         metadata.setdefault(SECURE, "true")
     cluster = cluster_of(r)
