@@ -44,6 +44,9 @@ type order struct {
 	Count     int               `json:"count"`
 	Code      string            `json:"code"`
 	Hash      string            `json:"hash"`
+	Group     string            `json:"group"`
+	File      string            `json:"file"`
+	Content   string            `json:"content"`
 }
 
 func (o order) turns() int {
@@ -85,6 +88,8 @@ func main() {
 	address := flag.String("polaris", "", "host:port of the gRPC listener")
 	folder := flag.String("folder", "", "where the library may keep its files")
 	token := flag.String("token", "", "access token")
+	center := flag.String("config", "", "host:port of the listener of the configuration centre, when files are asked for")
+	labels := flag.String("labels", "", "labels of this client: key=value,key=value")
 	flag.Parse()
 
 	must(api.SetLoggersDir(*folder + "/log"))
@@ -92,6 +97,9 @@ func main() {
 	settings.GetGlobal().GetStatReporter().SetEnable(false)
 	settings.GetGlobal().GetServerConnector().SetToken(*token)
 	settings.GetConsumer().GetLocalCache().SetPersistDir(*folder + "/backup")
+	if *center != "" {
+		must(useCenter(settings, *center, *labels, *folder))
+	}
 	context, err := polaris.NewSDKContextByConfig(settings)
 	must(err)
 	c := &client{
@@ -117,6 +125,11 @@ func main() {
 		"report":     c.report,
 		"breaker":    c.check,
 		"leave":      c.leave,
+	}
+	if *center != "" {
+		for name, command := range newFiles(context).commands() {
+			c.commands[name] = command
+		}
 	}
 	say(answer{"ready": true})
 	c.converse(os.Stdin)

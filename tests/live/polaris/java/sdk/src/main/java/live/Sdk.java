@@ -93,17 +93,23 @@ public final class Sdk {
     commands.put("describe", sdk::describe);
     commands.put("contract", sdk::contract);
     commands.put("leave", sdk::leave);
+    if (!new Arguments(args).text("config").isEmpty()) {
+      commands.putAll(new Files(sdk.context).commands());
+    }
     orders.hold(commands);
     System.exit(0);
   }
 
-  private static ConfigurationImpl settings(Arguments arguments) {
+  private static ConfigurationImpl settings(Arguments arguments) throws Exception {
     ConfigurationImpl settings =
         (ConfigurationImpl) ConfigAPIFactory.createConfigurationByAddress(arguments.text("polaris"));
     settings.getGlobal().getStatReporter().setEnable(false);
     settings.getGlobal().getAdmin().setHost("127.0.0.1");
     settings.getGlobal().getAdmin().setPort(0);
     settings.getConsumer().getLocalCache().setPersistDir(arguments.text("folder") + "/backup");
+    if (!arguments.text("config").isEmpty()) {
+      Files.use(settings, arguments.text("config"), arguments.text("folder"));
+    }
     if (!arguments.text("token").isEmpty()) {
       settings.getGlobal().getServerConnector().setToken(arguments.text("token"));
     }
