@@ -295,8 +295,9 @@ class Entries:
         elsewhere. Who waits for it is woken with all others of the publication."""
         space = self._space(namespace)
         space.revision = max(space.revision, revision)
-        for name in (key, *(alias for ask in self.aliases for alias in ask(namespace, key))):
-            if gone:
+        names = (key, *(alias for ask in self.aliases for alias in ask(namespace, key)))
+        for name in names:
+            if gone or len(names) > 1:  # lists may show it under another of its names now, and no longer under this one
                 space.marks.add(name, revision, self._keeper.clock.monotonic())
             self._watches.touch(KeyScope(namespace, name), publication)
 

@@ -57,8 +57,11 @@ class Sessions:
             raise failed("apply failed: Missing node registration")
         for id in asked.check_ids:
             self._check(node, id)
+        id = dashed(self._ids.unique())
+        while self._sessions.newest(id) is not None:
+            id = dashed(self._ids.unique())
         session = KeySession(
-            dashed(self._ids.unique()),
+            id,
             namespace,
             asked.name,
             node.name,
