@@ -44,7 +44,7 @@ def census(
         revision=registry.revision,
         services=services,
         sources=sources,
-        watchers={**registry.watches.counts(), **registry.config.watches.counts()},
+        watchers={**registry.watches.counts(), **registry.config.watches.counts(), **registry.kv.watches.counts()},
         protected={namespace: p.active for namespace, p in list(registry.protections().items())},
         held={namespace: p.held for namespace, p in list(registry.protections().items())},
         probes={} if health is None else dict(health.counters.probes),

@@ -46,7 +46,7 @@ WATCHERS = _own(
     "watchers",
     "gauge",
     "protocol kind",
-    "armed watchers of a service, a namespace or all; `config`: of a file, a group, …",
+    "armed watchers of a service, a namespace or all; `config`: of a file, a group, …; `kv`: of a key, a tree, sessions",
 )
 CONFIG_FILES = _own(
     "config_files", "gauge", "namespace state", "configuration files: released or draft (never released)"
