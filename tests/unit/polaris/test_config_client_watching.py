@@ -9,7 +9,7 @@ from config_native import KEY, ConfigWorld, code, label, question, said
 from polaris_bridge.adapters.polaris.service.config import watching
 from polaris_bridge.adapters.polaris.service.config.watching import HELD_S, MANY_FILES, MOST_FILES
 from polaris_bridge.adapters.polaris.wire import v1
-from polaris_bridge.core.config.model import FileKey
+from polaris_bridge.core.config.model import Change, FileKey
 from polaris_bridge.core.model import Caller
 
 OTHER = FileKey("default", "g", "other")
@@ -195,9 +195,30 @@ def test_many_files_are_read_in_slices_and_told_like_few(world: ConfigWorld) -> 
     world.queue.settle()
     assert told(waiter) == [(200000, 2, "a.yaml")]
     early = world.watch(question(version=1), *rest)
+    assert not early.at_once
     world.queue.settle()
     assert told(early) == [(200000, 2, "a.yaml")]
     assert idle(world)
+
+
+def test_what_changes_while_a_long_request_is_looked_at_is_told(world: ConfigWorld) -> None:
+    rest = [question(FileKey("default", "g", f"f{n}"), 0) for n in range(5 * MANY_FILES)]
+    waiter = world.watch(question(version=1), *rest)
+    watching, slices = world.clients.watching, world.clients.watching._slices
+    ((work, _),) = slices._running.values()
+    for _ in range(12):  # past the first file
+        next(work)
+    world.centre.releases.publish(KEY, CALLER, change=Change(content=b"a: 2"))
+    world.queue.settle()
+    assert told(waiter) == [(200000, 2, "a.yaml")]
+    assert not watching.waiting
+
+
+def test_who_waits_for_many_holds_versions(world: ConfigWorld) -> None:
+    rest = [question(FileKey("default", "g", f"f{n}"), 0) for n in range(MANY_FILES)]
+    world.watch(question(version=1), *rest)
+    world.queue.settle()
+    assert held(world) == [("10.9.9.9#1", 1, False)]
 
 
 # ---------------------------------------------------------------------- who leaves

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from polaris_bridge.adapters._shared.slices import SLICE_S, Slices, Work
 from polaris_bridge.adapters.polaris.service.routes import Encoded
 from polaris_bridge.adapters.polaris.translate.config import CLIENT_ID, CLIENT_IP, asker_of, file_key, notice
@@ -30,8 +32,10 @@ HELD_S: Final = 30.0
 """How long a watch is held; the real server needs up to a second more."""
 MOST_FILES: Final = 5_000
 """Files of one watch. The real server has no bound but the size of a message."""
-MANY_FILES: Final = 500
-"""Above, a request is read in slices."""
+MANY_FILES: Final = 100
+"""Above, a request is looked at in slices."""
+_PIECE: Final = 50
+"""Files between two chances for others to run."""
 KEPT: Final = 4096
 """Notices that are kept encoded."""
 _BATCH: Final = 16
@@ -70,14 +74,12 @@ class Watching:
         Of a file that is gone a client with an earlier version is told the version under which it went; one that never had it
         waits for it. A file that is named twice counts as named last.
         """
-        if len(m.watch_files) > MANY_FILES:
-            watch = Watch(self)
-            self.waiting[watch] = None
-            self._slices.run(watch, lambda: _files(m), lambda found: self._begin(watch, found, m, caller))
-            return watch
         watch = Watch(self)
         self.waiting[watch] = None
-        self._begin(watch, _at_once(_files(m)), m, caller)
+        if len(m.watch_files) > MANY_FILES:
+            self._slices.run(watch, lambda: self._looked(watch, m, caller), lambda found: self._long(watch, found))
+        else:
+            self._begin(watch, _at_once(_files(m)), m, caller)
         return watch if watch.answer is None else watch.answer
 
     def watch_json(self, m: v1.ClientWatchConfigFileRequest, caller: Caller) -> Encoded | JsonWatch:
@@ -97,14 +99,10 @@ class Watching:
 
     # ------------------------------------------------------------------ pieces
 
-    def _begin(
-        self, watch: Watch, found: Files | bytes | None, m: v1.ClientWatchConfigFileRequest, caller: Caller
-    ) -> None:
+    def _begin(self, watch: Watch, found: Files | bytes, m: v1.ClientWatchConfigFileRequest, caller: Caller) -> None:
         """Wait, or answer. ``found``: the files; bytes: what is wrong with the request."""
-        if watch.answer is not None:
-            return
-        if not isinstance(found, dict):
-            watch.give(client(v1.ExecuteException).SerializeToString() if found is None else found)
+        if isinstance(found, bytes):
+            watch.give(found)
             return
         watch.asker = asker = self._asker(m, caller, found)
         watch.sit(caller.address, found)
@@ -117,7 +115,44 @@ class Watching:
         )
         if not isinstance(listening, Listening):
             watch.give(self.notice(listening[0], asker))
-        elif self._leaving:
+        else:
+            self._hold(watch, listening)
+
+    def _looked(self, watch: Watch, m: v1.ClientWatchConfigFileRequest, caller: Caller) -> Work:
+        """In slices, for a request with many files: what it waits for; bytes when it can be answered."""
+        found: Files | bytes = yield from _files(m)
+        if isinstance(found, bytes) or watch.answer is not None:
+            return found
+        watch.asker = asker = self._asker(m, caller, found)
+        watch.sit(caller.address, found)
+        since, is_stale = self.centre.watches.newest, self.centre.reading.is_stale
+        for at, (key, version) in enumerate(found.items()):
+            if is_stale(key, asker, version=version):
+                return self.notice(key, asker)
+            if at % _PIECE == 0:
+                yield
+        return _Looked(found, since)
+
+    def _long(self, watch: Watch, found: _Looked | bytes | None) -> None:
+        """The end of it: what changed meanwhile is looked at again."""
+        if watch.answer is not None:
+            return
+        if not isinstance(found, _Looked):
+            watch.give(client(v1.ExecuteException).SerializeToString() if found is None else found)
+            return
+        centre, asker, files = self.centre, watch.asker, found.files
+        centre.holders.report_piece(watch.name, tuple(files), tuple(files.values()), via=SOURCE, asker=asker)
+        revision = centre.watches.revision
+        if centre.watches.newest > found.since:
+            for key, version in files.items():
+                if revision(key) > found.since and centre.reading.is_stale(key, asker, version=version):
+                    watch.give(self.notice(key, asker))
+                    return
+        has = {key: Has(version=version) for key, version in files.items()}
+        self._hold(watch, Listening(centre.watches, centre.reading, has, asker, watch.told, 0.0))
+
+    def _hold(self, watch: Watch, listening: Listening) -> None:
+        if self._leaving:
             listening.cancel()
             watch.give(SILENCE)
         else:
@@ -168,6 +203,13 @@ class Watching:
             if entry.operation in (DELETE, WITHDRAW, STOP):
                 return entry.text.md5, entry.release
         return "", ""
+
+
+class _Looked(Struct, frozen=True):
+    """Files of which a client has what it would get, as of a revision."""
+
+    files: Files
+    since: int
 
 
 class Watch:
@@ -294,6 +336,6 @@ def _files(m: v1.ClientWatchConfigFileRequest) -> Work:
         if not all(key):
             return client(v1.BadRequest, unnamed(key)).SerializeToString()
         found[key] = one.version.value
-        if at % MANY_FILES == 0 and at < len(m.watch_files):
+        if at % MANY_FILES == 0 and len(m.watch_files) > MANY_FILES:
             yield
     return found
