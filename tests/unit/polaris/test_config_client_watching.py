@@ -208,7 +208,10 @@ def test_what_changes_while_a_long_request_is_looked_at_is_told(world: ConfigWor
     ((work, _),) = slices._running.values()
     for _ in range(12):  # past the first file
         next(work)
+    go_on = world.queue._soon.popleft()
     world.centre.releases.publish(KEY, CALLER, change=Change(content=b"a: 2"))
+    world.queue.settle()
+    world.queue.soon(go_on)
     world.queue.settle()
     assert told(waiter) == [(200000, 2, "a.yaml")]
     assert not watching.waiting
