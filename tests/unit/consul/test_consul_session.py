@@ -302,6 +302,15 @@ def test_what_was_lost_just_before_a_restart_is_found_after_it(bottle: ConsulBot
     assert "Session" not in bottle.get("/v1/kv/k").json[0]
 
 
+def test_a_check_that_fails_while_the_session_is_being_stored_ends_it(bottle: ConsulBottle) -> None:
+    bottle.register("web", Check={"TTL": "1h", "Status": "passing"})
+    waiting = bottle.begin("PUT", "/v1/session/create", {"ServiceChecks": [{"ID": "service:web"}]})
+    bottle.begin("PUT", "/v1/agent/check/fail/service:web")
+    bottle.timers.settle()
+    assert waiting.answer.status == 200
+    assert ids(bottle) == []
+
+
 def test_a_restart_keeps_sessions_their_times_and_their_locks(bottle: ConsulBottle) -> None:
     id = create(bottle, TTL="10s", Name="n")
     assert lock(bottle, id)

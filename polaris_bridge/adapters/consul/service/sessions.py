@@ -18,6 +18,7 @@ from polaris_bridge.adapters.consul.wire.session import MAX_LOCK_DELAY_NS, SERF,
 from polaris_bridge.core import model
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.events import Published
+from polaris_bridge.core.kv.keeping import SESSION
 from polaris_bridge.core.kv.model import KeySession
 from polaris_bridge.core.kv.watching import KeyWatcher, SessionScope
 from polaris_bridge.core.model import CRITICAL, Caller, Checks, Registration
@@ -145,7 +146,11 @@ class Sessions:
                 self._audit(session)
 
     def _audit(self, session: KeySession) -> None:
+        """Find what a session has lost already."""
         asked, node = _asked(session), NodeKey(session.namespace, session.node)
+        foreign = node.name.lower() == self._settings.foreign_node.lower()
+        if not foreign and self._nodes.newest(node) is None:
+            self._sessions.lost(_node(node))
         for id in asked.check_ids:
             live = self._index.check(node, id)
             if id != SERF and (live is None or live.status == CRITICAL):
@@ -167,6 +172,10 @@ class Sessions:
                 self._sessions.lost(_node(NodeKey(document.before.namespace, document.before.name)))
             elif document.kind == CHECK:
                 self._follow_check(document.before, document.after)
+            elif document.kind == SESSION and document.before is None:
+                session = self._sessions.get(document.id)
+                if session is not None and SOURCE in session.ext:  # a check may have failed while it was being stored
+                    self._audit(session)
 
     def _follow(self, was: Registration | None, now: Registration | None) -> None:
         """A service changed: the sessions on those of its checks that fail now, or are gone, are lost."""
