@@ -13,6 +13,7 @@ from .desk import Counter, Desk
 from .model import (
     CREATE,
     DELETE,
+    IMPLIED,
     OPEN,
     UPDATE,
     Change,
@@ -51,8 +52,12 @@ class Groups:
         return self._write(structs.replace(before, **changes), before, caller)
 
     def ensure(self, key: GroupKey, caller: Caller, *, comment: str = "", owners: str = "") -> ConfigGroup:
-        """The group, made when it is not there. Raises ``NotFound`` without its namespace."""
-        return self._desk.group(key) or self._write(ConfigGroup(key, comment=comment, owners=owners), None, caller)
+        """The group, made when it is not there. Raises ``NotFound`` without its namespace.
+
+        One that is made without ``owners`` belongs to nobody: who may write one file into it may not do what he likes there.
+        """
+        made = ConfigGroup(key, comment=comment, owners=owners)
+        return self._desk.group(key) or self._write(made, None, caller, CREATE if owners else IMPLIED)
 
     def newest(self, key: GroupKey) -> ConfigGroup | None:
         """A group as it will be when everything under way is done."""
@@ -76,11 +81,13 @@ class Groups:
             desk.groups.drop(id_of(*key))
         return commit
 
-    def _write(self, group: ConfigGroup, before: ConfigGroup | None, caller: Caller) -> ConfigGroup:
+    def _write(
+        self, group: ConfigGroup, before: ConfigGroup | None, caller: Caller, operation: str = CREATE
+    ) -> ConfigGroup:
         desk, key = self._desk, group.key
         if not key.namespace or not key.group:
             raise Invalid("group", "a namespace and a name")
-        operation = UPDATE if before else CREATE
+        operation = UPDATE if before else operation
         with desk.operation("config-group", key.group, key.namespace, operation, caller):
             desk.ensure_namespace(key.namespace, desk.clock.wall_ms())
             stamp = desk.stamp(caller)

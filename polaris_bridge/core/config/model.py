@@ -20,6 +20,8 @@ PRESENT: Final = "present"
 MATCHES: Final = (EXACT, NOT_EQUAL, REGEX, IN, NOT_IN, RANGE, PRESENT)
 
 CREATE: Final = "create"
+IMPLIED: Final = "auto-create"
+"""A group came into being with its first file, by a protocol whose groups are made by nobody and belong to nobody."""
 UPDATE: Final = "update"
 DRAFT: Final = "draft"
 """A draft that was never released made room for another content: the entry keeps the draft."""

@@ -126,14 +126,14 @@ def test_one_operation_leaves_one_record() -> None:
     config.groups.ensure(GROUP, CALLER)
     publish(world, b"x")
     assert [(r.resource, r.name, r.operation, r.result) for r in records] == [
-        ("config-group", "g", "create", "ok"),
+        ("config-group", "g", "auto-create", "ok"),
         ("config-release", "g/app.yaml", "publish", "ok"),
     ]
     config.releases.publish_gray(KEY, CALLER, "beta", BETA, name="try", change=Change(b"y"))
     config.groups.delete(GROUP, CALLER, empty_only=False)
     world.settle()
     assert [(r.operation, r.detail) for r in records] == [
-        ("create", ""),
+        ("auto-create", ""),
         ("publish", "release=app.yaml-1700000000-1 version=1 md5=9dd4e461268c8034f5c8564e155c67a6"),
         ("gray", "release=try version=2 gray=beta md5=415290769594460e2e485922904f345d"),
         ("delete", "release=app.yaml-1700000000-1 version=3 md5=9dd4e461268c8034f5c8564e155c67a6"),

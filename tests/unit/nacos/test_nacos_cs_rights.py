@@ -153,5 +153,15 @@ def test_what_shows_clients_of_everywhere_takes_more(world: World) -> None:
         assert world.by("root", "GET", path, **NAMED).status == 200
 
 
+def test_who_writes_the_first_file_of_a_group_does_not_own_the_group(world: World) -> None:
+    world.user("narrow")
+    world.admin("POST", "/v1/auth/roles", username="narrow", role="R_narrow")
+    world.admin("POST", "/v1/auth/permissions", role="R_narrow", resource=":fresh:config/mine*", action="rw")
+    assert world.by("narrow", "POST", V1, dataId="mine-1", group="fresh", content="x").status == 200
+    assert world.by("narrow", "POST", V1, dataId="other", group="fresh", content="x").status == 403
+    assert world.by("narrow", "DELETE", V1, dataId="other", group="fresh").status == 403
+    assert world.by("narrow", "POST", V1, dataId="mine-2", group="fresh", content="x").status == 200
+
+
 def test_health_is_everybodys(world: World) -> None:
     assert world.ask("GET", "/v1/cs/health").status == 200
