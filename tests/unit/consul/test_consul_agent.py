@@ -8,6 +8,7 @@ import pytest
 from consul_bottle import HERE, OWN, ConsulBottle
 
 from polaris_bridge.adapters.consul.settings import ConsulSettings
+from polaris_bridge.adapters.consul.translate.keys import NODE
 from polaris_bridge.adapters.consul.translate.services import native_pairs
 from polaris_bridge.core.model import RegistrationKey, ServiceKey
 
@@ -250,6 +251,39 @@ def test_instances_of_other_protocols_are_not_the_agents(bottle: ConsulBottle) -
     bottle.foreign(host=OWN)
     assert bottle.get("/v1/agent/services").json == {}
     assert bottle.put("/v1/agent/service/deregister/orders").status == 404
+
+
+def test_a_host_that_holds_nothing_any_more_is_forgotten(bottle: ConsulBottle) -> None:
+    def nodes() -> set[str]:
+        return {document.name for document in bottle.registry.documents.all(NODE)}
+
+    for peer in ("10.0.0.5", "10.0.0.6", "10.0.0.7"):
+        bottle.register("web", peer)
+    bottle.done("/v1/agent/maintenance?enable=true", peer="10.0.0.7")
+    for peer in ("10.0.0.5", "10.0.0.7"):
+        bottle.done("/v1/agent/service/deregister/web", peer=peer)
+    assert nodes() == {"node-10-0-0-5", "node-10-0-0-6", "node-10-0-0-7"}
+    bottle.move(125)
+    assert nodes() == {"node-10-0-0-6", "node-10-0-0-7"}
+    bottle.register("web", "10.0.0.5")
+    assert "node-10-0-0-5" in nodes()
+
+
+def test_the_own_address_may_turn_out_later(bottle: ConsulBottle) -> None:
+    assert bottle.get("/v1/agent/self", "10.0.0.77").json["Config"]["NodeName"] == "node-10-0-0-77"
+    bottle.service.nodes._address = lambda: "10.0.0.77"
+    assert bottle.get("/v1/agent/self", "10.0.0.77").json["Config"]["NodeName"] == "here"
+
+
+def test_long_lists_are_made_in_slices_and_are_whole(bottle: ConsulBottle) -> None:
+    for number in range(150):
+        bottle.register("web", ID=f"w{number}", Port=number, Check={"TTL": "100s"})
+    for path, prefix in (("services", "w"), ("checks", "service:w")):
+        waiting = bottle.begin("GET", f"/v1/agent/{path}")
+        assert not waiting.answered
+        bottle.timers.settle()
+        assert set(waiting.answer.json) == {f"{prefix}{number}" for number in range(150)}
+    assert set(bottle.get("/v1/agent/services?filter=Port+==+7").json) == {"w7"}
 
 
 def test_everything_is_there_after_a_restart(bottle: ConsulBottle) -> None:

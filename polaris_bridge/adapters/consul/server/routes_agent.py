@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.filters import BadFilter, Record
 from polaris_bridge.adapters.consul.filters.records import AGENT_SERVICE, CHECK
-from polaris_bridge.adapters.consul.service.agent import NO_NODE_REASON, NO_SERVICE_REASON
+from polaris_bridge.adapters.consul.service.agent import (
+    NO_NODE_REASON,
+    NO_SERVICE_REASON,
+    NODE_MAINTENANCE,
+    SERVICE_MAINTENANCE,
+)
 from polaris_bridge.adapters.consul.translate.checks import records_of
 from polaris_bridge.adapters.consul.translate.keys import NodeKey, registration_key
 from polaris_bridge.adapters.consul.wire import definitions, definitions_in
@@ -16,11 +21,11 @@ from polaris_bridge.adapters.consul.wire.refusals import Refused, bad, failed, m
 from polaris_bridge.core.model import Registration
 from polaris_bridge.core.watching import Scope
 
-from .answers import JSON, Answer, Reply, done, encode, json
+from .answers import JSON, Answer, Later, Reply, done, encode, json
 from .call import ConsulCall, Route, Routes, watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterator
 
     from polaris_bridge.adapters.consul.service.consul import ConsulService
     from polaris_bridge.adapters.consul.service.index import LiveCheck
@@ -28,6 +33,10 @@ if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.wire.definitions import ServiceDefinition
 
 NO_FILTER: Final = "Failed to create boolean expression evaluator: "
+
+
+_LONG: Final = 100
+"""Services and checks on a node from which on they are listed in slices."""
 
 
 def node_of(service: ConsulService, call: ConsulCall) -> NodeKey:
@@ -52,25 +61,49 @@ def filtered(service: ConsulService, call: ConsulCall, record: Record) -> Callab
 def services(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/agent/services"""
     keeps = filtered(service, call, AGENT_SERVICE)
-    found, hidden = {}, False
-    for r, plain in service.agent.services(node_of(service, call)):
+    shown = (
+        (plain["ID"], plain, lambda r=r: call.may("service:read", r.service, r.namespace))
+        for r, plain in service.agent.services(node_of(service, call))
+    )
+    return _listed(service, call, keeps, shown)
+
+
+Entry = tuple[str, "Plain", "Callable[[], bool]"]
+"""What is listed under which id, and whether the caller may see it."""
+
+
+def _listed(service: ConsulService, call: ConsulCall, keeps: Callable[[Plain], bool], shown: Iterator[Entry]) -> Reply:
+    """A map of what is wanted and the caller may see; in slices when it is long."""
+    standing = service.index.on(node_of(service, call))
+    work = _list(call, keeps, shown)
+    if standing is None or len(standing.services) + len(standing.checks) < _LONG:
+        try:
+            while True:
+                next(work)
+        except StopIteration as stop:
+            made: Answer = stop.value
+            return made
+
+    def begin(done: Callable[[Answer | Exception], None]) -> None:
+        service.slices.run(object(), lambda: work, lambda made: done(made or RuntimeError("it failed")))
+
+    return Later(begin)
+
+
+def _list(call: ConsulCall, keeps: Callable[[Plain], bool], shown: Iterator[Entry]) -> Generator[None, None, Answer]:
+    """Anonymous callers are not told that there is more than they may see."""
+    parts: list[bytes] = []
+    hidden = False
+    for id, plain, may in shown:
+        yield
         if not keeps(plain):
             continue
-        if _may(call, "read", r):
-            found[plain["ID"]] = plain
+        if may():
+            parts.append(encode(id) + b":" + encode(plain))
         else:
             hidden = True
-    return _listed(call, found, hidden)
-
-
-def _listed(call: ConsulCall, found: dict[str, Plain], hidden: bool) -> Answer:
-    """A map of what the caller may see; anonymous ones are not told that there is more."""
     more = ((b"X-Consul-Results-Filtered-By-ACLs", b"true"),) if hidden and call.caller.principal else ()
-    return Answer(encode(found), headers=(*JSON, *more) if more else JSON)
-
-
-def _may(call: ConsulCall, action: str, r: Registration) -> bool:
-    return call.may(f"service:{action}", r.service, r.namespace)
+    return Answer(b"{" + b",".join(parts) + b"}", headers=(*JSON, *more) if more else JSON)
 
 
 def one_service(service: ConsulService, call: ConsulCall) -> Reply:
@@ -170,18 +203,17 @@ def checks(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/agent/checks"""
     keeps = filtered(service, call, CHECK)
     node = node_of(service, call)
-    found, hidden = {}, False
-    for name, plain in service.agent.checks(node):
-        if not keeps(plain):
-            continue
-        seen = (
-            call.may("service:read", name, node.namespace) if name else call.may("node:read", node.name, node.namespace)
-        )
-        if seen:
-            found[plain["CheckID"]] = plain
-        else:
-            hidden = True
-    return _listed(call, found, hidden)
+    shown = (
+        (plain["CheckID"], plain, lambda name=name: _may_see(call, node, name))
+        for name, plain in service.agent.checks(node)
+    )
+    return _listed(service, call, keeps, shown)
+
+
+def _may_see(call: ConsulCall, node: NodeKey, service_name: str) -> bool:
+    if service_name:
+        return call.may("service:read", service_name, node.namespace)
+    return call.may("node:read", node.name, node.namespace)
 
 
 def register_check(service: ConsulService, call: ConsulCall) -> Reply:
@@ -233,13 +265,15 @@ def deregister_check(service: ConsulService, call: ConsulCall) -> Reply:
 def _maintenance_ends(service: ConsulService, call: ConsulCall) -> Answer | None:
     """Whoever deregisters the check that stands for maintenance ends the maintenance."""
     node = node_of(service, call)
-    for _, plain in service.agent.checks(node):
-        if plain["CheckID"] == call.rest and plain["Type"] == "maintenance":
-            _require_check(call, node, plain["ServiceName"])
-            if plain["ServiceID"]:
-                return done(service.registering.maintain(node, plain["ServiceID"], None, call.caller))
-            return done(service.registering.maintain_node(node, None, call.caller))
-    return None
+    if call.rest == NODE_MAINTENANCE and service.agent.node_maintenance(node) is not None:
+        _require_check(call, node, "")
+        return done(service.registering.maintain_node(node, None, call.caller))
+    r = service.index.service(node, call.rest.removeprefix(SERVICE_MAINTENANCE))
+    if r is None or not call.rest.startswith(SERVICE_MAINTENANCE) or not service.agent.maintained(r):
+        return None
+    _require_check(call, node, r.service)
+    id = call.rest.removeprefix(SERVICE_MAINTENANCE)
+    return done(service.registering.maintain(node, id, None, call.caller))
 
 
 def _told(status: str) -> Callable[[ConsulService, ConsulCall], Reply]:

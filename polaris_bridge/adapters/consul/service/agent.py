@@ -82,38 +82,40 @@ class Agent:
     # ------------------------------------------------------------------ checks
 
     def checks(self, node: NodeKey) -> Iterator[tuple[str, Plain]]:
-        """The checks on a node and of the services on it, maintenance included, by id; each with its service's name."""
-        found = dict(self._checks(node))
-        for id in sorted(found):
-            yield found[id]["ServiceName"], found[id]
-
-    def _checks(self, node: NodeKey) -> Iterator[tuple[str, Plain]]:
+        """The checks of the services on a node, by service, then the node's own, maintenance included; each with its
+        service's name."""
         standing = self._index.on(node)
-        names: dict[object, Registration] = {r.id: r for r in self._index.services(node)}
-        for live in standing.checks.values() if standing is not None else ():
-            r = names.get(live.owner)
-            if live.owner is None or r is not None:
-                yield live.record.id, self._check(node.name, live, r)
-        for r in names.values():
-            shown = self._maintenance(node.name, r)
-            if shown is not None:
-                yield shown["CheckID"], shown
+        if standing is not None:
+            for r in self._index.services(node):
+                for found in self._own_checks(node, r, standing.checks):
+                    yield r.service, found
+            for live in list(standing.own.values()):
+                yield "", self._check(node.name, live, None)
         shown = self.node_maintenance(node)
         if shown is not None:
-            yield NODE_MAINTENANCE, shown
+            yield "", shown
+
+    def _own_checks(self, node: NodeKey, r: Registration, lives: dict[str, LiveCheck]) -> Iterator[Plain]:
+        document = r.ext
+        assert isinstance(document, Document)
+        for record in document.checks:
+            live = lives.get(record.id)
+            if live is not None and live.owner == r.id:
+                yield self._check(node.name, live, r)
+        shown = self._maintenance(node.name, r)
+        if shown is not None:
+            yield shown
 
     def checks_of(self, node: NodeKey, r: Registration) -> list[Plain]:
         """The checks that count for a service: its own, then its node's."""
-        document = r.ext
-        assert isinstance(document, Document)
         standing = self._index.on(node)
         if standing is None:
             return []
-        lives = standing.checks
-        own = [self._check(node.name, lives[c.id], r) for c in document.checks if c.id in lives]
-        nodes = [self._check(node.name, live, None) for live in standing.own.values()]
-        maintained = (self._maintenance(node.name, r), self.node_maintenance(node))
-        return [*own, *(each for each in maintained if each is not None), *nodes]
+        found = list(self._own_checks(node, r, standing.checks))
+        shown = self.node_maintenance(node)
+        if shown is not None:
+            found.append(shown)
+        return found + [self._check(node.name, live, None) for live in standing.own.values()]
 
     def _check(self, node: str, live: LiveCheck, r: Registration | None) -> Plain:
         record = live.record
@@ -133,6 +135,11 @@ class Agent:
             interval=record.interval,
             timeout=record.timeout,
         )
+
+    @staticmethod
+    def maintained(r: Registration) -> bool:
+        """Whether a service is in maintenance."""
+        return isinstance(r.marks, Marks) and r.marks.maintenance is not None
 
     def _maintenance(self, node: str, r: Registration) -> Plain | None:
         reason = r.marks.maintenance if isinstance(r.marks, Marks) else None

@@ -122,4 +122,5 @@ class ConsulService:
     def sweep(self) -> None:
         """Once a second."""
         self.state.sweep()
+        self.nodes.sweep()
         self.sessions.sweep()

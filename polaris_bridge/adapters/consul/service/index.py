@@ -86,6 +86,8 @@ class Index:
         self._nodes: dict[NodeKey, OnNode] = {}
         self.timed: Callable[[LiveCheck], None] = _ignore
         """Told of every check whose TTL began to run."""
+        self.doomed: dict[LiveCheck, None] = {}
+        """Critical checks whose service goes when they stay so."""
         self.followers: list[Follower] = []
         """Told of every check that comes, becomes another one, or goes."""
         registry.observe(self._published)
@@ -143,11 +145,6 @@ class Index:
     def size(self, namespace: str) -> int:
         """How many services stand on the nodes of a datacenter."""
         return sum(len(found.services) for key, found in self._nodes.items() if key.namespace == namespace)
-
-    def every(self) -> Iterator[LiveCheck]:
-        """Every check."""
-        for found in self._nodes.values():
-            yield from found.checks.values()
 
     # ------------------------------------------------------------------ clocks
 
@@ -232,6 +229,7 @@ class Index:
             live = found.checks.get(id)
             if live is not None and live.owner == owner:
                 live.due = 0.0
+                self.doomed.pop(live, None)
                 del found.checks[id]
                 found.own.pop(id, None)
                 self._gone(live)
@@ -281,6 +279,10 @@ class Index:
             live.critical_since = 0.0
         elif not live.critical_since:
             live.critical_since = self._now() or 1e-9
+        if status == CRITICAL and live.owner is not None and live.record.deregister_ns:
+            self.doomed[live] = None
+        else:
+            self.doomed.pop(live, None)
 
 
 def _ignore(_live: LiveCheck) -> None:

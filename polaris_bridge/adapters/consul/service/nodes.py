@@ -22,12 +22,18 @@ from polaris_bridge.adapters.consul.translate.nodes import (
     tagged_of,
 )
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.model import Caller
+from polaris_bridge.core.model import SYSTEM, Caller, Document
 from polaris_bridge.core.registry import Registry
 
 VERSION = "1.20.6"
 """What this agent says its version is, beside ``build.CLAIM``."""
 _MOST_CALLERS = 10_000
+_LOOK_S = 60.0
+"""How often nodes that hold nothing are looked for."""
+_AT_ONCE = 200
+"""Nodes looked at in one round."""
+_EMPTY_MS = 60_000
+"""How old a node at least is that goes for holding nothing."""
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -49,6 +55,9 @@ class Nodes:
         self._settings = settings
         self._address = address
         self._names: dict[str, str] = {}
+        self._known_address = ""
+        self._looking: list[Document] = []
+        self._looked = registry.clock.monotonic()
         self.own_name = own_name
         self.holders: list[Callable[[NodeKey], bool]] = []
         """Who may say that a node holds something (services, checks, sessions); asked with folded keys."""
@@ -67,11 +76,15 @@ class Nodes:
 
     def of_caller(self, caller: Caller) -> str:
         """The name of the node that a caller's registrations stand on."""
+        own = self._address()
+        if own != self._known_address:  # others reach this machine by another address than a moment ago
+            self._known_address = own
+            self._names.clear()
         name = self._names.get(caller.address)
         if name is None:
             if len(self._names) >= _MOST_CALLERS:
                 self._names.clear()
-            here = self._settings.single_node or is_loopback(caller.address) or caller.address == self._address()
+            here = self._settings.single_node or is_loopback(caller.address) or caller.address == own
             name = self._names[caller.address] = self.own_name if here else caller_name(caller.address)
         return name
 
@@ -177,3 +190,28 @@ class Nodes:
             return None
         implied = known.implied or (self.is_own(key) and self._registry.documents.newest(NODE, key.document) is None)
         return self.put(key, structs.replace(known, maintenance=reason, implied=implied), caller)
+
+    # ------------------------------------------------------------------ time
+
+    def sweep(self) -> None:
+        """Once a second: forget nodes of callers that hold nothing any more, a few at a time."""
+        if not self._looking:
+            now = self._registry.clock.monotonic()
+            if now - self._looked < _LOOK_S:
+                return
+            self._looked = now
+            self._looking = self._registry.documents.all(NODE)
+        these, self._looking = self._looking[:_AT_ONCE], self._looking[_AT_ONCE:]
+        before_ms = self._registry.clock.wall_ms() - _EMPTY_MS
+        gone = [kept for kept in these if kept.updated_ms < before_ms and self._is_over(kept)]
+        if gone:
+            with self._registry.transaction():
+                for kept in gone:
+                    self._registry.documents.delete(NODE, kept.id, SYSTEM)
+
+    def _is_over(self, kept: Document) -> bool:
+        if self._registry.documents.newest(NODE, kept.id) is not kept:
+            return False
+        found = record(kept)
+        key = NodeKey(kept.namespace, found.name)
+        return found.implied and found.maintenance is None and not self.is_own(key) and not self.holds(key)

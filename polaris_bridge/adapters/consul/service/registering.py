@@ -13,6 +13,7 @@ from msgspec import structs
 from polaris_bridge.adapters.consul.translate import checks as checking
 from polaris_bridge.adapters.consul.translate import services as translating
 from polaris_bridge.adapters.consul.translate.keys import (
+    NODE_STATE,
     SOURCE,
     CheckRecord,
     Document,
@@ -65,7 +66,8 @@ class Registering:
                 merged.put(record, live.status, live.output)
             else:
                 merged.put(record, status or CRITICAL)
-        merged.states |= self._index.node_states(node)
+        taken = {f"{NODE_STATE}{live.record.id}" for live in moved}
+        merged.states |= {name: state for name, state in self._index.node_states(node).items() if name not in taken}
         host = definition.address or self._nodes.address_of(node, caller)
         r = translating.registration(node, definition, host, merged.checks, merged.states, merged.marks)
         if before is not None and not moved and same_document(before, r) and not registry.ledger.is_pending(key):

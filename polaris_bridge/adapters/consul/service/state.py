@@ -58,11 +58,9 @@ class ConsulState:
     def _reap(self, now: float) -> None:
         """Deregister the services that have been critical for longer than one of their checks bears."""
         due = {}
-        for live in self.index.every():
-            bears_s = live.record.deregister_ns / 1e9
-            if not bears_s or live.owner is None or not live.critical_since:
-                continue
-            if now - live.critical_since > max(bears_s, _LEAST_REAP_S):
+        for live in self.index.doomed:
+            bears_s = max(live.record.deregister_ns / 1e9, _LEAST_REAP_S)
+            if live.owner is not None and now - live.critical_since > bears_s:
                 due[live.owner] = live
         for owner, live in due.items():
             log.info("service %s was critical for too long by its check %s: deregistered", owner.key, live.record.id)
