@@ -149,6 +149,17 @@ def test_what_is_refused(bottle, members, status, text):
     assert answer.text.startswith(text)
 
 
+def test_a_query_goes_with_its_session(bottle):
+    session = bottle.put("/v1/session/create", {}).json["ID"]
+    made(bottle, Session=session, Service={"Service": "web"})
+    made(bottle, Name="stays", Service={"Service": "web"})
+    assert len(bottle.get("/v1/query").json) == 2
+    bottle.done(f"/v1/session/destroy/{session}")
+    assert [q["Name"] for q in bottle.get("/v1/query").json] == ["stays"]
+    answer = bottle.ask("POST", "/v1/query", {"Session": session, "Service": {"Service": "web"}})
+    assert (answer.status, answer.text) == (500, f'invalid session "{session}"')
+
+
 def test_what_is_not_there(bottle):
     for path in ("/v1/query/nosuch", "/v1/query/nosuch/execute", "/v1/query/nosuch/explain"):
         answer = bottle.get(path)

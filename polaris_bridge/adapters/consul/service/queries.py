@@ -12,9 +12,11 @@ from msgspec import Struct, structs
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.view import Instance, View
 from polaris_bridge.adapters.consul.wire import query as wire
+from polaris_bridge.adapters.consul.wire.durations import quoted
 from polaris_bridge.adapters.consul.wire.query import Query
 from polaris_bridge.adapters.consul.wire.refusals import failed
 from polaris_bridge.core.batches import Commit
+from polaris_bridge.core.kv.model import KeySession
 from polaris_bridge.core.model import CRITICAL, PASSING, Caller, Document
 from polaris_bridge.core.ports import Ids
 from polaris_bridge.core.registry import Registry
@@ -64,6 +66,7 @@ class Queries:
         self._shuffle = shuffle
         self._groups = groups
         self._node_of = node_of
+        registry.kv.sessions.ending.append(self._session_ends)
 
     # ------------------------------------------------------------------ kept
 
@@ -101,7 +104,15 @@ class Queries:
         """Forget one; None: there was none."""
         return self._registry.documents.delete(KIND, id, caller)
 
+    def _session_ends(self, session: KeySession, caller: Caller) -> None:
+        """A query that is bound to a session goes with it, in one command."""
+        for kept in self._registry.documents.newest_all(KIND):
+            if kept.namespace == session.namespace and wire.decode(kept.body).session == session.id:
+                self._registry.documents.delete(KIND, kept.id, caller)
+
     def _put(self, namespace: str, query: Query, caller: Caller) -> Commit:
+        if query.session and self._registry.kv.sessions.newest(query.session) is None:
+            raise failed(f"invalid session {quoted(query.session)}")
         for kept in self._registry.documents.newest_all(KIND):
             if kept.namespace != namespace or kept.id == query.id:
                 continue
