@@ -529,10 +529,12 @@ def test_metrics(bottle: ConsulBottle) -> None:
     assert {"Name": "consul.state.service_instances", "Value": 1, "Labels": {}} in found["Gauges"]
     for answer in (
         bottle.get("/v1/agent/metrics?format=prometheus"),
-        bottle.get("/v1/agent/metrics", accept="text/plain"),
+        bottle.get("/v1/agent/metrics", accept="text/html, text/plain; version=0.4.0"),
+        bottle.get("/v1/agent/metrics", accept="application/openmetrics-text;version=1.0.0"),
     ):
         assert answer.status == 415
         assert answer.text == "Prometheus is not enabled since its retention time is not positive"
+    assert bottle.get("/v1/agent/metrics", accept="text/plain").status == 200
 
 
 def test_commands_for_operators(bottle: ConsulBottle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService
 
 _NO_PROMETHEUS: Final = b"Prometheus is not enabled since its retention time is not positive"
-_PROMETHEUS: Final = ("application/openmetrics-text", "text/plain")
+_PROMETHEUS: Final = re.compile(r" *(application/openmetrics-text *(;|$)|text/plain *; *version=0\.4\.0 *(;|$))")
 _TOKENS: Final = frozenset(
     {
         "acl_token",
@@ -107,8 +108,8 @@ def _host(wall_ms: int) -> dict[str, Any]:
 
 def metrics(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/agent/metrics: numbers of what there is. Everything else is on the main port's ``/metrics``."""
-    accept = call.request.header(b"accept") or ""
-    if call.params.text("format") == "prometheus" or accept.startswith(_PROMETHEUS):
+    accept = (call.request.header(b"accept") or "").lower()
+    if call.params.text("format") == "prometheus" or any(map(_PROMETHEUS.match, accept.split(","))):
         headers = ((b"Content-Type", b"text/plain"), (b"X-Consul-Reason", _NO_PROMETHEUS))
         return Answer(_NO_PROMETHEUS, 0, 415, headers)
     seconds = service.registry.clock.wall_ms() // 1000
