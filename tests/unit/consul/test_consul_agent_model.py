@@ -124,7 +124,7 @@ def withdrawn(bottle: ConsulBottle) -> set[tuple[str, str]]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_any_sequence(steps: list[tuple[Any, ...]]) -> None:
     bottle, model = ConsulBottle(), Model()

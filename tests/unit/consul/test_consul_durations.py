@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris_bridge.adapters.consul.wire.durations import MAX_NS, MILLISECOND, SECOND, BadDuration, parse, text
@@ -71,11 +71,13 @@ def test_writing(ns: int, written: str) -> None:
     assert text(ns) == written
 
 
+@settings(deadline=None)
 @given(st.integers(-MAX_NS, MAX_NS))
 def test_what_is_written_is_read_back(ns: int) -> None:
     assert parse(text(ns)) == ns
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.smhunµ+-", max_size=12))
 def test_anything_is_a_duration_or_named_as_none(written: str) -> None:
     try:

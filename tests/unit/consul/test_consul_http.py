@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 from consul_bottle import OWN, ConsulBottle
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris_bridge.adapters.consul.server.answers import Answer, json
@@ -129,6 +129,7 @@ def test_a_query_that_is_none_is_refused_without_words(bottle: ConsulBottle, que
     assert (answer.status, answer.body) == (500, b"")
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=5), st.lists(st.text(max_size=5), min_size=1, max_size=3), max_size=4)
 )

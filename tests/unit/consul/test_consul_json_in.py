@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris_bridge.adapters.consul.wire import definitions_in, json_in
@@ -50,6 +50,7 @@ def _recased(found: Any, swap: bool) -> Any:
     }
 
 
+@settings(deadline=None)
 @given(SERVICES, st.booleans())
 def test_the_case_of_names_makes_no_difference(found: dict[str, Any], swap: bool) -> None:
     as_documented = definitions_in.service(json.dumps(found).encode())
@@ -166,6 +167,7 @@ def test_what_is_not_expected(body: bytes, why: str) -> None:
     assert (error.value.status, error.value.text) == (400, f"Request decode failed: {why}")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:

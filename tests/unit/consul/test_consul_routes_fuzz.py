@@ -47,7 +47,7 @@ def _ask(bottle: ConsulBottle, method: str, target: str, body: bytes) -> Any:
     return waiting.answer
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(METHODS, st.sampled_from(ASKED), RESTS, PARAMETERS, BODIES)
 def test_anything_is_answered(
     method: str, path: str, rest: str, parameters: list[tuple[str, str]], body: bytes
