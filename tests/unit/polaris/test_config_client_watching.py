@@ -323,6 +323,17 @@ def test_clients_at_one_address_are_taken_for_what_they_have_in_common(world: Co
     assert not waiter.bodies  # it says that it has a later one
 
 
+@pytest.mark.parametrize("silent_first", [True, False])
+def test_a_client_that_says_nothing_is_not_taken_for_another_one(world: ConfigWorld, silent_first: bool) -> None:
+    said: list[dict[str, str]] = [{"env": "beta", "CLIENT_ID": "one"}, {}]
+    for labels in reversed(said) if silent_first else said:
+        world.get(tags=labels)
+    waiter = world.watch(question(version=1))
+    publish_gray(world, "gray", label("env", "beta"))
+    assert not waiter.bodies
+    assert [client for client, _, _ in held(world)] == ["10.9.9.9#1"]
+
+
 def test_labels_are_forgotten_after_two_minutes_without_a_sign(world: ConfigWorld) -> None:
     world.get(tags={"env": "beta"})
     world.pass_time(121)

@@ -93,8 +93,7 @@ class FileReading:
         if not all(key):
             return client(v1.BadRequest, unnamed(key)).SerializeToString()
         labels = {tag.key.value: tag.value.value for tag in m.tags}
-        if labels:
-            self._labels.heard(caller.address, key, labels, self._monotonic())
+        self._labels.heard(caller.address, key, labels, self._monotonic())
         reading = self._centre.reading
         snapshot = reading.snapshot(key)
         seen = snapshot.full
