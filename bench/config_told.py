@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bridge import favour, fine_cpu_seconds
@@ -20,7 +21,11 @@ from report import Row
 
 _WARM_UP = 2
 _SETTLE_S = 2.0
+_DUMP_S = 0.3
+"""The real server tells of a publication, and answers with it, only once it wrote it into files."""
 _SMALL = File("com.acme.prober.yaml")
+_PAUSE_S = 0.7
+"""Between two publications that many are told of."""
 _TRIES = 3
 """Rounds with a prober."""
 
@@ -64,7 +69,9 @@ def _task(server: Server, label: str, listeners: int, rounds: int, pause: str) -
 
 def _pushed(server: Server, listeners: int, rounds: int) -> tuple[Done, float]:
     """What was achieved, and CPU microseconds for each listener told."""
-    task = _task(server, f"grpc-{listeners}", listeners, rounds, "50ms" if listeners == 1 else "700ms")
+    task = _task(
+        server, f"grpc-{listeners}", listeners, rounds, "50ms" if listeners == 1 else f"{_PAUSE_S * 1000:.0f}ms"
+    )
     if server.bridge:
         favour(server.bridge.pid)
     with Held(task, server) as load:
@@ -79,9 +86,12 @@ def _pushed(server: Server, listeners: int, rounds: int) -> tuple[Done, float]:
 
 def _pushed_beside(server: Server, listeners: int) -> Waited:
     """What another client waits for its reads meanwhile."""
-    task = _task(server, "beside", listeners, _TRIES, "700ms")
-    with Held(task, server) as load, _prober(server) as prober:
-        load.go()
+    task = _task(server, "beside", listeners, _TRIES, f"{_PAUSE_S * 1000:.0f}ms")
+    with Held(task, server) as load, ThreadPoolExecutor(1) as pool:
+        with _prober(server) as prober:
+            done = pool.submit(load.go)
+            time.sleep(_TRIES * _PAUSE_S)  # and not while all of them hang up
+        done.result()
     return prober.waited
 
 
@@ -122,11 +132,13 @@ def poll_rows(rounds: int, many: int, many_rounds: int) -> Iterator[Row]:
             if server.bridge:
                 favour(server.bridge.pid)
         floor = Server(f"http://127.0.0.1:{bare.port}", bare.pid)
-        ours, low, *theirs = [_polled(server, 1, rounds) for server in (servers[0], floor, *servers[1:])]
+        ours, low = [_polled(server, 1, rounds) for server in (servers[0], floor)]
+        theirs = [_polled(server, 1, rounds, _DUMP_S) for server in servers[1:]]
         peer = theirs[0].last_ms if theirs else None
         note = f"slowest of {rounds} {ours.slowest_ms:.1f} ms"
         yield Row("long poll: publish, then one listener is told", "ms", ours.last_ms, 10, low.last_ms, peer, note=note)
-        ours, low, *theirs = [_polled(server, many, many_rounds) for server in (servers[0], floor, *servers[1:])]
+        ours, low = [_polled(server, many, many_rounds) for server in (servers[0], floor)]
+        theirs = [_polled(server, many, many_rounds, _DUMP_S) for server in servers[1:]]
         peer = theirs[0].last_ms if theirs else None
         note = f"first {ours.first_ms:.1f} ms, slowest of {many_rounds} {ours.slowest_ms:.0f} ms"
         what = f"long poll: publish, until all {many:,} are told"
@@ -164,13 +176,15 @@ def _prober(server: Server) -> Prober:
     return Prober(server.base, _SMALL.target, HTTP_HEADERS)
 
 
-def _polled(server: Server, listeners: int, rounds: int) -> Polled:
+def _polled(server: Server, listeners: int, rounds: int, dump_s: float = 0) -> Polled:
+    """``dump_s``: how long a server takes until what it acknowledged is there."""
     (file,) = files("polled", 1)
     first, last, cpu, again = [list[float]() for _ in range(4)]
     with LongPolls(server.base, listeners) as polls, Connection(server.base) as connection:
         for n in range(-_WARM_UP, rounds):
             version = n + _WARM_UP
             file.publish(connection, version)
+            time.sleep(dump_s)
             request = poll(polls.host, [file.item(version)])
             before = _cpu(server)
             polls.send(lambda _, request=request: request)
