@@ -7,8 +7,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from bridge import fine_cpu_seconds
 from floor import floor_server as http_floor
@@ -65,6 +65,8 @@ class HttpCase:
     expect: bytes
     grows: bool = False
     """The server holds more and more meanwhile: measured briefly, without warm-up."""
+    headers: Mapping[str, str] = field(default_factory=lambda: HTTP_HEADERS)
+    """Of the sample."""
 
 
 def _requests(method: str, targets: list[str], bodies: list[str] | None = None) -> HttpLoad:
@@ -150,7 +152,7 @@ def _size(server: Server, case: HttpCase) -> int:
     """Of an answer. RuntimeError when it is not what it has to be."""
     method, target, form = case.sample
     with Connection(server.base) as connection:
-        answer = connection.call(method, target, HTTP_HEADERS, form.encode())
+        answer = connection.call(method, target, case.headers, form.encode())
     if answer.status != 200 or case.expect not in answer.body:
         raise RuntimeError(f"{case.what} got {answer.status} {answer.body[:200]!r}")
     return answer.size

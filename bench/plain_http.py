@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -17,11 +17,17 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, body (empty when it was not to be kept) and size of the body."""
+    """Status, body (empty when it was not to be kept), size of the body, and the head as it came."""
 
     status: int
     body: bytes
     size: int
+    head: bytes = field(default=b"", compare=False)
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty when it is missing."""
+        found = re.search(rb"(?i)\r\n%b: *([^\r]*)" % re.escape(name.encode()), self.head)
+        return found[1].decode("latin-1") if found else ""
 
 
 class Connection:
@@ -61,12 +67,12 @@ class Connection:
         self._closing = _CLOSE.search(head) is not None
         length = _LENGTH.search(head)
         if method == "HEAD" or status in (204, 304):
-            return Answer(status, b"", 0)
+            return Answer(status, b"", 0, head)
         if length is not None:
             found = self._exactly(int(length[1]), keep)
-            return Answer(status, found, int(length[1]))
+            return Answer(status, found, int(length[1]), head)
         if _CHUNKED.search(head) is None:
-            return Answer(status, b"", 0)
+            return Answer(status, b"", 0, head)
         return self._chunks(status, keep)
 
     def _chunks(self, status: int, keep: bool) -> Answer:

@@ -1,5 +1,5 @@
-"""The floor under long polls: an httptools protocol that holds every POST to a listener, and answers all with the same bytes when
-something is posted elsewhere."""
+"""The floor under long polls: an httptools protocol that holds every POST to a listener and every GET with an index, and answers
+all with the same bytes when something is posted or put elsewhere."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Bare(asyncio.Protocol):
         self._url = url
 
     def on_message_complete(self) -> None:
-        if self._url.endswith(b"/listener"):
+        if self._url.endswith(b"/listener") or b"index=" in self._url:
             _HELD[self] = None
             return
-        self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue")
-        if self._parser.get_method() == b"POST":
+        self.transport.write(b"HTTP/1.1 200 OK\r\nx-consul-index: 1\r\ncontent-length: 4\r\n\r\ntrue")
+        if self._parser.get_method() in (b"POST", b"PUT"):
             for held in _HELD:
                 held.transport.write(self.wire)
             _HELD.clear()
