@@ -237,11 +237,15 @@ def test_polls_are_answered_each_once_and_whole(module):
             for each in conversations:
                 each.sendall(b"\r\nab")
                 each.sendall(b"cd")
+            done.wait(10)  # a connection that ends is one without an answer
+            for each in conversations:
                 each.close()
 
+        done = threading.Event()
         thread = threading.Thread(target=serve)
         thread.start()
         with long_polls.LongPolls(f"http://127.0.0.1:{listener.getsockname()[1]}", 3) as polls:
             polls.send(lambda n: b"request %d" % n)
             assert len(polls.answers(10, b"abcd")) == 3
+        done.set()
         thread.join()
