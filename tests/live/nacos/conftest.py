@@ -17,12 +17,12 @@ from ..conftest import lacking, of_folder
 from ..eureka.registry import Registry as EurekaRegistry
 from ..polaris.console import Console
 from ..server import Server
-from .members import DUBBO, SDKS, SPRING, Client, Fleet, Member
+from .members import DUBBO, SDKS, SPRING, SPRING_CONFIG, Client, Fleet, Member
 from .registry import Registry
 
 PEER = os.environ.get("PEER_NACOS", "")
 RUN = f"{os.getpid():x}"
-EXTRAS = {"spring": SPRING, "dubbo": DUBBO}
+EXTRAS = {"spring": SPRING, "spring_config": SPRING_CONFIG, "dubbo": DUBBO}
 GROUPED_FIXTURES = ("sdks", "guarded", "guests")
 """Fixtures that want every SDK."""
 
@@ -31,6 +31,7 @@ GROUPED_FIXTURES = ("sdks", "guarded", "guests")
 class Target:
     """A server with its fleet. ``server`` is None for the peer, which is not ours to restart."""
 
+    address: str
     registry: Registry
     fleet: Fleet
     server: Server | None
@@ -69,7 +70,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         registry = Registry(f"http://{host}:{port}/nacos")
         fleet = Fleet(host, port, folder)
         try:
-            yield Target(registry, fleet, server)
+            yield Target(f"{host}:{port}", registry, fleet, server)
         finally:
             fleet.close()
             registry.close()

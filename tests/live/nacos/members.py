@@ -23,6 +23,8 @@ TOLD_WITHIN_S = 2
 NOTICES_WITHIN_S = 12
 # After an outage libraries look for a server and do again what they had done; python-3 does so every 30 s.
 RECOVERS_WITHIN_S = 45
+# A library that polls begins to listen to a further file when its last poll is over, which takes 30 s.
+LISTENS_WITHIN_S = 45
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Client:
     chooses: bool = True
     lists_services: bool = True
     tells_status: bool = True
+    # Publishes configuration if what is there has a certain MD5 sum.
+    swaps: bool = False
+    # Its clients of configuration all speak of the namespace of the first one in the process.
+    one_namespace: bool = False
 
     @property
     def keeps_connection(self) -> bool:
@@ -54,10 +60,10 @@ SDKS = {
     client.name: client
     for client in (
         Client("java-1", programs.JAVA_1, "HTTP"),
-        Client("java-2", programs.JAVA_2, "gRPC", batches=True),
-        Client("java-3", programs.JAVA_3, "gRPC", batches=True),
+        Client("java-2", programs.JAVA_2, "gRPC", batches=True, swaps=True),
+        Client("java-3", programs.JAVA_3, "gRPC", batches=True, swaps=True),
         Client("go-1", programs.GO_1, "HTTP", tells_status=False),
-        Client("go-2", programs.GO_2, "gRPC", batches=True, tells_status=False),
+        Client("go-2", programs.GO_2, "gRPC", batches=True, tells_status=False, swaps=True),
         Client(
             "python-1",
             programs.PYTHON_1,
@@ -68,11 +74,14 @@ SDKS = {
             lists_services=False,
             tells_status=False,
         ),
-        Client("python-3", programs.PYTHON_3, "gRPC", batches=True, chooses=False),
-        Client("node", programs.NODE, "HTTP", ignores_empty=True, chooses=False, lists_services=False),
+        Client("python-3", programs.PYTHON_3, "gRPC", batches=True, chooses=False, swaps=True),
+        Client(
+            "node", programs.NODE, "HTTP", ignores_empty=True, chooses=False, lists_services=False, one_namespace=True
+        ),
     )
 }
 SPRING = Client("spring", programs.SPRING, "gRPC")
+SPRING_CONFIG = Client("spring-config", programs.SPRING_CONFIG, "gRPC")
 DUBBO = Client("dubbo", programs.DUBBO, "gRPC")
 
 
@@ -110,6 +119,13 @@ class Member:
         except RefusedError as refused:
             return str(refused.answer["error"])
         return ""
+
+    def refused(self, do: str, service: str, **arguments: Any) -> bool:
+        """Whether a call that answers ``done`` does not do it, whether it says so or fails."""
+        try:
+            return not self.ask(do, service, **arguments)["done"]
+        except RefusedError:
+            return True
 
     def register(self, service: str, port: int = 0, **more: Any) -> None:
         self.ask("register", service, ip=HOST, port=port or self.port, **more)

@@ -38,7 +38,7 @@ def build_go() -> None:
     older = BUILD / "go-1"
     shutil.rmtree(older, ignore_errors=True)
     older.mkdir()
-    for name in ("main.go", "generation_1.go"):
+    for name in ("main.go", "configs.go", "generation_1.go"):
         text = (HERE / "go" / name).read_text()
         (older / name).write_text(text.replace("nacos-sdk-go/v2/", "nacos-sdk-go/"))
     for kind in ("mod", "sum"):
@@ -72,6 +72,7 @@ JAVA_1 = java_program("sdk-1", "live.Sdk")
 JAVA_2 = java_program("sdk-2", "live.Sdk")
 JAVA_3 = java_program("sdk-3", "live.Sdk")
 SPRING = java_program("spring", "live.SpringApp")
+SPRING_CONFIG = java_program("spring-config", "live.ConfigApp")
 DUBBO = java_program("dubbo", "live.DubboApp")
 GO_1 = go_program(1)
 GO_2 = go_program(2)
@@ -90,5 +91,5 @@ MAINTAINER = Program(
 )
 
 if __name__ == "__main__":
-    for one in (JAVA_1, JAVA_2, JAVA_3, SPRING, DUBBO, GO_1, GO_2, PYTHON_1, PYTHON_3, NODE, MAINTAINER):
+    for one in (JAVA_1, JAVA_2, JAVA_3, SPRING, SPRING_CONFIG, DUBBO, GO_1, GO_2, PYTHON_1, PYTHON_3, NODE, MAINTAINER):
         one.ready()

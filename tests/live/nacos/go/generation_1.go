@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 
+	"github.com/nacos-group/nacos-sdk-go/v2/clients/config_client"
 	"github.com/nacos-group/nacos-sdk-go/v2/clients/naming_client"
 	"github.com/nacos-group/nacos-sdk-go/v2/model"
 	"github.com/nacos-group/nacos-sdk-go/v2/vo"
@@ -26,6 +27,16 @@ func subscribedViews(instances []Subscribed) []seen {
 
 func registerAll(naming_client.INamingClient, string, string, []vo.RegisterInstanceParam) (bool, error) {
 	return false, errors.New("this generation has no batches")
+}
+
+func publication(asked order) vo.ConfigParam {
+	return vo.ConfigParam{
+		DataId: asked.Service, Group: asked.group(), Content: asked.Content, Type: vo.ConfigType(asked.Type),
+	}
+}
+
+func swapped(config_client.IConfigClient, order) (bool, error) {
+	return false, errors.New("this generation does not compare and set")
 }
 
 // end does nothing: the first generation's client has no end but that of the process.

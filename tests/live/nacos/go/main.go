@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nacos-group/nacos-sdk-go/v2/clients"
+	"github.com/nacos-group/nacos-sdk-go/v2/clients/config_client"
 	"github.com/nacos-group/nacos-sdk-go/v2/clients/naming_client"
 	"github.com/nacos-group/nacos-sdk-go/v2/common/constant"
 	"github.com/nacos-group/nacos-sdk-go/v2/model"
@@ -37,6 +38,10 @@ type order struct {
 	Ephemeral *bool             `json:"ephemeral"`
 	Metadata  map[string]string `json:"metadata"`
 	Instances []order           `json:"instances"`
+	Files     []string          `json:"files"`
+	Content   string            `json:"content"`
+	Type      string            `json:"type"`
+	Md5       string            `json:"md5"`
 }
 
 type seen struct {
@@ -63,9 +68,11 @@ type client struct {
 	address, folder, user, password string
 	namings                         map[string]naming_client.INamingClient
 	watched                         map[string]*vo.SubscribeParam
+	configClients                   map[string]config_client.IConfigClient
 
 	lock    sync.Mutex
 	changes map[string][]change
+	news    map[string][]news
 }
 
 func main() {
@@ -73,6 +80,9 @@ func main() {
 		namings: map[string]naming_client.INamingClient{},
 		watched: map[string]*vo.SubscribeParam{},
 		changes: map[string][]change{},
+		news:    map[string][]news{},
+
+		configClients: map[string]config_client.IConfigClient{},
 	}
 	flag.StringVar(&c.address, "nacos", "", "host:port of the HTTP listener")
 	flag.StringVar(&c.folder, "folder", "", "where the library may keep its files")
@@ -97,7 +107,11 @@ func main() {
 		"batch":      c.batch,
 		"leave":      c.leave,
 	}
+	for name, command := range c.configCommands() {
+		commands[name] = command
+	}
 	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var asked order
 		must(json.Unmarshal(lines.Bytes(), &asked))
@@ -125,13 +139,26 @@ func (c *client) naming(namespace string) (naming_client.INamingClient, error) {
 	if known, is := c.namings[namespace]; is {
 		return known, nil
 	}
-	host, text, err := net.SplitHostPort(c.address)
+	settings, servers, err := c.settings(namespace)
 	if err != nil {
 		return nil, err
 	}
+	made, err := clients.NewNamingClient(vo.NacosClientParam{ClientConfig: settings, ServerConfigs: servers})
+	if err == nil {
+		c.namings[namespace] = made
+	}
+	return made, err
+}
+
+// settings are what every client of the library is given.
+func (c *client) settings(namespace string) (*constant.ClientConfig, []constant.ServerConfig, error) {
+	host, text, err := net.SplitHostPort(c.address)
+	if err != nil {
+		return nil, nil, err
+	}
 	port, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	settings := constant.ClientConfig{
 		TimeoutMs:            5000,
@@ -144,14 +171,7 @@ func (c *client) naming(namespace string) (naming_client.INamingClient, error) {
 		NotLoadCacheAtStart:  true,
 		UpdateCacheWhenEmpty: true,
 	}
-	made, err := clients.NewNamingClient(vo.NacosClientParam{
-		ClientConfig:  &settings,
-		ServerConfigs: []constant.ServerConfig{{IpAddr: host, Port: port, ContextPath: "/nacos"}},
-	})
-	if err == nil {
-		c.namings[namespace] = made
-	}
-	return made, err
+	return &settings, []constant.ServerConfig{{IpAddr: host, Port: port, ContextPath: "/nacos"}}, nil
 }
 
 func (o order) group() string {

@@ -1,8 +1,17 @@
 // A provider and consumer on npm's nacos: orders on standard input, one JSON line of answer each.
 
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import nacos from 'nacos';
+
+// Configuration clients of one machine speak through the first of them that took this port, whatever server they were given.
+const taken = createServer().listen(0, '127.0.0.1');
+await once(taken, 'listening');
+process.env.NODE_CLUSTER_CLIENT_PORT = taken.address().port;
+taken.close();
+await once(taken, 'close');
+const { default: nacos } = await import('nacos');
 
 const { values: given } = parseArgs({
   options: {
@@ -10,6 +19,7 @@ const { values: given } = parseArgs({
     folder: { type: 'string' },
     user: { type: 'string' },
     password: { type: 'string' },
+    namespace: { type: 'string' },
   },
 });
 const note = (...words) => console.error(...words);
@@ -18,6 +28,9 @@ const logger = { debug() {}, info: note, warn: note, error: note, log: note };
 const namings = new Map();
 const changes = new Map();
 const listeners = new Map();
+const configClients = new Map();
+const told = new Map();
+const fileListeners = new Map();
 
 // A library's client is bound to one namespace.
 async function naming(namespace = '') {
@@ -35,6 +48,27 @@ async function naming(namespace = '') {
   }
   return namings.get(namespace);
 }
+
+// Configuration: a file is an order's "service". All clients of a process speak of the namespace of the first one.
+async function configs(namespace = given.namespace ?? '') {
+  if (!configClients.has(namespace)) {
+    const made = new nacos.NacosConfigClient({
+      logger,
+      serverAddr: given.nacos,
+      namespace,
+      username: given.user,
+      password: given.password,
+      cacheDir: `${given.folder}/config`,
+    });
+    made.on('error', note);
+    await made.ready();
+    configClients.set(namespace, made);
+  }
+  return configClients.get(namespace);
+}
+
+const groupOf = (order) => order.group ?? 'DEFAULT_GROUP';
+const filesOf = (order) => (order.files?.length ? order.files : [order.service]);
 
 const key = (order) => [order.namespace ?? '', order.group ?? '', order.service].join(' ');
 const watched = (order) => ({
@@ -103,7 +137,42 @@ const commands = {
   async status(order) {
     return { status: await (await naming(order.namespace)).getServerStatus() };
   },
+  async publish(order) {
+    const client = await configs(order.namespace);
+    const type = order.type ?? 'text';
+    return { done: await client.publishSingle(order.service, groupOf(order), order.content, { type }) };
+  },
+  async content(order) {
+    const found = await (await configs(order.namespace)).getConfig(order.service, groupOf(order));
+    return found === null || found === undefined ? {} : { content: found };
+  },
+  async remove(order) {
+    return { done: await (await configs(order.namespace)).remove(order.service, groupOf(order)) };
+  },
+  async listen(order) {
+    const seen = [];
+    told.set(key(order), seen);
+    const client = await configs(order.namespace);
+    for (const file of filesOf(order)) {
+      const listener = (content) => seen.push({ at: Date.now(), file, content: content ?? '' });
+      fileListeners.set(`${key(order)} ${file}`, listener);
+      client.subscribe({ dataId: file, group: groupOf(order) }, listener);
+    }
+    return {};
+  },
+  async mute(order) {
+    const client = await configs(order.namespace);
+    for (const file of filesOf(order)) {
+      const listener = fileListeners.get(`${key(order)} ${file}`);
+      client.unSubscribe({ dataId: file, group: groupOf(order) }, listener);
+    }
+    return {};
+  },
+  async told(order) {
+    return { changes: told.get(key(order)) ?? [] };
+  },
   async leave() {
+    for (const client of configClients.values()) client.close();
     for (const client of namings.values()) await client.close();
     return { left: true };
   },

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ Order = dict[str, Any]
 Answer = dict[str, Any]
 BEATS_EVERY_S = 5
 POLLS_EVERY_S = 1
+PR_SET_PDEATHSIG = 1
 
 
 def group(order: Order) -> str:
@@ -25,6 +28,10 @@ def group(order: Order) -> str:
 
 def key(order: Order) -> tuple[str, str, str]:
     return order.get("namespace", ""), group(order), order["service"]
+
+
+def files(order: Order) -> list[str]:
+    return order.get("files") or [order["service"]]
 
 
 def view(one: Answer) -> Answer:
@@ -43,6 +50,8 @@ class Client:
         self._arguments = arguments
         self._namings: dict[str, NacosClient] = {}
         self._changes: dict[tuple[str, str, str], list[Answer]] = {}
+        self._told: dict[tuple[str, str, str], list[Answer]] = {}
+        self._listeners: dict[tuple[str, str, str], Callable[[Answer], None]] = {}
         self.commands: dict[str, Callable[[Order], Answer]] = {
             "register": self.register,
             "deregister": self.deregister,
@@ -52,6 +61,12 @@ class Client:
             "watch": self.watch,
             "changes": self.changes,
             "leave": self.leave,
+            "publish": self.publish,
+            "content": self.content,
+            "remove": self.remove,
+            "listen": self.listen,
+            "mute": self.mute,
+            "told": self.told,
         }
 
     def naming(self, namespace: str = "") -> NacosClient:
@@ -138,6 +153,42 @@ class Client:
             naming.stop_subscribe()
         return {"left": True}
 
+    # ------------------------------------------------------------------ configuration: a file is an order's "service"
+
+    def publish(self, order: Order) -> Answer:
+        done = self.naming(order.get("namespace", "")).publish_config(
+            order["service"], group(order), order["content"], config_type=order.get("type", "text")
+        )
+        return {"done": done}
+
+    def content(self, order: Order) -> Answer:
+        found = self.naming(order.get("namespace", "")).get_config(order["service"], group(order), no_snapshot=True)
+        return {} if found is None else {"content": found}
+
+    def remove(self, order: Order) -> Answer:
+        return {"done": self.naming(order.get("namespace", "")).remove_config(order["service"], group(order))}
+
+    def listen(self, order: Order) -> Answer:
+        """The library polls in processes of its own."""
+        seen = self._told[key(order)] = []
+
+        def changed(news: Answer) -> None:
+            seen.append({"at": round(time.time() * 1000), "file": news["data_id"], "content": news["content"] or ""})
+
+        self._listeners[key(order)] = changed
+        for file in files(order):
+            self.naming(order.get("namespace", "")).add_config_watcher(file, group(order), changed)
+        return {}
+
+    def mute(self, order: Order) -> Answer:
+        for file in files(order):
+            listener = self._listeners[key(order)]
+            self.naming(order.get("namespace", "")).remove_config_watcher(file, group(order), listener)
+        return {}
+
+    def told(self, order: Order) -> Answer:
+        return {"changes": self._told.get(key(order), [])}
+
     def obey(self, order: Order) -> Answer:
         try:
             return self.commands[order["do"]](order)
@@ -149,11 +200,18 @@ def outcome(done: bool) -> Answer:
     return {} if done else {"error": "the library answers false"}
 
 
+def forked(answers: int) -> None:
+    """The library polls in processes of its own: they end with this one, and hold nothing that others wait for."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.close(answers)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("nacos", "folder", "user", "password"):
         parser.add_argument(f"--{name}", default="")
     answers, sys.stdout = sys.stdout, sys.stderr
+    os.register_at_fork(after_in_child=lambda: forked(answers.fileno()))
     client = Client(parser.parse_args())
     client.naming()
     print(json.dumps({"ready": True}), file=answers, flush=True)

@@ -12,11 +12,14 @@ from typing import Any
 
 from v2.nacos import (
     BatchRegisterInstanceParam,
+    ClientConfig,
     ClientConfigBuilder,
+    ConfigParam,
     DeregisterInstanceParam,
     Instance,
     ListInstanceParam,
     ListServiceParam,
+    NacosConfigService,
     NacosNamingService,
     RegisterInstanceParam,
     SubscribeServiceParam,
@@ -32,6 +35,10 @@ def group(order: Order) -> str:
 
 def key(order: Order) -> tuple[str, str, str]:
     return order.get("namespace", ""), group(order), order["service"]
+
+
+def files(order: Order) -> list[str]:
+    return order.get("files") or [order["service"]]
 
 
 def registration(order: Order, service: str, group_name: str) -> RegisterInstanceParam:
@@ -70,6 +77,9 @@ class Client:
         self._namings: dict[str, NacosNamingService] = {}
         self._changes: dict[tuple[str, str, str], list[Answer]] = {}
         self._watches: dict[tuple[str, str, str], SubscribeServiceParam] = {}
+        self._configs: dict[str, NacosConfigService] = {}
+        self._told: dict[tuple[str, str, str], list[Answer]] = {}
+        self._listeners: dict[tuple[str, str, str], Callable[..., Awaitable[None]]] = {}
         self.commands: dict[str, Callable[[Order], Awaitable[Answer]]] = {
             "register": self.register,
             "deregister": self.deregister,
@@ -82,16 +92,27 @@ class Client:
             "changes": self.changes,
             "status": self.status,
             "leave": self.leave,
+            "publish": self.publish,
+            "swap": self.publish,
+            "content": self.content,
+            "remove": self.remove,
+            "listen": self.listen,
+            "mute": self.mute,
+            "told": self.told,
         }
+
+    def settings(self, namespace: str) -> ClientConfig:
+        """What every client of the library is given."""
+        given = self._arguments
+        builder = ClientConfigBuilder().server_address(given.nacos).namespace_id(namespace)
+        builder.log_dir(f"{given.folder}/log").cache_dir(f"{given.folder}/cache").load_cache_at_start(False)
+        if given.user:
+            builder.username(given.user).password(given.password)
+        return builder.build()
 
     async def naming(self, namespace: str = "") -> NacosNamingService:
         if namespace not in self._namings:
-            given = self._arguments
-            builder = ClientConfigBuilder().server_address(given.nacos).namespace_id(namespace)
-            builder.log_dir(f"{given.folder}/log").cache_dir(f"{given.folder}/cache").load_cache_at_start(False)
-            if given.user:
-                builder.username(given.user).password(given.password)
-            settings = builder.build()
+            settings = self.settings(namespace)
             settings.update_cache_when_empty = True
             self._namings[namespace] = await NacosNamingService.create_naming_service(settings)
         return self._namings[namespace]
@@ -173,7 +194,60 @@ class Client:
     async def leave(self, order: Order) -> Answer:
         for naming in self._namings.values():
             await naming.shutdown()
+        for configs in self._configs.values():
+            await configs.shutdown()
         return {"left": True}
+
+    # ------------------------------------------------------------------ configuration: a file is an order's "service"
+
+    async def configs(self, order: Order) -> NacosConfigService:
+        """The client of one namespace, made when it is first needed."""
+        namespace = order.get("namespace", "")
+        if namespace not in self._configs:
+            self._configs[namespace] = await NacosConfigService.create_config_service(self.settings(namespace))
+        return self._configs[namespace]
+
+    async def publish(self, order: Order) -> Answer:
+        """With ``md5``: if the content there has this sum."""
+        configs = await self.configs(order)
+        published = ConfigParam(
+            data_id=order["service"],
+            group=group(order),
+            content=order["content"],
+            type=order.get("type", "text"),
+            cas_md5=order.get("md5", ""),
+        )
+        return {"done": await configs.publish_config(published)}
+
+    async def content(self, order: Order) -> Answer:
+        configs = await self.configs(order)
+        found = await configs.get_config(ConfigParam(data_id=order["service"], group=group(order)))
+        return {"content": found} if found else {}
+
+    async def remove(self, order: Order) -> Answer:
+        configs = await self.configs(order)
+        return {"done": await configs.remove_config(ConfigParam(data_id=order["service"], group=group(order)))}
+
+    async def listen(self, order: Order) -> Answer:
+        configs = await self.configs(order)
+        seen = self._told[key(order)] = []
+
+        async def changed(_namespace: str, _group: str, file: str, content: str) -> None:
+            seen.append({"at": round(time.time() * 1000), "file": file, "content": content or ""})
+
+        self._listeners[key(order)] = changed
+        for file in files(order):
+            await configs.add_listener(file, group(order), changed)
+        return {}
+
+    async def mute(self, order: Order) -> Answer:
+        configs = await self.configs(order)
+        for file in files(order):
+            await configs.remove_listener(file, group(order), self._listeners[key(order)])
+        return {}
+
+    async def told(self, order: Order) -> Answer:
+        return {"changes": self._told.get(key(order), [])}
 
     async def obey(self, order: Order) -> Answer:
         try:

@@ -6,10 +6,12 @@ import java.util.List;
 import java.util.Map;
 import live.Orders.Order;
 
-/** What this generation can do beyond the common part: several instances of one service. */
-record Generation(Sdk sdk) {
+/**
+ * What this generation can do beyond the common part: several instances of one service, compare and set.
+ */
+record Generation(Sdk sdk, Configs configs) {
   Map<String, Orders.Command> commands() {
-    return Map.of("batch", this::batch, "drop", this::drop);
+    return Map.of("batch", this::batch, "drop", this::drop, "swap", this::swap);
   }
 
   private static List<Instance> instances(Order order) {
@@ -20,6 +22,19 @@ record Generation(Sdk sdk) {
     sdk.naming(order)
         .batchRegisterInstance(order.text("service"), Sdk.group(order), instances(order));
     return Map.of();
+  }
+
+  /** Publishes if the content there has the MD5 sum given. */
+  private Map<String, Object> swap(Order order) throws NacosException {
+    return Map.of(
+        "done",
+        configs
+            .client(order)
+            .publishConfigCas(
+                order.text("service"),
+                Sdk.group(order),
+                order.text("content"),
+                order.text("md5")));
   }
 
   /** Some of a batch leave. */

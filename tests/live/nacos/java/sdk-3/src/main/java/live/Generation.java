@@ -1,5 +1,6 @@
 package live;
 
+import com.alibaba.nacos.api.config.listener.ConfigFuzzyWatchChangeEvent;
 import com.alibaba.nacos.api.exception.NacosException;
 import com.alibaba.nacos.api.lock.LockService;
 import com.alibaba.nacos.api.lock.NacosLockFactory;
@@ -15,15 +16,19 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import live.Orders.Order;
 
 /**
- * What this generation can do beyond the common part: several instances of one service, patterns of services, locks.
+ * What this generation can do beyond the common part: several instances of one service, compare and set, patterns
+ * of services and of configuration, locks.
  */
 final class Generation {
   private final Sdk sdk;
+  private final Configs configs;
   private final List<Map<String, Object>> names = new CopyOnWriteArrayList<>();
+  private final List<Map<String, Object>> files = new CopyOnWriteArrayList<>();
   private LockService locks;
 
-  Generation(Sdk sdk) {
+  Generation(Sdk sdk, Configs configs) {
     this.sdk = sdk;
+    this.configs = configs;
   }
 
   Map<String, Orders.Command> commands() {
@@ -32,6 +37,9 @@ final class Generation {
     commands.put("drop", this::drop);
     commands.put("pattern", this::pattern);
     commands.put("names", this::names);
+    commands.put("swap", this::swap);
+    commands.put("filePattern", this::filePattern);
+    commands.put("files", this::files);
     commands.put("lock", this::lock);
     commands.put("unlock", this::unlock);
     return commands;
@@ -75,6 +83,43 @@ final class Generation {
 
   private Map<String, Object> names(Order order) {
     return Map.of("changes", names);
+  }
+
+  /** Publishes if the content there has the MD5 sum given. */
+  private Map<String, Object> swap(Order order) throws NacosException {
+    return Map.of(
+        "done",
+        configs
+            .client(order)
+            .publishConfigCas(
+                order.text("service"),
+                Sdk.group(order),
+                order.text("content"),
+                order.text("md5")));
+  }
+
+  private Map<String, Object> filePattern(Order order) throws NacosException {
+    configs
+        .client(order)
+        .fuzzyWatch(
+            order.text("service"),
+            Sdk.group(order),
+            new com.alibaba.nacos.api.config.listener.AbstractFuzzyWatchEventWatcher() {
+              @Override
+              public void onEvent(ConfigFuzzyWatchChangeEvent event) {
+                files.add(
+                    Map.of(
+                        "at", System.currentTimeMillis(),
+                        "file", event.getDataId(),
+                        "group", event.getGroup(),
+                        "change", event.getChangedType()));
+              }
+            });
+    return Map.of();
+  }
+
+  private Map<String, Object> files(Order order) {
+    return Map.of("changes", files);
   }
 
   /** Locks have a connection of their own, which waits until the server has said that it can lock. */

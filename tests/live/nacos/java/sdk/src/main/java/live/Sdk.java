@@ -48,7 +48,9 @@ public final class Sdk {
     commands.put("changes", sdk::changes);
     commands.put("status", sdk::status);
     commands.put("leave", sdk::leave);
-    commands.putAll(new Generation(sdk).commands());
+    Configs configs = new Configs(sdk);
+    commands.putAll(configs.commands());
+    commands.putAll(new Generation(sdk, configs).commands());
     orders.hold(commands);
     System.exit(0);
   }
