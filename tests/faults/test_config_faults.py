@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -92,7 +93,10 @@ class Publisher(threading.Thread):
             self._seen.faults.append(repr(error))
 
     def _publish(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+            self._publish_by(connection)
+
+    def _publish_by(self, connection: http.client.HTTPConnection) -> None:
         due = time.monotonic()
         while True:
             for name in self._files:
@@ -101,8 +105,8 @@ class Publisher(threading.Thread):
                 form = urlencode({"dataId": name, "group": GROUP, "content": content(name, number)})
                 headers = {"Content-Type": "application/x-www-form-urlencoded"}
                 connection.request("POST", "/nacos/v1/cs/configs", form, headers)
-                answer = connection.getresponse()
-                text = answer.read()
+                with connection.getresponse() as answer:
+                    text = answer.read()
                 assert (answer.status, text) == (200, b"true"), text
                 self._seen.acknowledged[name].append(number)
                 due += PUBLISHERS / PER_SECOND
@@ -119,10 +123,10 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-            while True:
-                for name in names():
-                    self._take(name, read(connection, name))
+            with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+                while True:
+                    for name in names():
+                        self._take(name, read(connection, name))
         except (OSError, http.client.HTTPException):
             return
         except Exception as error:  # a test of its own must see it
@@ -143,8 +147,8 @@ def read(connection: http.client.HTTPConnection, name: str) -> tuple[int, str, s
     """Version, md5 and content, as a native client gets them; None: there is none."""
     asked = urlencode({"namespace": "default", "group": GROUP, "fileName": name})
     connection.request("GET", f"/config/v1/GetConfigFile?{asked}")
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
+    with connection.getresponse() as answer:
+        body = json.loads(answer.read())
     if body["code"] == 400202:
         return None
     assert body["code"] == 200000, body
