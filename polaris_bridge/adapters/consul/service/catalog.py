@@ -97,6 +97,12 @@ class Catalog:
         found = {key.folded: self._view.node(key) for key in names}
         return [node for node in found.values() if node is not None]
 
+    def is_listed(self, key: NodeKey) -> bool:
+        """Whether a node is among these."""
+        if key.name.lower() == self._settings.foreign_node.lower() and self._view.has_foreign(key.namespace):
+            return True
+        return self._nodes.is_listed(key)
+
     def node(self, namespace: str, name: str) -> NodeView | None:
         """A node by its name in any case, or its id."""
         found = self._view.node(NodeKey(namespace, name))

@@ -65,7 +65,7 @@ class ConsulService:
         self.config_entries = ConfigEntries(registry)
         self.agent = Agent(registry, settings, self.index, self.nodes)
         self.slices = Slices(registry.scheduler)
-        self.nodeviews = NodeViews(registry, settings, self.nodes)
+        self.nodeviews = NodeViews(registry, settings, self.nodes, self.index)
         namespaces = frozenset((settings.namespace, *settings.datacenters.values()))
         self.view = View(
             registry,

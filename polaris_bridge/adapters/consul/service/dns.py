@@ -335,7 +335,7 @@ class Names:
 
     def _node(self, type: int, name: str, namespace: str, domain: str, level: int) -> Answer:
         node = self._view.node(NodeKey(namespace, name))
-        if node is None or not any(listed.key.folded == node.key.folded for listed in self._catalog.listed(namespace)):
+        if node is None or not self._catalog.is_listed(node.key):
             return self._nobody(domain)
         ttl = self._dns.node_ttl_s
         if type == dns.TXT:

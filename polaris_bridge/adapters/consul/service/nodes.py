@@ -143,6 +143,11 @@ class Nodes:
             if not self.is_own(key) and (not found.implied or self.holds(key)):
                 yield Node(key, found, kept.revision, kept.revision)
 
+    def is_listed(self, key: NodeKey) -> bool:
+        """Whether a node is among these."""
+        found = self.get(key)
+        return found is not None and (self.is_own(key) or not found.record.implied or self.holds(key))
+
     def holds(self, key: NodeKey) -> bool:
         """Whether something stands on a node."""
         folded = key.folded

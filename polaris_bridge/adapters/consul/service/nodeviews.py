@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from polaris_bridge.adapters.consul.settings import ConsulSettings
-from polaris_bridge.adapters.consul.translate.checks import of_document
-from polaris_bridge.adapters.consul.translate.keys import CHECK, NodeKey
+from polaris_bridge.adapters.consul.translate.keys import NodeKey
 from polaris_bridge.adapters.consul.translate.nodes import NodeRecord, stable_id, tagged_of
 from polaris_bridge.adapters.consul.translate.shown import check_shape, serf_check, worst
 from polaris_bridge.adapters.consul.view import NodeView
@@ -14,6 +13,7 @@ from polaris_bridge.adapters.consul.wire.shapes import CheckShape, NodeShape, en
 from polaris_bridge.core.model import CRITICAL
 from polaris_bridge.core.registry import Registry
 
+from .index import Index
 from .nodes import VERSION, Node, Nodes
 
 NODE_MAINTENANCE: Final = "_node_maintenance"
@@ -24,8 +24,10 @@ _NOTES: Final = "Maintenance mode is enabled for this node, but no reason was pr
 class NodeViews:
     """Makes the nodes that ``view.View`` keeps."""
 
-    def __init__(self, registry: Registry, settings: ConsulSettings, nodes: Nodes) -> None:
+    def __init__(self, registry: Registry, settings: ConsulSettings, nodes: Nodes, index: Index) -> None:
+        """``index``: what stands on nodes, in step before whoever asks for a node is."""
         self._registry = registry
+        self._index = index
         self._settings = settings
         self._nodes = nodes
         self._datacenters = {namespace: name for name, namespace in reversed(settings.datacenters.items())}
@@ -81,13 +83,10 @@ class NodeViews:
     def _checks(self, node: Node, created: int) -> tuple[CheckShape, ...]:
         name = node.record.name
         found = [serf_check(name, created)]
-        begins = f"{node.key.document}|"
-        for document in self._registry.documents.all(CHECK):
-            if document.namespace == node.key.namespace and document.id.startswith(begins):
-                c = of_document(document)
-                found.append(
-                    check_shape(c, name, c.status or CRITICAL, c.output, created=created, modified=document.revision)
-                )
+        standing = self._index.on(node.key)
+        for live in standing.own.values() if standing is not None else ():
+            c = live.record
+            found.append(check_shape(c, name, c.status or CRITICAL, c.output, created=created, modified=live.revision))
         if node.record.maintenance is not None:
             found.append(
                 CheckShape(
