@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from config_client import GROUP, NOTIFY, context, digest, listen, publish, remove, told
 from grpc_world import Client, World
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polaris_bridge.adapters.nacos.service.config.listeners import MOST_TRIES
 from polaris_bridge.adapters.nacos.service.requests import PER_PASS
 from polaris_bridge.adapters.nacos.wire.payload import decode, encode
-from polaris_bridge.core.config.model import FileKey
+from polaris_bridge.core.config.model import Asker, FileKey
+from polaris_bridge.core.model import SYSTEM
 
 KEY = FileKey("default", GROUP, "orders.yaml")
 
@@ -295,13 +298,7 @@ def test_a_file_that_changes_all_the_time(world: World, client: Client, writer: 
     """What is told takes at most half of the time: a slow telling is followed by a rest, and then by the newest."""
     listen(client, context())
     service = world.service.config_listeners
-    pump = world.service.requests._pump  # type: ignore[attr-defined]
-
-    def slow() -> None:
-        world.clock.move(0.2)
-        pump()
-
-    world.service.requests._pump = slow  # type: ignore[attr-defined,method-assign]
+    slow_down(world, 0.2)
     publish(writer, "0")
     for number in range(1, 10):
         publish(writer, str(number))
@@ -386,3 +383,96 @@ def test_what_is_not_said_is_not_said_back(client: Client, writer: Client) -> No
     answer = client.ask("ConfigBatchListenRequest", body)[1]
     assert answer["changedConfigs"] == [{"group": GROUP, "dataId": "orders.yaml"}]
     assert client.ask("ConfigBatchListenRequest", {"listen": True})[1]["changedConfigs"] == []
+
+
+# ---------------------------------------------------------------------- whatever happens in between
+
+
+class Follower:
+    """A client as Java's is: what it is told of makes it ask, and what has changed makes it read and ask again."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.content = ""
+        self.asks = True
+
+    def look(self) -> None:
+        """It reads what came on its stream."""
+        if told(self.client):
+            self.asks = True
+
+    def step(self) -> None:
+        """One request, if it has something to ask for. Nobody else gets a turn before the answer."""
+        if not self.asks:
+            return
+        self.asks = False
+        body = {"listen": True, "configListenContexts": [context(has=self.content)]}
+        if self._ask("ConfigBatchListenRequest", body)["changedConfigs"]:
+            found = self._ask("ConfigQueryRequest", {"dataId": "orders.yaml", "group": GROUP, "tenant": ""})
+            self.content = found.get("content", "")
+            self.asks = True
+
+    def _ask(self, type: str, body: dict[str, Any]) -> Any:
+        found = self.client.raw(encode(type, json.dumps(body).encode()))
+        assert found is not None
+        return json.loads(found.body)
+
+
+turns = st.one_of(
+    st.tuples(st.just("publish"), st.sampled_from(["one", "two", "three", ""])),
+    st.tuples(st.just("beta"), st.sampled_from(["some", "one", ""])),
+    st.tuples(st.sampled_from(["look", "step"]), st.integers(0, 2)),
+    st.tuples(st.just("run"), st.integers(1, 4)),
+    st.tuples(st.just("wait"), st.sampled_from([0.001, 0.3])),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(turns, max_size=40), st.booleans())
+def test_in_the_end_everybody_has_what_is_there(turns: list[tuple[str, Any]], slow: bool) -> None:
+    world = World()
+    followers = [Follower(world.client(f"10.0.0.{n}")) for n in (1, 2, 9)]
+    writer = world.client("10.0.0.100")
+    if slow:
+        slow_down(world)
+    for kind, value in turns:
+        if kind == "publish" and value:
+            body = {"dataId": "orders.yaml", "group": GROUP, "content": value}
+            writer.raw(encode("ConfigPublishRequest", json.dumps(body).encode()))
+        elif kind == "publish":
+            writer.raw(encode("ConfigRemoveRequest", json.dumps({"dataId": "orders.yaml", "group": GROUP}).encode()))
+        elif kind == "beta" and value:
+            body = {"dataId": "orders.yaml", "group": GROUP, "content": value}
+            beta = body | {"additionMap": {"betaIps": "10.0.0.9"}}
+            writer.raw(encode("ConfigPublishRequest", json.dumps(beta).encode()))
+        elif kind == "beta":
+            world.service.configs.stop_beta(KEY, SYSTEM)
+        elif kind == "run":
+            for _ in range(value):
+                world.runs.step()
+        elif kind == "wait":
+            world.clock.move(value)
+        else:
+            getattr(followers[value], kind)()
+    for _ in range(20):
+        world.pass_time(1)
+        for follower in followers:
+            follower.look()
+            follower.step()
+    reading = world.registry.config.reading
+    for follower in followers:
+        seen = reading.resolve(KEY, Asker(ip=follower.client.link.host))
+        assert follower.content == ("" if seen is None else seen.content.decode())
+        assert not follower.asks
+
+
+def slow_down(world: World, seconds: float = 0.05) -> None:
+    """Every slice of telling takes some time, so that a rest follows."""
+    requests = world.service.requests
+    pump = requests._pump  # type: ignore[attr-defined]
+
+    def slow() -> None:
+        world.clock.move(seconds)
+        pump()
+
+    requests._pump = slow  # type: ignore[attr-defined,method-assign]
