@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bottle import CALLER
 from config_console import F, G, R, zipped
+from config_native import draft
 from guarded import MAIN, Guarded
+from msgspec import structs
 
 from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.auth.values import User
+from polaris_bridge.core.config.model import FileKey
 from polaris_bridge.runtime.configcentre import equip
 
 REFUSED = 401001
@@ -180,3 +185,22 @@ def test_refusals_have_the_shape_of_the_answer(world: World, path: str) -> None:
     answer = world.ask("POST", f"{F}/export", {"namespace": "d", "groups": ["one"]}, "")
     assert (answer["code"], answer["data"]) == (REFUSED, None)
     assert world.ask("PUT", f"{F}/releases/rollback", [{}], "")["total"] is None
+
+
+def test_a_group_that_a_native_client_made_belongs_to_the_same_name(world: World) -> None:
+    """Not to the account's id: both ways show who made it alike."""
+    assert world.code_of("POST", F, {"namespace": "d", "group": "by-hand", "name": "f", "content": "1"}) == OK
+    asks = structs.replace(CALLER, principal=MAIN.id)
+    for made in (
+        world.service.config.create(draft("1", FileKey("d", "created", "f")), asks),
+        world.service.config.upsert_and_publish(
+            v1.ConfigFilePublishInfo(
+                namespace={"value": "d"}, group={"value": "upserted"}, file_name={"value": "f"}, content={"value": "1"}
+            ),
+            asks,
+        ),
+    ):
+        assert made.response.code.value == OK
+    world.queue.settle()
+    owners = {one["name"]: one["owner"] for one in world.ask("GET", G)["configFileGroups"]}
+    assert owners["created"] == owners["upserted"] == owners["by-hand"] == MAIN.name

@@ -80,12 +80,13 @@ class PolarisService:
             visible=Visible(lambda caller, operation: self.admission.sees(caller, operation, CLIENT)),
         )
         self.clients = Clients(registry, settings, locate)
-        self.config = ConfigClients(registry, settings)
+        directory = None if accounts is None else accounts.directory
+        office = Office(registry, settings, visible, _namer(directory))
+        self.config = ConfigClients(registry, settings, office.operator)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
-        directory = None if accounts is None else accounts.directory
-        self.config_console = ConfigConsole(Office(registry, settings, visible, _namer(directory)))
+        self.config_console = ConfigConsole(office)
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)
         self.console = Console(
             registry,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from polaris_bridge.adapters.polaris.answers import Outcome
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.wire import v1
@@ -20,7 +22,13 @@ from .writing import Writing
 class ConfigClients:
     """The calls of ``PolarisConfigGRPC``, each a message in and an answer out."""
 
-    def __init__(self, registry: Registry, settings: PolarisSettings) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: PolarisSettings,
+        operator: Callable[[Caller], str] = lambda caller: caller.principal,
+    ) -> None:
+        """``operator``: see ``Writing``; where there are accounts it is the one of the console."""
         self.open = settings.config_open
         """Whether the module is there at all."""
         self._clock = registry.clock
@@ -28,7 +36,7 @@ class ConfigClients:
         self.reading = FileReading(registry.config, self._labels, registry.clock.monotonic)
         self.watching = Watching(registry.config, self._labels, registry.clock, registry.scheduler)
         self.lists = Lists(self.reading, Listing(registry))
-        self.writing = Writing(registry, settings)
+        self.writing = Writing(registry, settings, operator)
 
     def sweep(self) -> None:
         """Once a second."""

@@ -59,12 +59,7 @@ class Written(Struct, frozen=True):
 class Writing:
     """Writes to the configuration centre."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        settings: PolarisSettings,
-        operator: Callable[[Caller], str] = lambda caller: caller.principal,
-    ) -> None:
+    def __init__(self, registry: Registry, settings: PolarisSettings, operator: Callable[[Caller], str]) -> None:
         """``operator``: the name of who asks, which owns groups that are made on the way."""
         self._registry = registry
         self._operator = operator
