@@ -12,7 +12,8 @@ from polaris_bridge.runtime.logs import SCOPES
 
 from .repository import PACKAGE, modules
 
-ALLOWED = {f"{LOG_ROOT}.{scope}" for scope in SCOPES}
+ALLOWED = {LOG_ROOT, *(f"{LOG_ROOT}.{scope}" for scope in SCOPES)}
+"""The root is for those who follow every line, such as a log that is read over HTTP."""
 
 
 def wrong_names(source: str) -> list[str]:
