@@ -2,7 +2,8 @@
 
 Parsers only: what a document means (schemas, keys that stand twice in YAML) is for its readers. HTML and plain text have no
 wrong documents but those that are not UTF-8. Measured on one core: JSON 85 MB/s, XML 130, YAML 4, TOML 3; of the slow ones a
-document above ``LARGEST`` is refused unread, because nobody else is served meanwhile.
+document above ``LARGEST`` is refused unread, because nobody else is served meanwhile. They need the square of its depth for what
+is nested, so that ends at ``DEEPEST``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from polaris_bridge.core.config.ports import Defect
 
 LARGEST: Final = {"yaml": 1024 * 1024, "toml": 512 * 1024}
 """Bytes of a document that can be checked, where that is slow."""
+DEEPEST: Final = 100
+"""Levels of a YAML document, parts of a TOML key."""
 
 _AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LONG_KEY: Final = re.compile(
+    rf"""(?<![\w.\-"'])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}""", re.ASCII
+)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})?|.|$)", re.DOTALL)
 
 
@@ -67,10 +73,17 @@ def _yaml(content: bytes) -> Defect | None:
         return wrong
     kind: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     anchors: set[str] = set()
+    depth = 0
     try:
         loader = kind(content)
         while loader.check_event():
             event = loader.get_event()
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST:
+                    return Defect(*_place(event.start_mark), f"nested deeper than {DEEPEST} levels")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
             if isinstance(event, yaml.DocumentStartEvent):
                 anchors.clear()
             elif isinstance(event, yaml.AliasEvent):
@@ -99,6 +112,9 @@ def _toml(content: bytes) -> Defect | None:
     if wrong is not None:
         return wrong
     text = content.decode()
+    long = _LONG_KEY.search(text)
+    if long is not None:
+        return _after(text[: long.start()], f"a key of more than {DEEPEST} parts")
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -109,6 +125,8 @@ def _toml(content: bytes) -> Defect | None:
         return Defect(int(found[1]), int(found[2]), said[: found.start()])
     except RecursionError:
         return Defect(0, 0, "nested too deeply")
+    except ValueError as error:  # a number that Python takes too long to read; it does not say where
+        return Defect(0, 0, str(error).partition(";")[0])
     return None
 
 

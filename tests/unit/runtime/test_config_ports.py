@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris_bridge.core.config.model import Change, FileKey
@@ -23,7 +23,7 @@ from polaris_bridge.core.config.ports import Defect
 from polaris_bridge.core.errors import Invalid
 from polaris_bridge.core.model import SYSTEM
 from polaris_bridge.runtime.config import load
-from polaris_bridge.runtime.configcentre.formats import LARGEST, Parsers
+from polaris_bridge.runtime.configcentre.formats import DEEPEST, LARGEST, Parsers
 from polaris_bridge.runtime.configcentre.patterns import LONGEST, LinearPatterns
 from polaris_bridge.runtime.configcentre.sealing import AES, AesSealing
 from polaris_bridge.runtime.configcentre.serverkey import ServerKeys
@@ -90,6 +90,30 @@ def test_what_takes_long_to_read_has_a_bound(format: str) -> None:
     assert Parsers().defect(format, b"#" * (most + 1)) == Defect(0, 0, f"above {most} bytes it cannot be checked")
 
 
+@pytest.mark.parametrize(
+    ("format", "content"),
+    [
+        ("yaml", b"[" * 50_000), ("yaml", b"{a: " * 30_000), ("yaml", b"- " * 50_000), ("toml", b"a." * 20_000 + b"b=1"),
+        ("toml", b'"a" . ' * 20_000 + b"b=1"), ("toml", b"[" + b"a." * 20_000 + b"b]"), ("toml", b"a=" + b"1" * 100_000),
+    ],
+)  # fmt: skip
+def test_what_is_nested_deeply_is_a_defect_soon(format: str, content: bytes) -> None:
+    began = time.process_time()
+    assert Parsers().defect(format, content) is not None
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("format", "content"),
+    [
+        ("yaml", b"[" * DEEPEST + b"]" * DEEPEST), ("toml", b"a." * (DEEPEST - 1) + b"b=1"),
+        ("toml", b'a="' + b"1.2." * 200 + b'"'), ("yaml", b"- []\n" * (2 * DEEPEST)),
+    ],
+)  # fmt: skip
+def test_what_people_nest_has_no_defect(format: str, content: bytes) -> None:
+    assert Parsers().defect(format, content) is None
+
+
 def test_entities_that_would_fill_the_memory_are_a_defect_soon() -> None:
     entities = "".join(f"<!ENTITY e{i} '{f'&e{i - 1};' * 10 if i else 'x' * 100}'>" for i in range(12))
     began = time.process_time()
@@ -140,6 +164,7 @@ def sealing(path: Path | None = None) -> AesSealing:
     return AesSealing(ServerKeys(path))
 
 
+@settings(deadline=None)  # the first one imports the ciphers
 @given(st.binary(max_size=200))
 def test_sealed_content_opens_again_and_is_what_sdks_decrypt(content: bytes) -> None:
     cipher = sealing()
