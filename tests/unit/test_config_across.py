@@ -258,6 +258,12 @@ def test_a_beta_of_nacos_is_a_gray_release_natively_and_the_other_way_round() ->
     assert (world.nacos_content("10.0.0.7"), world.nacos_content("10.0.0.8")) == (b"by address", b"all")
     grays = world.registry.config.reading.snapshot(KEY).grays
     assert [seen.active.rule for seen in grays] == [GrayRule(ips=("10.0.0.7", "10.0.0.9"))]
+    shown = world.configs.beta(KEY)
+    assert shown is not None, "Nacos' console shows it as a beta"
+    assert shown.content == b"by address"
+    assert world.configs.stop_beta(KEY, NACOS) is not None, "and may end it"
+    world.queue.settle()
+    assert (world.nacos_content("10.0.0.7"), world.native_content("10.0.0.7")) == (b"all", "all")
 
 
 def test_a_rule_that_nacos_cannot_express_is_not_flattened() -> None:
@@ -268,6 +274,7 @@ def test_a_rule_that_nacos_cannot_express_is_not_flattened() -> None:
     assert world.native_release(release_type={"value": "gray"}, beta_labels=[label]) == OK
     assert (world.native_content(zone="eu-1"), world.native_content(zone="us-1")) == ("few", "all")
     assert world.nacos_content() == b"all"
+    assert (world.configs.beta(KEY), world.configs.stop_beta(KEY, NACOS)) == (None, None)
     waiting = world.nacos_watch(md5(b"all"))
     world.native_draft("few again")
     assert waiting == []

@@ -150,10 +150,16 @@ def content_of(seen: Seen) -> Content:
         type=shown_type(text),
         encrypted_data_key=text.client_key,
         modified_ms=seen.release.activated.at_ms,
-        beta=active.gray == BETA_SLOT,
+        beta=is_beta(active),
         tag=tag_of(active),
         gray=bool(active.gray),
     )
+
+
+def is_beta(active: Active) -> bool:
+    """Whether something is published for addresses and nothing else, through whatever protocol."""
+    rule = active.rule
+    return active.gray == BETA_SLOT or (rule is not None and bool(rule.ips) and not rule.labels)
 
 
 def tag_of(active: Active) -> str:

@@ -79,9 +79,9 @@ class Configs:
         return found if found.full is not None and nameable(key.group, key.name) else None
 
     def beta(self, key: FileKey) -> Seen | None:
-        """What is published for addresses."""
-        grays = self._centre.reading.snapshot(key).grays
-        return next((seen for seen in grays if seen.active.gray == translate.BETA_SLOT), None)
+        """What is published for addresses; what Nacos clients published so counts before what other protocols did."""
+        found = [seen for seen in self._centre.reading.snapshot(key).grays if translate.is_beta(seen.active)]
+        return min(found, key=lambda seen: seen.active.gray != translate.BETA_SLOT, default=None)
 
     # ------------------------------------------------------------------ writing
 
@@ -136,8 +136,9 @@ class Configs:
         return self.stop(key, translate.TAG_SLOT + name, caller) or self._standing()
 
     def stop_beta(self, key: FileKey, caller: Caller) -> Commit | None:
-        """End what is published for addresses; None: there is nothing."""
-        return self.stop(key, translate.BETA_SLOT, caller)
+        """End what is published for addresses, as ``beta`` finds it; None: there is nothing."""
+        found = self.beta(key)
+        return self.stop(key, found.active.gray if found is not None else translate.BETA_SLOT, caller)
 
     def stop(self, key: FileKey, slot: str, caller: Caller) -> Commit | None:
         """End one gray release; None: there is none."""
