@@ -75,6 +75,12 @@ def test_what_one_publishes_is_told_to_all(member: Member, sdks: list[Member], f
     assert member.ask("publish", service, content="after")["done"]
     for hearing in hearings:
         hearing.hears("after")
+    end(hearings)
+
+
+def end(hearings: list[Hearing]) -> None:
+    """When everybody has heard: the first that ends changes the file for all."""
+    for hearing in hearings:
         hearing.close()
 
 
@@ -209,7 +215,7 @@ def test_listeners_go_on_across_a_restart(sdks: list[Member], files: Files, serv
     files.publish(service, "after")
     for hearing in hearings:
         hearing.hears("after", within_s=RECOVERS_WITHIN_S)
-        hearing.close()
+    end(hearings)
     told = {hearing.member.name: [one["content"] for one in hearing.all()] for hearing in hearings}
     assert all("" not in contents for contents in told.values()), "nobody is told that it was removed"
 
@@ -227,7 +233,7 @@ def test_listeners_go_on_after_a_reset(sdks: list[Member], files: Files) -> None
     files.publish(service, "later")
     for hearing in hearings:
         hearing.hears("later", within_s=RECOVERS_WITHIN_S)
-        hearing.close()
+    end(hearings)
 
 
 # ---------------------------------------------------------------------- Spring
