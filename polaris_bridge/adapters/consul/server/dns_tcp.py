@@ -38,9 +38,8 @@ class TcpConnection(asyncio.Protocol):
         """Answers in order, each in a list that is empty until it is there."""
         self._paused = self._draining = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio. A transport of uvloop is none of asyncio's class."""
         self._transport = transport
         transport.set_write_buffer_limits(high=_MOST_UNREAD)
 
