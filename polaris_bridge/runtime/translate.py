@@ -26,6 +26,7 @@ from polaris_bridge.adapters.polaris.settings import (
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
 from polaris_bridge.core.config.tidying import CleanHistory
+from polaris_bridge.core.limiting.model import LimiterTerms
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
@@ -42,6 +43,7 @@ from .config.listeners import (
     ConsulListener,
     EurekaListener,
     GrpcOptions,
+    LimiterListener,
     Listener,
     NacosListener,
     ServedGroup,
@@ -169,7 +171,7 @@ def nacos_ports(name: str, option: NacosOptions) -> NacosPorts:
     )
 
 
-def consul(option: ConsulOptions) -> ConsulSettings:
+def consul(config: Config, option: ConsulOptions) -> ConsulSettings:
     """What a Consul listener can be told besides."""
     own = {option.datacenter: option.datacenters.get(option.datacenter, option.namespace)}
     return ConsulSettings(
@@ -182,6 +184,8 @@ def consul(option: ConsulOptions) -> ConsulSettings:
         max_body_bytes=option.max_body_size,
         metadata_as_tags=tuple(option.metadata_as_tags),
         spring_layout=option.spring_layout,
+        config_open=config.config.open,
+        validate_format=config.config.validate_format,
         dns=_names(option.dns),
     )
 
@@ -268,6 +272,19 @@ def redis(config: Config) -> RedisSettings | None:
     )
 
 
+def limiter(config: Config) -> LimiterTerms | None:
+    """How clients count here; None: they cannot."""
+    section = config.limiter
+    if not section.open:
+        return None
+    return LimiterTerms(
+        node=section.node_id,
+        slots=section.slide_count,
+        max_clients=section.max_clients,
+        max_counters=section.max_counters,
+    )
+
+
 def _kept_answers(config: Config) -> int:
     """All native ports share what is kept; the first gRPC port says how much."""
     for entry in config.apiservers:
@@ -300,13 +317,15 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
         case NacosListener(option=option):
             return nacos_ports(entry.name, option), nacos(config, option)
         case ConsulListener(option=option):
-            return consul_ports(entry.name, option), consul(option)
+            return consul_ports(entry.name, option), consul(config, option)
         case ServiceGrpcListener(option=option, api=api):
             groups = GroupSettings(client=_parts(api.client, CLIENT_PARTS))
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
         case ConfigGrpcListener(option=option, api=api):
             groups = GroupSettings(client=frozenset({CONFIG}) if api.client.enable else frozenset())
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
+        case LimiterListener(option=option):
+            return grpc(entry.name, option), None
     raise ValueError(f"{entry.name} has no adapter")
 
 

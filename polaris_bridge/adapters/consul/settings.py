@@ -63,6 +63,10 @@ class ConsulSettings(Struct, frozen=True, kw_only=True):
     """Metadata of instances of other protocols that are shown as tags ``key=value`` too."""
     spring_layout: bool = False
     """Whether ``config/<application>[,<profile>]/data`` are the files of group ``config`` (Spring Cloud Consul's layout)."""
+    config_open: bool = True
+    """Whether there are files of the configuration centre at all."""
+    validate_format: bool = False
+    """Whether a file that is not what its format says is refused."""
     dns: DnsSettings = DnsSettings()
 
     @property

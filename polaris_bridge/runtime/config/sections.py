@@ -96,8 +96,8 @@ class ConfigCentre(Section):
     )
     validate_format: bool = key(
         False,
-        "Refuse to publish a content that is not what its format says (JSON, YAML to 1 MiB, XML, properties, TOML to 512 KiB), "
-        "with line and column; off as in the original.",
+        "Refuse to publish a content that is not what its format says (JSON, YAML to 1 MiB and 100 levels, XML, properties, TOML "
+        "to 512 KiB), with line and column; off as in the original.",
     )
     cache: ConfigCache = unused(ConfigCache.model_construct(), "Older cache settings.")
 

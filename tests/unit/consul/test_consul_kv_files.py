@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.config_keys import KeyRule, format_of
 from polaris_bridge.core.config.model import IN, Change, FileKey, GrayRule, Match, Seen
+from polaris_bridge.runtime.configcentre.formats import Parsers
 
 NS = "default"
 FILE = FileKey(NS, "app", "a.yaml")
@@ -340,3 +341,40 @@ def test_the_locks_of_files_are_not_listed_as_keys(bottle: ConsulBottle) -> None
     assert bottle.get("/v1/kv/?keys").json == ["config/app/a.yaml"]
     assert bottle.ask("DELETE", "/v1/kv/config/?recurse").body == b"true"
     assert bottle.registry.kv.entries.newest_below(NS, "") == []
+
+
+# ---------------------------------------------------------------------- what the server says of files
+
+
+def test_what_is_not_its_format_is_refused_where_that_is_asked_for(bottle: ConsulBottle) -> None:
+    assert bottle.put("/v1/kv/config/app/b.json", b"{").status == 200
+    strict = ConsulBottle(ConsulSettings(validate_format=True))
+    strict.registry.config.use(formats=Parsers())
+    answer = strict.put("/v1/kv/config/app/b.json", b'{"a":\n x}')
+    assert answer.status == 500
+    assert b"line 2, column 2" in answer.body
+    operations = [
+        {"KV": {"Verb": "set", "Key": "config/app/a.txt", "Value": base64.b64encode(b"x").decode()}},
+        {"KV": {"Verb": "set", "Key": "config/app/b.json", "Value": base64.b64encode(b"{").decode()}},
+    ]
+    answer = strict.put("/v1/txn", operations)
+    assert answer.status == 409
+    assert [error["OpIndex"] for error in answer.json["Errors"]] == [1]
+    assert strict.get("/v1/kv/config/?recurse").status == 404, "nothing of it was done"
+
+
+def test_a_closed_configuration_centre_has_no_keys_and_takes_none() -> None:
+    closed = ConsulBottle(ConsulSettings(config_open=False))
+    publish(closed, b"a")
+    id = session(closed)
+    assert closed.put("/v1/kv/other", b"plain").status == 200
+    assert [closed.get(path).status for path in (KEY, "/v1/kv/config/?recurse", "/v1/kv/config/?keys")] == [404] * 3
+    assert closed.get("/v1/kv/?keys").json == ["other"]
+    for query in ("", "?cas=0", f"?acquire={id}", f"?release={id}"):
+        assert closed.put(KEY + query, b"b").status == 403, query
+    for query in ("", "?cas=1"):
+        assert closed.ask("DELETE", KEY + query).status == 403, query
+    closed.ask("DELETE", "/v1/kv/?recurse")
+    closed.timers.settle()
+    assert content(closed) == b"a"
+    assert closed.get("/v1/kv/other").status == 404

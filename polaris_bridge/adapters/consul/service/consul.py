@@ -9,6 +9,7 @@ from polaris_bridge.adapters.consul.filters import Filters
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.config_keys import KeyRule
 from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.core.config.model import Door
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
@@ -100,7 +101,12 @@ class ConsulService:
             hosts=self.hosts,
             queries=self.queries,
         )
-        self.keys = Keys(registry, KeyRule(settings.spring_layout))
+        self.keys = Keys(
+            registry,
+            KeyRule(settings.spring_layout),
+            Door(validate=settings.validate_format),
+            closed=not settings.config_open,
+        )
         self.sessions = Sessions(registry, settings, self.index, self.nodes, ids)
         self.events = Events(registry, ids, self.index.services)
         self.txn = Transactions(self)

@@ -14,8 +14,8 @@ from msgspec import structs
 from polaris_bridge.adapters.consul.translate.config_keys import KeyRule, format_of
 from polaris_bridge.adapters.consul.translate.keys import SOURCE
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.config.model import Change, FileKey, GroupKey, Text
-from polaris_bridge.core.errors import Invalid, NotFound
+from polaris_bridge.core.config.model import OPEN, Change, Door, FileKey, GroupKey, Text
+from polaris_bridge.core.errors import Denied, Invalid, NotFound
 from polaris_bridge.core.kv.files import FileChange, FileValue
 from polaris_bridge.core.kv.model import STALE, Entry, Outcome
 from polaris_bridge.core.model import SYSTEM, Caller
@@ -26,10 +26,12 @@ _SHORT: Final = "short"
 
 
 class FileKeys:
-    """The files of all namespaces as entries."""
+    """The files of all namespaces as entries. ``closed``: none is there, and every write is refused (403)."""
 
-    def __init__(self, registry: Registry, rule: KeyRule) -> None:
+    def __init__(self, registry: Registry, rule: KeyRule, door: Door = OPEN, *, closed: bool = False) -> None:
         self._registry = registry
+        self._door = door
+        self._closed = closed
         self._entries = registry.kv.entries
         self._files = registry.kv.files
         self.rule = rule
@@ -41,19 +43,19 @@ class FileKeys:
 
     def get(self, file: FileKey, key: str) -> Entry | None:
         """A file as readers see it, under the key that it was asked by."""
-        value = self._files.get(file)
+        value = None if self._closed else self._files.get(file)
         return None if value is None else self._entry(value, key, self._entries.get(file.namespace, self._lock(file)))
 
     def newest(self, file: FileKey, key: str) -> Entry | None:
         """The same in the newest state."""
-        value = self._files.newest(file)
+        value = None if self._closed else self._files.newest(file)
         lock = self._entries.newest(file.namespace, self._lock(file))
         return None if value is None else self._entry(value, key, lock)
 
     def below(self, namespace: str, prefix: str, *, newest: bool = False) -> dict[str, FileKey]:
         """The files whose keys begin with a prefix, by the key that they are listed under."""
         groups = self.rule.groups(prefix)
-        if groups == ():
+        if groups == () or self._closed:
             return {}
         kept = self._files.groups(namespace) if groups is None else [GroupKey(namespace, g) for g in groups]
         files = [file for group in dict.fromkeys(kept) for file in self._files.within(group)]
@@ -75,7 +77,9 @@ class FileKeys:
     # ------------------------------------------------------------------ commands
 
     def put(self, file: FileKey, key: str, value: bytes, flags: int, caller: Caller) -> Outcome:
-        """Publish; the lock stays as it is. What is there already makes no new version."""
+        """Publish; the lock stays as it is. What is there already makes no new version. Raises ``Invalid`` for what is not
+        what its format says, where that is asked for."""
+        self._check_open()
         before = self._files.newest(file)
         short = key == self.rule.short(file)
         if before is not None and self._says(before.text, value, flags, short=short):
@@ -85,11 +89,12 @@ class FileKeys:
             format=format_of(file.name) if before is None else None,
             ext={SOURCE: {_FLAGS: flags, _SHORT: short}},
         )
-        done = self._registry.config.releases.publish(file, caller, change=change)
+        done = self._registry.config.releases.publish(file, caller, change=change, door=self._door)
         return Outcome(True, done.commit, self.newest(file, key))
 
     def put_if(self, file: FileKey, key: str, value: bytes, flags: int, index: int, caller: Caller) -> Outcome:
         """Publish when the file has this index; 0: when there is none. STALE otherwise."""
+        self._check_open()
         before = self.newest(file, key)
         if index != (before.modify_index if before is not None else 0):
             return Outcome(False, self._entries.nothing(), before, STALE)
@@ -97,18 +102,21 @@ class FileKeys:
 
     def acquire(self, file: FileKey, key: str, value: bytes, flags: int, session: str, caller: Caller) -> Outcome:
         """Take the lock and publish."""
+        self._check_open()
         with self._registry.transaction() as commit:
             locked = self._entries.acquire(file.namespace, self._lock(file), b"", 0, session, caller, elsewhere=True)
             return self._locked(locked, file, key, value, flags, caller, commit)
 
     def release(self, file: FileKey, key: str, value: bytes, flags: int, session: str, caller: Caller) -> Outcome:
         """Let the lock go and publish."""
+        self._check_open()
         with self._registry.transaction() as commit:
             locked = self._entries.release(file.namespace, self._lock(file), b"", 0, session, caller)
             return self._locked(locked, file, key, value, flags, caller, commit)
 
     def delete(self, file: FileKey, caller: Caller) -> Outcome:
         """Delete the file, with its lock."""
+        self._check_open()
         if self._files.newest(file) is None:
             return Outcome(True, self._entries.nothing())
         with self._registry.transaction() as commit:
@@ -118,12 +126,17 @@ class FileKeys:
 
     def delete_if(self, file: FileKey, key: str, index: int, caller: Caller) -> Outcome:
         """Delete when the file has this index. What is not there is deleted already; STALE otherwise."""
+        self._check_open()
         before = self.newest(file, key)
         if before is not None and before.modify_index != index:
             return Outcome(False, self._entries.nothing(), before, STALE)
         return self.delete(file, caller)
 
     # ------------------------------------------------------------------ pieces
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Denied("this key is a file of the configuration centre, which is closed (config.open)")
 
     def _lock(self, file: FileKey) -> str:
         """Under which key a file's lock is kept."""

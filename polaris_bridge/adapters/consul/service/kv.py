@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from polaris_bridge.adapters.consul.translate.config_keys import PREFIX, KeyRule
 from polaris_bridge.adapters.consul.wire.refusals import failed
+from polaris_bridge.core.config.model import OPEN, Door
 from polaris_bridge.core.errors import Invalid, NotFound
 from polaris_bridge.core.kv.keeping import merged
 from polaris_bridge.core.kv.model import Entry, Outcome
@@ -26,10 +27,11 @@ MAX_VALUE_BYTES = 524_288
 class Keys:
     """All keys of all namespaces."""
 
-    def __init__(self, registry: Registry, rule: KeyRule) -> None:
+    def __init__(self, registry: Registry, rule: KeyRule, door: Door = OPEN, *, closed: bool = False) -> None:
+        """``door``: for what is written to files; ``closed``: there are no files."""
         self._registry = registry
         self._entries = registry.kv.entries
-        self._files = FileKeys(registry, rule)
+        self._files = FileKeys(registry, rule, door, closed=closed)
         self.rule = rule
 
     # ------------------------------------------------------------------ queries
