@@ -135,7 +135,7 @@ def legacy(rules: Iterable[RouteRule], service: ServiceKey) -> tuple[Routing, li
     routing.namespace.value = service.namespace
     revisions = []
     found = list(_rules_of(rules))
-    found.sort(key=lambda pair: _order(pair[0], pair[1], service))
+    found.sort(key=lambda pair: order(pair[0], pair[1], service))
     for rule, config in found:
         inbounds = list(_inbounds(rule, config, service))
         outbounds = list(_outbounds(rule, config, service))
@@ -154,8 +154,8 @@ def _rules_of(rules: Iterable[RouteRule]) -> Iterator[tuple[RouteRule, RuleRouti
             yield rule, config
 
 
-def _order(rule: RouteRule, config: RuleRoutingConfig, service: ServiceKey) -> tuple[int, bool, str]:
-    """By priority; what names the service goes before what is for its whole namespace."""
+def order(rule: RouteRule, config: Message, service: ServiceKey) -> tuple[int, bool, str]:
+    """The place of a rule among those of a service: by priority; what names it goes before what is for its whole namespace."""
     named = service in callees(config) or service in callers(config)
     return rule.priority, not named, rule.id
 

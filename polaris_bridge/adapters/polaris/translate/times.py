@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
 
 
 def local_time(wall_ms: int) -> str:
@@ -11,6 +12,17 @@ def local_time(wall_ms: int) -> str:
     return _second(wall_ms // 1000)
 
 
+def wall_ms(text: str) -> int:
+    """What ``local_time`` was made of, to the second; 0 for what is no such time."""
+    try:
+        return int(datetime.strptime(text, _FORM).timestamp()) * 1000
+    except (ValueError, OverflowError, OSError):
+        return 0
+
+
+_FORM: Final = "%Y-%m-%d %H:%M:%S"
+
+
 @lru_cache(maxsize=4096)
 def _second(wall_s: int) -> str:
-    return datetime.fromtimestamp(wall_s).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(wall_s).strftime(_FORM)

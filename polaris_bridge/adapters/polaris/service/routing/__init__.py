@@ -1,0 +1,1 @@
+"""Where calls go, asked over HTTP: what the core decides by the rules that are kept."""

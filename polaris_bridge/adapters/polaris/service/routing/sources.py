@@ -1,0 +1,118 @@
+"""What the core routes by: the rules that the console wrote, and services as native readers see them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from polaris_bridge.adapters.polaris.service.catalog import Catalog
+from polaris_bridge.adapters.polaris.service.rules import kinds
+from polaris_bridge.adapters.polaris.service.rules.records import message_of
+from polaris_bridge.adapters.polaris.translate.routing_rules import rules_of
+from polaris_bridge.adapters.polaris.translate.routing_targets import targets_of
+from polaris_bridge.adapters.polaris.translate.shown import Pairs
+from polaris_bridge.core.model import Address, AddressKey, ServiceKey
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.model import FAILOVERS, Rules, Service, Target
+
+NEARBY: Final = "internal-enable-nearby"
+CANARY: Final = "internal-canary"
+FAILOVER: Final = "internal-rule-based-failover-type"
+"""Keys of a service's metadata that SDKs look at; the last one is polaris-java's."""
+SET_SWITCH: Final = "internal-enable-set"
+SET_NAME: Final = "internal-set-name"
+"""Keys of an instance's metadata."""
+_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+"""As Go reads a switch."""
+KEPT: Final = 1024
+"""Services whose instances are kept in the form that routing needs."""
+
+
+class StoredRules:
+    """``core.routing.ports.Rulebook``: rules of the console."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._documents = registry.documents
+
+    def revision(self) -> int:
+        """The publication that last changed one."""
+        revision = self._documents.revision
+        return max(revision(kinds.ROUTING.name), revision(kinds.LANE.name))
+
+    def of(self, service: ServiceKey) -> tuple[object, Callable[[], Rules]]:
+        """The revisions of the rules of a service, and what reads them."""
+        routes = self._documents.about(kinds.ROUTING.name, service)
+        lanes = self._documents.about(kinds.LANE.name, service)
+        mark = (tuple(d.revision for d in routes), tuple(d.revision for d in lanes))
+
+        def read() -> Rules:
+            return rules_of(
+                service,
+                [message_of(kinds.ROUTING, document) for document in routes],
+                [message_of(kinds.LANE, document) for document in lanes],
+            )
+
+        return mark, read
+
+
+_Read = tuple[Address, tuple[Target, ...]]
+
+
+class SeenServices:
+    """``core.routing.ports.Services``: services as native readers see them, aliases and exported ones too."""
+
+    def __init__(self, registry: Registry, catalog: Catalog, pairs: Pairs) -> None:
+        self._registry = registry
+        self._catalog = catalog
+        self._pairs = pairs
+        self._read: OrderedDict[ServiceKey, dict[AddressKey, _Read]] = OrderedDict()
+        """What was read of an address is good as long as the address is the same value."""
+
+    def revision(self, key: ServiceKey) -> object:
+        """Of everything that stands behind a name."""
+        sight = self._catalog.sight(key)
+        if sight is None:
+            return None
+        snapshot = self._registry.snapshot
+        return (sight.of.revision, *(snapshot(source).revision for source in sight.sources))
+
+    def read(self, key: ServiceKey) -> Service:
+        """The service behind a name."""
+        sight = self._catalog.sight(key)
+        if sight is None:
+            return Service(key, ())
+        found: list[Target] = []
+        for source in sight.sources:
+            found += self._targets(source)
+        metadata: Mapping[str, str] = sight.of.metadata
+        failover = metadata.get(FAILOVER, "")
+        return Service(
+            sight.of.key,
+            tuple(found),
+            nearby=metadata.get(NEARBY) in _TRUE,
+            canary=metadata.get(CANARY) in _TRUE,
+            failover=failover if failover in FAILOVERS else "",
+        )
+
+    def at(self, key: ServiceKey, host: str) -> list[Target]:
+        """What a host registered for a service of this very name."""
+        addresses = self._registry.snapshot(key).addresses
+        return [
+            t for place, address in addresses.items() if place.host == host for t in targets_of(address, self._pairs)
+        ]
+
+    def _targets(self, key: ServiceKey) -> list[Target]:
+        before = self._read.pop(key, {})
+        read: dict[AddressKey, _Read] = {}
+        found: list[Target] = []
+        for place, address in self._registry.snapshot(key).addresses.items():
+            known = before.get(place)
+            if known is None or known[0] is not address:
+                known = address, targets_of(address, self._pairs)
+            read[place] = known
+            found += known[1]
+        self._read[key] = read
+        if len(self._read) > KEPT:
+            self._read.popitem(last=False)
+        return found

@@ -1,0 +1,110 @@
+"""Questions about routing as the core's travellers, and its decisions as answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from polaris_bridge.adapters.polaris.wire.routing_asked import (
+    Asker,
+    Explanation,
+    Picked,
+    Question,
+    Shown,
+    ShownGroup,
+    ShownStep,
+    ShownUnread,
+)
+from polaris_bridge.core.model import NOWHERE, Location, ServiceKey
+from polaris_bridge.core.routing.model import Decision, Share, Target, Traveller, Unread
+
+from .routing_rules import CALLER_IP, CALLER_METADATA, COOKIE, HEADER, METHOD, PATH, QUERY
+
+STAIN: Final = "service-lane"
+"""The header in which SDKs pass on the lane of a call."""
+
+
+def caller_service(question: Question) -> ServiceKey | None:
+    """The service that calls."""
+    asker = question.caller
+    return ServiceKey(asker.namespace or question.namespace, asker.service) if asker.service else None
+
+
+def traveller(question: Question, own: Target | None, located: Location | None) -> Traveller:
+    """Who calls, with what. ``own``: the caller's own instance, when it is registered; ``located``: where somebody else says
+    that it is, for who says nothing.
+
+    What the caller registered counts as labels of its own and as its metadata; what stands in the question goes before it.
+    """
+    asker = question.caller
+    metadata = {**(own.labels if own is not None else {}), **asker.metadata}
+    labels = {
+        **metadata,
+        **{CALLER_METADATA + key: value for key, value in metadata.items()},
+        **_request(question),
+        **asker.labels,
+    }
+    return Traveller(
+        caller_service(question),
+        labels,
+        _place(asker, own, located),
+        question.metadata,
+        asker.variables,
+        question.canary,
+        question.lane or labels.get(HEADER + STAIN, ""),
+    )
+
+
+def _request(question: Question) -> dict[str, str]:
+    """Parts of a request, under the labels that SDKs give them."""
+    single = {
+        METHOD: question.method,
+        PATH: question.path,
+        CALLER_IP: question.caller_ip or question.caller.host or None,
+    }
+    labels = {key: value for key, value in single.items() if value is not None}
+    for prefix, parts in ((HEADER, question.headers), (QUERY, question.query), (COOKIE, question.cookies)):
+        labels.update({prefix + key: value for key, value in parts.items()})
+    return labels
+
+
+def _place(asker: Asker, own: Target | None, located: Location | None) -> Location:
+    if asker.location is not None:
+        return Location(asker.location.region, asker.location.zone, asker.location.campus)
+    if own is not None and own.location != NOWHERE:
+        return own.location
+    return located or NOWHERE
+
+
+def explanation(
+    code: int, info: str, service: ServiceKey, decision: Decision, unread: Iterable[Unread], most: int
+) -> Explanation:
+    """A decision with its steps. ``most``: instances that are shown of a group; ``size`` says how many there are."""
+    return Explanation(
+        code,
+        info,
+        service.namespace,
+        service.name,
+        decision.rule,
+        decision.stain,
+        decision.why,
+        [
+            ShownGroup(
+                tier.priority, share.weight, share.name, len(share.targets), list(map(shown, share.targets[:most]))
+            )
+            for tier in decision.tiers
+            for share in tier.shares
+        ],
+        [ShownStep(step.name, step.text, step.left, step.rule) for step in decision.steps],
+        [ShownUnread(each.rule, each.where, each.why) for each in unread],
+    )
+
+
+def picked(code: int, info: str, policy: str, decision: Decision, share: Share, target: Target) -> Picked:
+    """One instance, and how it came to be it."""
+    return Picked(code, info, policy, share.name, decision.rule, decision.stain, shown(target))
+
+
+def shown(target: Target) -> Shown:
+    """An instance as an answer shows it."""
+    return Shown(target.id, target.host, target.port, target.weight, target.healthy, target.labels)

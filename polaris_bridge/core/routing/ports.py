@@ -1,0 +1,56 @@
+"""What routing needs from outside: regular expressions, rules, services, and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..model import ServiceKey
+from .model import Rules, Service
+
+Find = Callable[[str], str | None]
+"""The first part of a text that matches; None: no part does. Does not raise."""
+
+
+class Patterns(Protocol):
+    """Regular expressions that no text can hold up."""
+
+    def compile(self, pattern: str) -> Find:
+        """Raises ``ValueError``, whose text says what cannot be evaluated."""
+        ...
+
+
+class NoPatterns:
+    """Knows none."""
+
+    def compile(self, pattern: str) -> Find:
+        """Refuses."""
+        raise ValueError("regular expressions are not available")
+
+
+class Rulebook(Protocol):
+    """Where rules come from."""
+
+    def revision(self) -> int:
+        """Moves when any rule does."""
+        ...
+
+    def of(self, service: ServiceKey) -> tuple[object, Callable[[], Rules]]:
+        """What says which rules there are for a service (equal: the same ones), and what reads them."""
+        ...
+
+
+class Services(Protocol):
+    """Where services come from."""
+
+    def revision(self, key: ServiceKey) -> object:
+        """Differs when the service does."""
+        ...
+
+    def read(self, key: ServiceKey) -> Service:
+        """The service as it is now; one that is not there has no instances."""
+        ...
+
+
+Chance = Callable[[int], int]
+"""A number from 0 to below the one given, each as likely."""
