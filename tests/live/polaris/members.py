@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..building import Program
-from ..server import free_port
+from ..server import free_ports
 from ..talking import Answer, Talker
 from . import programs
 
@@ -45,6 +45,7 @@ SDKS = {
 }
 GRPC = Client("grpc-go-polaris", programs.GO_GRPC)
 SPRING = Client("spring-cloud-tencent", programs.SPRING)
+SPRING_CONFIG = Client("spring-cloud-tencent-config", programs.SPRING_CONFIG)
 
 
 class RefusedError(AssertionError):
@@ -134,6 +135,10 @@ class Fleet:
         return client.name in self._members and self._members[client.name].talker.running
 
     def _new(self, client: Client) -> Member:
-        arguments = ["--app", "live-spring", "--port", str(free_port())] if client is SPRING else []
+        arguments: list[str] = []
+        if client is SPRING:
+            # Without one of its own every application would listen for administrators at the same port.
+            port, admin = free_ports(2)
+            arguments = ["--app", "live-spring", "--port", str(port), "--admin", str(admin)]
         member = self._members[client.name] = Member(client, self._address, self._folder, *arguments)
         return member

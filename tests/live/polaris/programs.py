@@ -47,7 +47,8 @@ GO_1_7 = go_program("go", "polaris-go-1.7")
 GO_GRPC = go_program("go-grpc", "grpc-go-polaris")
 JAVA = java_program("sdk", "live.Sdk")
 SPRING = java_program("spring", "live.SpringApp")
+SPRING_CONFIG = java_program("spring-config", "live.SpringConfig")
 
 if __name__ == "__main__":
-    for one in (GO_1_6, GO_1_7, GO_GRPC, JAVA, SPRING):
+    for one in (GO_1_6, GO_1_7, GO_GRPC, JAVA, SPRING, SPRING_CONFIG):
         one.ready()

@@ -82,6 +82,11 @@ class Place:
         assert found["code"] == SUCCESS, (path, body, found)
         return found
 
+    def put(self, path: str, body: Any) -> Document:
+        found = self.console.put(f"/config/v1/{path}", body)
+        assert found["code"] == SUCCESS, (path, body, found)
+        return found
+
     def write(self, group: str, file: str, content: str, **fields: Any) -> None:
         """A file, made or changed; not released."""
         body = {"namespace": "default", "group": group, "name": file, "content": content, **fields}

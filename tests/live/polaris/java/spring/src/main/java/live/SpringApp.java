@@ -71,7 +71,7 @@ public class SpringApp {
     properties.put("spring.cloud.polaris.discovery.ip-address", "127.0.0.1");
     properties.put("spring.cloud.polaris.discovery.heartbeat-interval", "1");
     properties.put("spring.cloud.polaris.discovery.health-check-url", "");
-    properties.put("spring.cloud.polaris.admin.port", "0");
+    properties.put("spring.cloud.polaris.admin.port", arguments.text("admin"));
     properties.put("spring.cloud.polaris.stat.enabled", "false");
     properties.put("spring.cloud.tencent.metadata.content.release", "1");
     properties.put("spring.cloud.loadbalancer.cache.enabled", "false");
