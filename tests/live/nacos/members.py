@@ -48,6 +48,8 @@ class Client:
     tells_status: bool = True
     # Publishes configuration if what is there has a certain MD5 sum.
     swaps: bool = False
+    # Listens again at once after a lost connection.
+    relistens: bool = True
     # Its clients of configuration all speak of the namespace of the first one in the process.
     one_namespace: bool = False
 
@@ -74,7 +76,7 @@ SDKS = {
             lists_services=False,
             tells_status=False,
         ),
-        Client("python-3", programs.PYTHON_3, "gRPC", batches=True, chooses=False, swaps=True),
+        Client("python-3", programs.PYTHON_3, "gRPC", batches=True, chooses=False, swaps=True, relistens=False),
         Client(
             "node", programs.NODE, "HTTP", ignores_empty=True, chooses=False, lists_services=False, one_namespace=True
         ),
