@@ -23,7 +23,7 @@ class LinearSearch:
 
     def compile(self, pattern: str) -> Callable[[str], str | None]:
         """What finds the first part of a text that matches. Raises ``ValueError``, whose text says what is not possible."""
-        found = _compiled(pattern)
+        found = compiled(pattern)
         if isinstance(found, str):
             raise ValueError(found)
 
@@ -38,8 +38,8 @@ class LinearSearch:
 
 
 @lru_cache(KEPT)
-def _compiled(pattern: str) -> Any:
-    """The pattern, or what is wrong with it."""
+def compiled(pattern: str) -> Any:
+    """The pattern as RE2's object, or (a text) what is wrong with it."""
     if len(pattern) > LONGEST:
         return f"a pattern of at most {LONGEST} characters"
     try:

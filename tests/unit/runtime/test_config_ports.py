@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polaris_bridge.adapters._shared.patterns import LONGEST
 from polaris_bridge.core.config.model import Change, FileKey
 from polaris_bridge.core.config.ports import Defect
 from polaris_bridge.core.errors import Invalid
 from polaris_bridge.core.model import SYSTEM
 from polaris_bridge.runtime.config import load
 from polaris_bridge.runtime.configcentre.formats import DEEPEST, LARGEST, Parsers
-from polaris_bridge.runtime.configcentre.patterns import LONGEST, LinearPatterns
+from polaris_bridge.runtime.configcentre.patterns import LinearPatterns
 from polaris_bridge.runtime.configcentre.sealing import AES, AesSealing
 from polaris_bridge.runtime.configcentre.serverkey import ServerKeys
 from polaris_bridge.runtime.server import Server
