@@ -109,7 +109,7 @@ class Registry:
                     place = AddressKey(value.host, value.port, value.vpc)
                     service = ServiceKey(value.namespace, value.service)
                     switches.setdefault(service, {}).setdefault(place, []).append(value.switch)
-        ledger.start(loaded.reserved)
+        ledger.start(max(1, loaded.reserved))  # no change has 1, which to some means "never"
         self.documents.load(sorted(documents, key=lambda d: d.created_ms))
         self.config.load()
         self.kv.load()

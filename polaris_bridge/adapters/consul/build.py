@@ -60,7 +60,7 @@ class ConsulFace:
             names,
             self._recursors,
             observe=self._observe,
-            prepare=self.service.prepare_name,
+            prepare=self.service.slices.run,
         )
         dns = () if ports.dns is None else (DnsListener(ports.dns, resolver.resolve, allow=around.allow),)
         self.listeners: Sequence[Listener] = (http, *dns)

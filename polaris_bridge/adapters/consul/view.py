@@ -33,6 +33,8 @@ from .translate.shown import (
 )
 from .wire.shapes import CheckShape, NodeShape, ServiceShape, catalog_json, encode, instance_json, service_json
 
+SMALL: Final = 100
+"""Addresses of a service up to which it is built in one go."""
 _MOST_KEPT: Final = 20_000
 """Services kept built; the one built longest ago goes first."""
 
@@ -56,7 +58,18 @@ class NodeView(Struct, frozen=True):
 class Instance:
     """One instance. Its encoded forms are made when they are asked for."""
 
-    __slots__ = ("_catalog", "_health", "_plain", "checks", "node", "order", "registration", "service", "status")
+    __slots__ = (
+        "_catalog",
+        "_health",
+        "_plain",
+        "checks",
+        "node",
+        "order",
+        "place",
+        "registration",
+        "service",
+        "status",
+    )
 
     def __init__(
         self, node: NodeView, service: ServiceShape, checks: list[CheckShape], registration: Registration | None
@@ -69,6 +82,8 @@ class Instance:
         self.status = worst((node.status, *(check.status for check in checks)))
         """The worst of its own and its node's checks."""
         self.registration = registration
+        self.place: Any = None
+        """What names (DNS) make of it."""
         self.order = (node.shape.node.lower(), service.id.lower())
         self._health: bytes | None = None
         self._catalog: bytes | None = None
@@ -111,7 +126,7 @@ class Instance:
 class ServiceView:
     """A service as it is now."""
 
-    __slots__ = ("_at", "_bodies", "_records", "_sorted", "_unit", "name")
+    __slots__ = ("_at", "_bodies", "_records", "_sorted", "_unit", "encoded", "name", "own", "weights")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -121,6 +136,12 @@ class ServiceView:
         self._bodies: dict[str, bytes] = {}
         self._records: Any = None
         self._unit = 100
+        self.encoded: set[str] = set()
+        """The variants of lists for which every instance was encoded once."""
+        self.own = 0
+        """How many of the instances are registrations of Consul's clients."""
+        self.weights: dict[int, int] = {}
+        """The weights of the others, each with how many have it."""
 
     @property
     def instances(self) -> list[Instance]:
@@ -148,12 +169,29 @@ class ServiceView:
         return self._records
 
     def _put(self, at: tuple[ServiceKey, AddressKey], instances: tuple[Instance, ...]) -> None:
+        for instance in self._at.get(at, ()):
+            self._count(instance, -1)
+        for instance in instances:
+            self._count(instance, 1)
         if instances:
             self._at[at] = instances
         else:
             self._at.pop(at, None)
         self._sorted = self._records = None
         self._bodies.clear()
+
+    def _count(self, instance: Instance, more: int) -> None:
+        r = instance.registration
+        if r is None:
+            return
+        if r.source == SOURCE:
+            self.own += more
+            return
+        left = self.weights.get(r.weight, 0) + more
+        if left:
+            self.weights[r.weight] = left
+        else:
+            del self.weights[r.weight]
 
 
 class Indexes(Struct):
@@ -176,6 +214,14 @@ class Standing(Protocol):
 
     def holding(self) -> Iterable[NodeKey]:
         """The nodes, folded, that hold something."""
+        ...
+
+    def has_foreign(self, namespace: str) -> bool:
+        """Whether a namespace has a registration of another protocol."""
+        ...
+
+    def with_foreign(self) -> Iterable[str]:
+        """The namespaces that have one."""
         ...
 
 
@@ -202,6 +248,8 @@ class View:
         self._visible = visible
         self._tag_keys = tag_keys
         self._services: dict[ServiceKey, ServiceView] = {}
+        self._building: dict[ServiceKey, tuple[ServiceView, Iterator[bool]]] = {}
+        """Those that are built bit by bit just now, and the steps that are left: changes meanwhile are in them already."""
         self._indexes: dict[ServiceKey, Indexes] = {}
         """Of folded names that changed since the start."""
         self._spaces: dict[str, Indexes] = {}
@@ -213,12 +261,11 @@ class View:
         """By namespace: what is to be listed anew."""
         self._node_indexes: dict[NodeKey, Indexes] = {}
         self._nodes_changed: dict[str, int] = {}
-        self._foreign: dict[str, int] = {}
-        """By namespace: addresses with a registration of another protocol."""
         self._named: dict[str, int] = {}
         """By namespace: when a service last came or went."""
         self._kept: dict[NodeKey, NodeView | None] = {}
         self._holding = set(index.holding())
+        self._with_foreign = set(index.with_foreign())
         self.watches = Watches(registry.clock, registry.scheduler, self._newest)
         """Those who wait for services, by folded key; for a namespace by its name."""
         self._touched: dict[ServiceKey, None] = {}
@@ -231,13 +278,77 @@ class View:
         key = ServiceKey(namespace, name.lower())
         return self._services.get(key) or self._built(key, name)
 
-    def services(self, namespace: str) -> Iterator[ServiceView]:
-        """Every service of a namespace that has instances, by name."""
+    def services(self, namespace: str) -> Generator[None, None, list[ServiceView]]:
+        """Every service of a namespace that has instances, by name. Yields where it may be interrupted."""
         names = {s.key.name.lower(): s.key.name for s in self._registry.services(namespace) if s.addresses}
+        found: list[ServiceView] = []
         for folded in sorted(names):
-            found = self.service(namespace, names[folded])
-            if found.instances:
-                yield found
+            yield from self.build(namespace, names[folded])
+            one = self.service(namespace, names[folded])
+            if one.instances:
+                found.append(one)
+        return found
+
+    def ready(self, namespace: str, name: str, variant: str = "") -> bool:
+        """Whether a service can be read at once; else ``build`` should have run."""
+        view = self._services.get(ServiceKey(namespace, name.lower()))
+        if view is not None:
+            return not variant or variant in view.encoded
+        known = self._registry.same_name(namespace, name)
+        return sum(len(self._registry.snapshot(each).addresses) for each in known) <= SMALL
+
+    def build(
+        self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
+    ) -> Generator[None, None, None]:
+        """Build a service, and with ``variant`` make the encoded form of every instance that this answers with, so that a
+        list of them is only joined afterwards. Yields in between; changes meanwhile are in it."""
+        key = ServiceKey(namespace, name.lower())
+        if key not in self._services:
+            yield from self._build(key, name)
+        view = self._services.get(key)
+        if view is None or encode is None or variant in view.encoded:
+            return
+        for instance in view.instances:
+            encode(instance)
+            yield
+        view.encoded.add(variant)
+
+    def _build(self, key: ServiceKey, name: str) -> Generator[None, None, None]:
+        """Whoever wants the same service meanwhile takes part in building it."""
+        if key not in self._building:
+            known = self._registry.same_name(*key)
+            view = ServiceView(known[0].name if known else name)
+            self._building[key] = view, self._steps(view, known)
+        while (building := self._building.get(key)) is not None:
+            view, steps = building
+            try:
+                over = next(steps, True)
+            except BaseException:
+                del self._building[key]
+                raise
+            if over:
+                del self._building[key]
+                self._keep(key, view)
+            else:
+                yield
+
+    def _steps(self, view: ServiceView, known: list[ServiceKey]) -> Iterator[bool]:
+        for each in known:
+            for at in list(self._registry.snapshot(each).addresses):
+                address = self._registry.snapshot(each).addresses.get(at)
+                if address is not None:
+                    view._put((each, at), self._instances(each, address, view._unit))
+                yield False
+        self._settle_weights(view)
+
+    def _views(self, key: ServiceKey) -> Iterator[ServiceView]:
+        """What a change of a service has to be put into."""
+        view = self._services.get(key)
+        if view is not None:
+            yield view
+        building = self._building.get(key)
+        if building is not None:
+            yield building[0]
 
     def listed(self, namespace: str) -> bool:
         """Whether ``names`` is cheap; else ``list_names`` should have run."""
@@ -285,12 +396,8 @@ class View:
         return self._named.get(namespace, self._floor)
 
     def has_foreign(self, namespace: str) -> bool:
-        """Whether there is an instance of another protocol. Counted once, then followed."""
-        if namespace not in self._foreign:
-            self._foreign[namespace] = sum(
-                map(_has_foreign, (a for s in self._registry.services(namespace) for a in s.addresses.values()))
-            )
-        return self._foreign[namespace] > 0
+        """Whether there is an instance of another protocol."""
+        return self._index.has_foreign(namespace)
 
     def indexes(self, namespace: str, name: str) -> Indexes:
         """Since when a service is as it is; one that is not there: since when at most."""
@@ -298,7 +405,7 @@ class View:
         found = self._indexes.get(key)
         if found is not None:
             return found
-        since = self._floor if self.service(namespace, name).instances else self._vanished.get(namespace, self._floor)
+        since = self._floor if self._left(key) else self._vanished.get(namespace, self._floor)
         return Indexes(since, since)
 
     def space(self, namespace: str) -> Indexes:
@@ -339,18 +446,17 @@ class View:
 
     def _built(self, key: ServiceKey, name: str) -> ServiceView:
         known = self._registry.same_name(*key)
-        view = ServiceView(known[0].name if known else name)
-        for each in known:
-            for at, address in self._registry.snapshot(each).addresses.items():
-                here = self._instances(each, address, view._unit)
-                if here:
-                    view._at[each, at] = here
-        self._settle_weights(view)
-        if view._at:  # names that are nothing are asked for by anybody
-            while len(self._services) >= _MOST_KEPT:
-                del self._services[next(iter(self._services))]
-            self._services[key] = view
-        return view
+        if known:
+            for _ in self._build(key, name):
+                pass
+        return self._services.get(key) or ServiceView(known[0].name if known else name)
+
+    def _keep(self, key: ServiceKey, view: ServiceView) -> None:
+        if not self._left(key):  # names that are nothing are asked for by anybody
+            return
+        while len(self._services) >= _MOST_KEPT:
+            del self._services[next(iter(self._services))]
+        self._services[key] = view
 
     def _instances(self, service: ServiceKey, address: Address, unit: int) -> tuple[Instance, ...]:
         found = shown(address, SOURCE)
@@ -372,10 +478,7 @@ class View:
 
     def _settle_weights(self, view: ServiceView) -> None:
         """What counts as weight 1 depends on all instances; when it changes those of other protocols are made anew."""
-        instances = [i for here in view._at.values() for i in here]
-        registrations = [i.registration for i in instances if i.registration is not None]
-        foreign = [r.weight for r in registrations if r.source != SOURCE]
-        unit = weight_unit(foreign, len(foreign) < len(registrations))
+        unit = weight_unit(view.weights, view.own > 0)
         if unit == view._unit:
             return
         view._unit = unit
@@ -403,8 +506,7 @@ class View:
         service = change.service
         key = ServiceKey(service.namespace, service.name.lower())
         catalog = _says_other(change.before, change.after)
-        view = self._services.get(key)
-        if view is not None:
+        for view in self._views(key):
             here = () if change.after is None else self._instances(service, change.after, view._unit)
             view._put((service, change.address), here)
             self._settle_weights(view)
@@ -412,7 +514,7 @@ class View:
             self._stale[key.namespace][key] = None
         self._move(self._indexes, key, revision, catalog)
         self._move(self._spaces, key.namespace, revision, catalog)
-        self._count_foreign(change, revision)
+        self._look_for_foreign(key.namespace, revision)
         for node in self._relocate(change, revision):
             self._move(self._node_indexes, node, revision, catalog)
         self._touched[key] = None
@@ -421,16 +523,15 @@ class View:
         if change.after is None and not self._left(key):
             self._vanished[key.namespace] = self._named[key.namespace] = revision
             self._services.pop(key, None)
+            self._building.pop(key, None)
             del self._indexes[key]
 
-    def _count_foreign(self, change: AddressChange, revision: int) -> None:
-        namespace = change.service.namespace
-        more = _has_foreign(change.after) - _has_foreign(change.before)
-        if more and namespace in self._foreign:
-            had = self._foreign[namespace]
-            self._foreign[namespace] = had + more
-            if not had or not self._foreign[namespace]:
-                self._nodes_changed[namespace] = revision
+    def _look_for_foreign(self, namespace: str, revision: int) -> None:
+        """Their node comes and goes with them."""
+        has = self._index.has_foreign(namespace)
+        if has is not (namespace in self._with_foreign):
+            (self._with_foreign.add if has else self._with_foreign.discard)(namespace)
+            self._nodes_changed[namespace] = revision
 
     def _left(self, key: ServiceKey) -> bool:
         """Whether anything is left of a folded service."""
@@ -467,10 +568,17 @@ class View:
         self._touched.setdefault(ServiceKey(namespace, ""))
 
     def _rebuild_on(self, node: NodeKey) -> set[ServiceKey]:
-        """Forget what was built of the services on a node; which they are."""
-        found = {ServiceKey(r.namespace, r.service.lower()) for r in self._index.services(node)}
-        for key in found:
-            self._services.pop(key, None)
+        """Make anew what was built of the services on a node; which they are."""
+        found: set[ServiceKey] = set()
+        for r in self._index.services(node):
+            key = ServiceKey(r.namespace, r.service.lower())
+            found.add(key)
+            service = ServiceKey(r.namespace, r.service)
+            for view in self._views(key):
+                address = self._registry.snapshot(service).addresses.get(r.address)
+                view._put(
+                    (service, r.address), () if address is None else self._instances(service, address, view._unit)
+                )
         return found
 
     # ------------------------------------------------------------------ waking
@@ -492,10 +600,6 @@ class View:
 
 def _is_foreign(instance: Instance) -> bool:
     return instance.registration is not None and instance.registration.source != SOURCE
-
-
-def _has_foreign(address: Address | None) -> bool:
-    return address is not None and any(r.source != SOURCE for r in address.registrations)
 
 
 def _nodes_of(address: Address | None) -> set[NodeKey]:

@@ -22,7 +22,7 @@ class NamesBottle(ConsulBottle):
     """With words for questions."""
 
     def resolver(self) -> Resolver:
-        return Resolver(self.service.names, self.settings.dns, prepare=self.service.prepare_name)
+        return Resolver(self.service.names, self.settings.dns, prepare=self.service.slices.run)
 
     def dig(self, name: str, type: str = "A", *, tcp: bool = False, **options) -> dns.message.Message:
         query = dns.message.make_query(name, type, **options)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
-from polaris_bridge.adapters.consul.service.dns import Names
+from polaris_bridge.adapters._shared.slices import Work
+from polaris_bridge.adapters.consul.service.dns import Names, Unprepared
 from polaris_bridge.adapters.consul.settings import DnsSettings
 from polaris_bridge.adapters.consul.wire import dns
 from polaris_bridge.adapters.consul.wire.dns import Answer, Question
@@ -29,7 +30,7 @@ _CLASSES: Final = frozenset({dns.IN, dns.ANY_CLASS})
 _FAILED: Final = Answer(dns.SERVFAIL, authoritative=False)
 
 Observe = Callable[[str, int, float], None]
-Prepare = Callable[[Callable[[], None]], None]
+Prepare = Callable[[Hashable, Callable[[], Work], Callable[[object], None]], None]
 
 
 class Resolver:
@@ -43,10 +44,10 @@ class Resolver:
         *,
         observe: Observe | None = None,
         elapsed: Callable[[], float] = time.perf_counter,
-        prepare: Callable[[str], Prepare | None] = lambda _name: None,
+        prepare: Prepare,
     ) -> None:
-        """``observe`` is told of every answer: operation (``DNS``), response code, seconds. ``prepare``: what has to run
-        before a name can be answered cheaply; it calls back when it is done."""
+        """``observe`` is told of every answer: operation (``DNS``), response code, seconds. ``prepare`` runs in slices what has
+        to run before a name can be answered (``Slices.run``)."""
         self._names = names
         self._recursors = recursors
         self._observe = observe
@@ -63,14 +64,13 @@ class Resolver:
             question = dns.read(data)
         except dns.Malformed:
             return None
-        prepare = None if question.error else self._prepare(question.name)
-        if prepare is not None:
-            return _Prepared(prepare, lambda: self._resolved(data, question, peer, tcp, began))
         return self._resolved(data, question, peer, tcp, began)
 
     def _resolved(self, data: bytes, question: Question, peer: str, tcp: bool, began: float) -> bytes | Pending:
         try:
             answer = self._answer(question, peer)
+        except Unprepared as unprepared:
+            return _Prepared(self._prepare, unprepared, lambda: self._resolved(data, question, peer, tcp, began))
         except Exception:  # one question must not end the port
             if not self._failed_once:
                 log.exception("a DNS question failed (further ones are not logged): %s", question.name)
@@ -116,18 +116,19 @@ class Resolver:
 class _Prepared:
     """An answer after something had to be looked up."""
 
-    def __init__(self, prepare: Prepare, resolved: Callable[[], bytes | Pending]) -> None:
+    def __init__(self, prepare: Prepare, what: Unprepared, resolved: Callable[[], bytes | Pending]) -> None:
         self._prepare = prepare
+        self._what = what
         self._resolved = resolved
 
     def then(self, reply: Callable[[bytes], None]) -> None:
         """See ``Pending``."""
 
-        def prepared() -> None:
+        def prepared(_result: object) -> None:
             found = self._resolved()
             if isinstance(found, bytes):
                 reply(found)
             else:
                 found.then(reply)
 
-        self._prepare(prepared)
+        self._prepare(self._what.key, self._what.work, prepared)

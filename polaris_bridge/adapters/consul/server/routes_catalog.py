@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.filters.records import CATALOG_SERVICE, NODE, SERVICE
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import joined
+from polaris_bridge.adapters.consul.view import Indexes, Instance, joined
 from polaris_bridge.adapters.consul.wire import catalog_in
 from polaris_bridge.adapters.consul.wire.shapes import encode, service_json
 
 from .answers import Answer, Later, Reply, json, true
 from .call import ConsulCall, Route, Routes
-from .reading import BY_NAME, BY_NAMESPACE, filter_of, listed, named, wanted
+from .reading import BY_NAME, BY_NAMESPACE, filter_of, listed, named, of_instances, shared, stepwise, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from polaris_bridge.adapters.consul.service.consul import ConsulService
 
 
@@ -72,7 +71,24 @@ def instances(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/catalog/service/:name"""
     name = named(call, "service name")
     asked = wanted(service, call, CATALOG_SERVICE, tags=True)
-    return listed(service.catalog.service(call.namespace, name, asked, call.may))
+
+    def read() -> Listed:
+        return service.catalog.service(call.namespace, name, asked, call.may)
+
+    variant, encode = ("catalog, plain", _plain) if asked.filter else ("catalog", _encoded)
+    return of_instances(service, call, name, variant, encode, read, _index)
+
+
+def _encoded(instance: Instance) -> object:
+    return instance.catalog
+
+
+def _plain(instance: Instance) -> object:
+    return instance.catalog_plain
+
+
+def _index(indexes: Indexes) -> int:
+    return indexes.catalog
 
 
 def connect(service: ConsulService, call: ConsulCall) -> Reply:
@@ -85,8 +101,14 @@ def nodes(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/catalog/nodes"""
     keeps = filter_of(service, call, NODE)
     namespace = call.namespace
-    found, hidden = service.catalog.nodes(namespace, call.params.pairs("node-meta"), keeps, call.near, call.may)
-    return listed(Listed(joined(node.json for node in found), service.view.nodes_index(namespace), hidden))
+    index = service.view.nodes_index(namespace)
+    meta, near = call.params.pairs("node-meta"), call.near
+
+    def work() -> Generator[None, None, Listed]:
+        found, hidden = yield from service.catalog.nodes(namespace, meta, keeps, near, call.may)
+        return Listed(joined(node.json for node in found), index, hidden)
+
+    return stepwise(service, call, index, work, shared(service, call, "nodes", namespace, index))
 
 
 def node(service: ConsulService, call: ConsulCall) -> Reply:
@@ -106,15 +128,23 @@ def _node(service: ConsulService, call: ConsulCall, name: str, *, as_list: bool)
     if found is None or not call.may("node:read", found.shape.node):
         body = b'{"Node":null,"Services":null}' if as_list else b"null"
         return Answer(body, service.view.nodes_index(namespace), filtered=found is not None)
-    standing = service.catalog.standing(found)
-    seen = [(s, i) for s, i in standing if call.may("service:read", s.name)]
-    chosen = [(s.id, service_json(s)) for s, i in seen if keeps is None or keeps(i.health_plain["Service"])]
-    if as_list:
-        body = joined(encoded for _, encoded in chosen)
-    else:
-        body = b"{" + b",".join(encode(id) + b":" + encoded for id, encoded in chosen) + b"}"
     index = service.view.node_indexes(NodeKey(namespace, found.shape.node)).catalog
-    return Answer(b'{"Node":' + found.json + b',"Services":' + body + b"}", index, filtered=len(seen) < len(standing))
+
+    def work() -> Generator[None, None, Listed]:
+        standing = yield from service.catalog.standing(found)
+        chosen: list[bytes] = []
+        hidden = False
+        for s, i in standing:
+            if not call.may("service:read", s.name):
+                hidden = True
+            elif keeps is None or keeps(i.health_plain["Service"]):
+                chosen.append(service_json(s) if as_list else encode(s.id) + b":" + service_json(s))
+            yield
+        services = b",".join(chosen)
+        services = b"[" + services + b"]" if as_list else b"{" + services + b"}"
+        return Listed(b'{"Node":' + found.json + b',"Services":' + services + b"}", index, hidden)
+
+    return stepwise(service, call, index, work)
 
 
 ROUTES: Final[Routes] = {

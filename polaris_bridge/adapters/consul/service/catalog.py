@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -78,24 +78,36 @@ class Catalog:
 
     def nodes(
         self, namespace: str, meta: Mapping[str, str], keeps: Filter | None, near: str, may: May
-    ) -> tuple[list[NodeView], bool]:
-        """The nodes of a datacenter, and whether some were hidden for want of rights."""
+    ) -> Generator[None, None, tuple[list[NodeView], bool]]:
+        """The nodes of a datacenter, and whether some were hidden for want of rights. Yields where it may be interrupted."""
         found, hidden = [], False
-        for node in self.listed(namespace):
-            if not may("node:read", node.shape.node):
+        for node in self._listed(namespace):
+            if node is None:
+                pass
+            elif not may("node:read", node.shape.node):
                 hidden = True
             elif has_meta(node.shape.meta, meta) and (keeps is None or keeps(plain_node(node))):
                 found.append(node)
+            yield
         found.sort(key=lambda n: (n.shape.node.lower() != near.lower() if near else False, n.shape.node.lower()))
         return found, hidden
 
     def listed(self, namespace: str) -> list[NodeView]:
         """Every node of a datacenter that is to be seen; the one of other protocols while it holds something."""
-        names = [node.key for node in self._nodes.listed(namespace)]
-        if self._view.has_foreign(namespace):
-            names.append(NodeKey(namespace, self._settings.foreign_node))
-        found = {key.folded: self._view.node(key) for key in names}
-        return [node for node in found.values() if node is not None]
+        return [node for node in self._listed(namespace) if node is not None]
+
+    def _listed(self, namespace: str) -> Iterator[NodeView | None]:
+        given: set[NodeKey] = set()
+        for node in self._nodes.listed(namespace):
+            given.add(node.key.folded)
+            yield self._view.node(node.key)
+        foreign = NodeKey(namespace, self._settings.foreign_node)
+        if self._view.has_foreign(namespace) and foreign.folded not in given:
+            yield self._view.node(foreign)
+
+    def fixed(self, namespace: str) -> tuple[NodeKey, NodeKey]:
+        """The nodes that need no documents, folded: this server's own and the one of other protocols."""
+        return self._nodes.own(namespace).folded, NodeKey(namespace, self._settings.foreign_node).folded
 
     def is_listed(self, key: NodeKey) -> bool:
         """Whether a node is among these."""
@@ -110,15 +122,18 @@ class Catalog:
             return found
         return next((n for n in self.listed(namespace) if name and n.shape.id.lower() == name.lower()), None)
 
-    def standing(self, node: NodeView) -> list[tuple[ServiceShape, Instance]]:
-        """What stands on a node, by service and id."""
+    def standing(self, node: NodeView) -> Generator[None, None, list[tuple[ServiceShape, Instance]]]:
+        """What stands on a node, by service and id. Yields where it may be interrupted."""
         namespace = node.key.namespace
         found: list[Instance] = []
         if node.key.name.lower() == self._settings.foreign_node.lower():
-            for service in self._view.services(namespace):
+            services = yield from self._view.services(namespace)
+            for service in services:
                 found += [i for i in service.instances if i.node is node]
+                yield
         else:
             for name in self._names_on(node.key):
+                yield from self._view.build(namespace, name)
                 found += [
                     i for i in self._view.service(namespace, name).instances if i.order[0] == node.key.folded.name
                 ]

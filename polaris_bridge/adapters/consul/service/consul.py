@@ -119,12 +119,6 @@ class ConsulService:
             f"[{address}]:{self.settings.server_port}" if ":" in address else f"{address}:{self.settings.server_port}"
         )
 
-    def prepare_name(self, name: str) -> Callable[[Callable[[], None]], None] | None:
-        """What has to run before a name can be answered: backwards ones need to know which services are where."""
-        if self.hosts.ready or not name.endswith(".arpa."):
-            return None
-        return lambda done: self.slices.run("hosts", self.hosts.look, lambda _: done())
-
     def sweep(self) -> None:
         """Once a second."""
         self.state.sweep()

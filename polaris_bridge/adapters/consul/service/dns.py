@@ -7,11 +7,13 @@ was asked. What can be made once per change of a service is made once.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
 from polaris_bridge.adapters.consul.view import Instance, NodeView, View
@@ -50,7 +52,20 @@ class Queries(Protocol):
 
 
 class Hosts(Protocol):
-    """Which services have an instance at an address."""
+    """Which nodes and services are at an address."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is known; else ``look`` should have run."""
+        ...
+
+    def look(self) -> Work:
+        """Find out."""
+        ...
+
+    def nodes_at(self, namespace: str, address: str) -> Iterable[NodeKey]:
+        """The nodes, those without documents apart."""
+        ...
 
     def services_at(self, namespace: str, host: str) -> Iterable[str]:
         """Their names."""
@@ -75,6 +90,15 @@ class Place(Struct, frozen=True, gc=False):
     passing: bool
     ttl: int
     """Seconds."""
+
+
+class Unprepared(Exception):
+    """A name cannot be answered in a moment: first ``work`` has to run, in slices; it is the same for all of one ``key``."""
+
+    def __init__(self, key: Hashable, work: Callable[[], Work]) -> None:
+        super().__init__(key)
+        self.key = key
+        self.work = work
 
 
 class Names:
@@ -111,7 +135,7 @@ class Names:
     # ------------------------------------------------------------------ entry
 
     def answer(self, question: Question, peer: str) -> Answer | None:
-        """The answer; None: the name is nobody's here."""
+        """The answer; None: the name is nobody's here. Raises ``Unprepared``."""
         name = question.name
         for domain in self._domains:
             if name == domain:
@@ -237,13 +261,22 @@ class Names:
             return [
                 self._place(i, domain, ttl) for i in self._catalog.instances(namespace, name) if i.status != CRITICAL
             ]
+        if not self._view.ready(namespace, name):
+            raise Unprepared((namespace, name), partial(self._view.build, namespace, name))
         service = self._view.service(namespace, name)
         made: dict[str, list[Place]] = service.records(lambda _: {})
         found = made.get(domain)
         if found is None:
             ttl = self._ttl(service.name.lower())
-            found = made[domain] = [self._place(i, domain, ttl) for i in service.instances if i.status != CRITICAL]
+            found = made[domain] = [self._placed(i, domain, ttl) for i in service.instances if i.status != CRITICAL]
         return found
+
+    def _placed(self, instance: Instance, domain: str, ttl: int) -> Place:
+        """The same for as long as the instance is the same, so that a change of one in thousands costs one."""
+        kept: tuple[str, Place] | None = instance.place
+        if kept is None or kept[0] != domain:
+            kept = instance.place = domain, self._place(instance, domain, ttl)
+        return kept[1]
 
     def _place(self, instance: Instance, domain: str, ttl: int) -> Place:
         node, service = instance.node, instance.service
@@ -376,10 +409,14 @@ class Names:
         address = reversed_address(name)
         if type not in (dns.PTR, dns.ANY) or not address:
             return Answer(dns.NXDOMAIN, authority=[self.authority(domain)]) if not address else self._nothing(domain)
+        if not self._hosts.ready:
+            raise Unprepared("hosts", self._hosts.look)
+        keys = dict.fromkeys((*self._catalog.fixed(namespace), *self._hosts.nodes_at(namespace, address)))
+        nodes = (self._view.node(key) for key in keys if self._catalog.is_listed(key))
         found = [
             Record(dns.PTR, self._node_name(node, domain))
-            for node in self._catalog.listed(namespace)
-            if same_ip(node.shape.address, address)
+            for node in nodes
+            if node is not None and same_ip(node.shape.address, address)
         ]
         if not found:
             datacenter = self._datacenter(namespace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Mapping
 
 import msgspec
 
@@ -46,27 +46,36 @@ class Health:
         found = (check for i in instances for check in i.checks)
         return Listed(_checks(found, keeps), index)
 
-    def node(self, namespace: str, name: str, keeps: Filter | None, may: May) -> Listed:
-        """The checks of a node and of what stands on it; none for one that is not there."""
-        node = self._catalog.node(namespace, name)
-        index = self._view.node_indexes(NodeKey(namespace, name)).any
+    def node(self, namespace: str, name: str, keeps: Filter | None, may: May) -> Generator[None, None, Listed]:
+        """The checks of a node and of what stands on it; none for one that is not there. Yields where it may be interrupted."""
+        node, index = self._catalog.node(namespace, name), self.node_index(namespace, name)
         if node is None:
-            return Listed(b"[]", self._view.nodes_index(namespace))
+            return Listed(b"[]", index)
         if not may("node:read", node.shape.node):
             return Listed(b"[]", index, True)
-        found = [*node.checks, *(check for _, i in self._catalog.standing(node) for check in i.checks)]
+        standing = yield from self._catalog.standing(node)
+        found = [*node.checks, *(check for _, i in standing for check in i.checks)]
         seen = [c for c in found if not c.service_name or may("service:read", c.service_name)]
-        return Listed(_checks(iter(seen), keeps), index, len(seen) < len(found))
+        return Listed(_checks(seen, keeps), index, len(seen) < len(found))
 
-    def state(self, namespace: str, state: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:
-        """Every check in a state."""
-        hidden = False
+    def node_index(self, namespace: str, name: str) -> int:
+        """Since when a node is as it is; since when there has been none."""
+        if self._catalog.node(namespace, name) is None:
+            return self._view.nodes_index(namespace)
+        return self._view.node_indexes(NodeKey(namespace, name)).any
+
+    def state(
+        self, namespace: str, state: str, wanted: Wanted, keeps: Filter | None, may: May
+    ) -> Generator[None, None, Listed]:
+        """Every check in a state. Yields where it may be interrupted; its index is that of before the first time."""
+        index = self._view.space(namespace).any
         found: list[CheckShape] = []
-        nodes, some = self._catalog.nodes(namespace, wanted.node_meta, None, wanted.near, may)
-        hidden = hidden or some
+        nodes, hidden = yield from self._catalog.nodes(namespace, wanted.node_meta, None, wanted.near, may)
         for node in nodes:
             found += [check for check in node.checks if state in (ANY, check.status)]
-        for service in self._view.services(namespace):
+        services = yield from self._view.services(namespace)
+        for service in services:
+            yield
             if not may("service:read", service.name):
                 hidden = True
                 continue
@@ -75,7 +84,12 @@ class Health:
         if wanted.near:
             near = wanted.near.lower()
             found.sort(key=lambda c: c.node.lower() != near)
-        return Listed(_checks(iter(found), keeps), self._view.space(namespace).any, hidden)
+        parts: list[bytes] = []
+        for check in found:
+            if keeps is None or keeps(_plain(check)):
+                parts.append(encode(check))
+                yield
+        return Listed(joined(parts), index, hidden)
 
 
 def _all(instances: list[Instance]) -> bytes:
@@ -86,7 +100,11 @@ def _passing(instances: list[Instance]) -> bytes:
     return joined(i.health for i in instances if i.status == PASSING)
 
 
-def _checks(found: Iterator[CheckShape], keeps: Filter | None) -> bytes:
-    if keeps is None:
-        return joined(map(encode, found))
-    return joined(encode(check) for check in found if keeps(msgspec.to_builtins(check, builtin_types=(msgspec.Raw,))))
+def _checks(found: Iterable[CheckShape], keeps: Filter | None) -> bytes:
+    return joined(encode(check) for check in found if keeps is None or keeps(_plain(check)))
+
+
+def _plain(check: CheckShape) -> Mapping[str, object]:
+    """A check as a filter is asked about it."""
+    plain: dict[str, object] = msgspec.to_builtins(check, builtin_types=(msgspec.Raw,))
+    return plain

@@ -1,11 +1,15 @@
-"""Which services have an instance at an address: for names that are asked backwards. Followed only once somebody asked."""
+"""Which nodes and services are at an address: for names that are asked backwards. Followed only once somebody asked."""
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections.abc import Generator, Iterable
 
+from polaris_bridge.adapters.consul.translate.keys import NODE, NodeKey
+from polaris_bridge.adapters.consul.translate.nodes import record
 from polaris_bridge.core.events import Published
-from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.model import Document, ServiceKey
 from polaris_bridge.core.registry import Registry
 
 
@@ -15,6 +19,7 @@ class HostIndex:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._at: dict[tuple[str, str], dict[str, int]] = {}
+        self._nodes: dict[tuple[str, str], dict[NodeKey, None]] = {}
         self._waiting: set[ServiceKey] = set()
         """While looking: the services that will be looked at as they will be then."""
         self._looking = False
@@ -27,6 +32,11 @@ class HostIndex:
         if self.ready or self._looking:
             return
         self._looking = True
+        for kept in self._registry.documents.all(NODE):
+            newest = self._registry.documents.get(NODE, kept.id)
+            if newest is not None:
+                self._enter(newest)
+            yield
         self._waiting = {snapshot.key for snapshot in self._registry.services()}
         while self._waiting:
             service = self._waiting.pop()
@@ -35,6 +45,13 @@ class HostIndex:
                     self._count(service, address.host, 1)
             yield
         self.ready, self._looking = True, False
+
+    def nodes_at(self, namespace: str, address: str) -> Iterable[NodeKey]:
+        """The nodes whose documents give this address, an IP as Python writes it."""
+        if not self.ready:
+            for _ in self.look():
+                pass
+        return tuple(self._nodes.get((namespace, address), ()))
 
     def services_at(self, namespace: str, host: str) -> Iterable[str]:
         """The names of the services that have an instance at a host, written as it was registered."""
@@ -51,9 +68,26 @@ class HostIndex:
             if not here:
                 del self._at[service.namespace, host]
 
+    def _enter(self, kept: Document) -> None:
+        self._nodes.setdefault(_place(kept), {})[NodeKey(kept.namespace, kept.name).folded] = None
+
+    def _leave(self, kept: Document) -> None:
+        place = _place(kept)
+        here = self._nodes.get(place)
+        if here is not None:
+            here.pop(NodeKey(kept.namespace, kept.name).folded, None)
+            if not here:
+                del self._nodes[place]
+
     def _published(self, published: Published) -> None:
         if not self.ready and not self._looking:
             return
+        for document in published.documents:
+            if document.kind == NODE:
+                if document.before is not None:
+                    self._leave(document.before)
+                if document.after is not None:
+                    self._enter(document.after)
         for change in published.changes:
             if change.service in self._waiting:
                 continue
@@ -61,3 +95,11 @@ class HostIndex:
             after = change.after is not None and bool(change.after.registrations)
             if before != after:
                 self._count(change.service, change.address.host, 1 if after else -1)
+
+
+def _place(kept: Document) -> tuple[str, str]:
+    """Where the node of a document is."""
+    address = record(kept).address
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address(address))
+    return kept.namespace, address

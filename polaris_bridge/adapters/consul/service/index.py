@@ -84,6 +84,8 @@ class Index:
         self._registry = registry
         self._now = now
         self._nodes: dict[NodeKey, OnNode] = {}
+        self._foreign: dict[str, int] = {}
+        """By namespace: the registrations of other protocols."""
         self.timed: Callable[[LiveCheck], None] = _ignore
         """Told of every check whose TTL began to run."""
         self.doomed: dict[LiveCheck, None] = {}
@@ -99,6 +101,8 @@ class Index:
                 for r in address.registrations:
                     if r.source == SOURCE:
                         self._enter(r, None)
+                    else:
+                        self._count_foreign(r.namespace, 1)
         for kept in self._registry.documents.all(CHECK):
             self._enter_document(kept)
 
@@ -115,6 +119,14 @@ class Index:
     def holding(self) -> Iterable[NodeKey]:
         """The nodes, folded, that something stands on."""
         return self._nodes
+
+    def has_foreign(self, namespace: str) -> bool:
+        """Whether a namespace has a registration of another protocol."""
+        return self._foreign.get(namespace, 0) > 0
+
+    def with_foreign(self) -> Iterable[str]:
+        """The namespaces that have one."""
+        return [namespace for namespace, count in self._foreign.items() if count > 0]
 
     def check(self, node: NodeKey, id: str) -> LiveCheck | None:
         """A check of a node or of a service on it."""
@@ -171,11 +183,14 @@ class Index:
             before = change.before.registrations if change.before is not None else ()
             after = change.after.registrations if change.after is not None else ()
             known = {r.key: r for r in before if r.source == SOURCE}
+            self._count_foreign(change.service.namespace, len(known) - len(before))
             for r in after:
                 if r.source == SOURCE:
                     was = known.pop(r.key, None)
                     if was is not r:
                         self._enter(r, was)
+                else:
+                    self._count_foreign(r.namespace, 1)
             for r in known.values():
                 if self._registry.registration(r.id) is None:
                     self._leave(r)
@@ -186,6 +201,10 @@ class Index:
                 self._enter_document(document.after)
             elif document.before is not None:
                 self._leave_document(document.before)
+
+    def _count_foreign(self, namespace: str, more: int) -> None:
+        if more:
+            self._foreign[namespace] = self._foreign.get(namespace, 0) + more
 
     def _enter(self, r: Registration, was: Registration | None) -> None:
         if not isinstance(r.ext, Document):
