@@ -30,6 +30,7 @@ from .index import InstanceIndex
 from .maintain.calls import Maintain
 from .registration import Registering
 from .routes import CLIENT, Route
+from .routing.calls import RoutingCalls
 from .rules import console as rules_console
 from .rules.delivery import Deliveries
 from .rules.kinds import ROUTING
@@ -85,6 +86,7 @@ class PolarisService:
         self.config = ConfigClients(registry, settings, office.operator)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
+        self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.config_console = ConfigConsole(office)
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)
@@ -112,6 +114,7 @@ class PolarisService:
             *config,
             *console,
             *rules_console.routes(self.rules),
+            *self.routing.routes(),
             *self.contracts.routes(),
             *self.clients.routes(),
             *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
