@@ -42,6 +42,7 @@ from .own_address import outward
 from .plugins.cmdb import Locations
 from .plugins.discover_event import DiscoverEventLog
 from .plugins.history import HistoryLog
+from .plugins.ratelimit import RateLimits
 from .plugins.statis import DiscoverStat
 from .plugins.statis import LocalStatis as LocalStatisLog
 from .plugins.whitelist import Whitelist
@@ -110,6 +111,7 @@ class Server:
         """What has to be said to whoever starts the server, once it is ready."""
         self._jobs: list[Job] = list(translate.jobs(config))
         self._allow = self._whitelist()
+        self._throttle = self._call_limits()
         self._locations = self._cmdb()
         known = self._locations
         self.host = ProcessHost(
@@ -181,6 +183,7 @@ class Server:
             host=self.host,
             doors=access.doors if access is not None and judged else None,
             accounts=access.accounts if access is not None else None,
+            throttle=self._throttle,
             health=self.health,
             pushed=self.metrics.pushed,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
@@ -358,6 +361,10 @@ class Server:
     def _whitelist(self) -> Callable[[str], bool] | None:
         plugin = self.config.plugin.whitelist
         return Whitelist(map(str, plugin.option.ip)).allow if plugin.name else None
+
+    def _call_limits(self) -> RateLimits | None:
+        limits = translate.call_limits(self.config)
+        return None if limits is None else RateLimits(limits, self.clock.monotonic, self.metrics.limited.add)
 
     def _cmdb(self) -> Locations | None:
         cmdb = self.config.plugin.cmdb

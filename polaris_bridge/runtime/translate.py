@@ -58,10 +58,12 @@ from .config.maintain import (
 )
 from .config.nacos import NacosOptions
 from .config.naming import RegistrationBatch
+from .config.ratelimit import ResourceLimit
 from .config.root import Config
 from .config.store import BoltStore, SqliteStore
 from .configcentre import KEY_FILE
 from .logs.options import LoggerOptions
+from .plugins.ratelimit import Rate, RateLimitSettings, ResourceRates
 
 
 def terms(config: Config) -> Terms:
@@ -268,6 +270,29 @@ def redis(config: Config) -> RedisSettings | None:
         replicas_only=o.slave_only,
         read_replicas=o.read_only,
     )
+
+
+def call_limits(config: Config) -> RateLimitSettings | None:
+    """How often this server may be called; None: nothing is limited. Of an API named twice the last one counts."""
+    section = config.plugin.ratelimit
+    option = section.option
+    if not section.on:
+        return None
+    rules = {rule.name: rule.limit for rule in option.api_limit.rules}
+    limits = {api.name: rules[api.rule] for api in option.api_limit.apis if option.api_limit.open}
+    settings = RateLimitSettings(
+        addresses=_resource_rates(option.ip_limit),
+        apis={name: Rate(limit.bucket, limit.rate) for name, limit in limits.items() if limit.open},
+        instances=_resource_rates(option.instance_limit),
+    )
+    return None if settings == RateLimitSettings() else settings
+
+
+def _resource_rates(limit: ResourceLimit) -> ResourceRates | None:
+    if not limit.open:
+        return None
+    each = Rate(limit.global_.bucket, limit.global_.rate)
+    return ResourceRates(each, limit.resource_cache_amount, frozenset(limit.white_list))
 
 
 def _kept_answers(config: Config) -> int:

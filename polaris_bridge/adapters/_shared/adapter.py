@@ -16,6 +16,7 @@ from polaris_bridge.core.registry import Registry
 from .exchange import Handler
 from .host import Host
 from .listener import Connected, ListenerCounters, ListenerDescription
+from .throttle import CallLimits
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Surroundings(Struct, frozen=True):
     """Who judges native callers; None: ``authority`` all of them."""
     accounts: Accounts | None = None
     """The directory of accounts, for calls that change it; None: there is none."""
+    throttle: CallLimits | None = None
+    """How often we may be called; None: as often as anybody likes."""
     health: HealthEngine | None = None
     """Who runs checks of instances; None: nobody."""
     shared: dict[str, Any] = field(default_factory=dict)

@@ -20,7 +20,8 @@ from polaris_bridge.adapters._shared.exchange import Handler, Request, Response
 from polaris_bridge.adapters._shared.forwarded import plain_address
 from polaris_bridge.adapters._shared.protocol import HttpProtocol
 from polaris_bridge.adapters._shared.settings import HttpSettings
-from polaris_bridge.adapters._shared.state import Hot, ListenerState, empty_500, no_hot_requests
+from polaris_bridge.adapters._shared.state import Hot, LimitedState, ListenerState, empty_500, no_hot_requests
+from polaris_bridge.adapters._shared.throttle import HttpLimit
 from polaris_bridge.adapters._shared.tls import Certificates
 from polaris_bridge.transport.accepting import Acceptor
 
@@ -77,17 +78,23 @@ class HttpListener:
         app: ASGIApp | None = None,
         internal_error: Callable[[Request], Response] = empty_500,
         allow: Callable[[str], bool] | None = None,
+        limit: HttpLimit | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``handler`` answers what ``hot`` does not claim, through ``app`` when one is given (it should end in
         ``asgi_endpoint(handler)``), else directly. ``internal_error`` shapes the answer to a handler's exception.
-        ``allow`` says whether a client address may speak to us at all (else 403).
+        ``allow`` says whether a client address may speak to us at all (else 403), ``limit`` what is answered instead to a
+        request that is one too many.
 
         Raises ValueError, OSError or ssl.SSLError for networks, limits or certificates that cannot be used.
         """
         self.settings = settings
-        self._state = ListenerState(settings, hot, internal_error, allow, monotonic, wall)
+        if limit is None:
+            self._state = ListenerState(settings, hot, internal_error, allow, monotonic, wall)
+        else:
+            self._state = LimitedState(settings, hot, internal_error, allow, monotonic, wall)
+            self._state.limit = limit
         self._certificates = Certificates(settings.tls, settings.name) if settings.tls else None
         self._config = Config(
             cast(Any, app or asgi_endpoint(handler, max_body_size=settings.max_body_size)),

@@ -16,6 +16,7 @@ from polaris_bridge.adapters._shared.answers import Heads, tails
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Request, Response
 from polaris_bridge.adapters._shared.forwarded import TrustedProxies, forwarded_scheme
 from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.adapters._shared.throttle import HttpLimit, limited
 
 log = logging.getLogger("polaris_bridge.apiserver")
 
@@ -101,6 +102,16 @@ class ListenerState(ServerState):
         """Count and log an unexpected error with its request."""
         self.errors += 1
         log.error("%s: %s %s failed: %s", self.settings.name, method, target, what or repr(error), exc_info=error)
+
+
+class LimitedState(ListenerState):
+    """Of a listener whose requests are counted before anybody is asked, hot and cold ones."""
+
+    limit: HttpLimit
+
+    def dispatch(self, handler: Handler, request: Request) -> Response | Deferred:
+        """See ``ListenerState``."""
+        return super().dispatch(limited(handler, self.limit), request)
 
 
 class FrameworkLog:

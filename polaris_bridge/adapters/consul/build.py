@@ -10,11 +10,13 @@ from typing import Final
 
 from polaris_bridge.adapters._shared.adapter import Adapter, Listener, Surroundings
 from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters._shared.throttle import http_limit
 
 from .server.dns import Resolver
 from .server.dns_listener import DnsListener
 from .server.dns_recursors import Recursors
 from .server.http import ConsulHttp
+from .server.limited import limited_names, too_many
 from .server.routes import ROUTES
 from .service.consul import ConsulService
 from .service.state import ConsulState
@@ -51,6 +53,7 @@ class ConsulFace:
             app=self._http.app(),
             internal_error=self._http.internal_error,
             allow=around.allow,
+            limit=http_limit(around.throttle, SOURCE, too_many),
         )
         self._heard = partial(around.heartbeat, SOURCE)
         names = settings.dns
@@ -62,7 +65,8 @@ class ConsulFace:
             observe=self._observe,
             prepare=self.service.slices.run,
         )
-        dns = () if ports.dns is None else (DnsListener(ports.dns, resolver.resolve, allow=around.allow),)
+        resolve = limited_names(resolver.resolve, around.throttle)
+        dns = () if ports.dns is None else (DnsListener(ports.dns, resolve, allow=around.allow),)
         self.listeners: Sequence[Listener] = (http, *dns)
 
     async def start(self) -> None:

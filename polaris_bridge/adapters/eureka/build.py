@@ -8,9 +8,10 @@ from typing import Final
 from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundings
 from polaris_bridge.adapters._shared.listener import HttpListener
 from polaris_bridge.adapters._shared.settings import HttpSettings
+from polaris_bridge.adapters._shared.throttle import http_limit
 from polaris_bridge.core.ports import OpenDoor
 
-from .server import EurekaServer
+from .server import EurekaServer, too_many
 from .service import EurekaService
 from .settings import EurekaSettings
 from .translate import SOURCE, Document, Marks, native_pairs
@@ -27,7 +28,10 @@ class EurekaFace(OnePort):
         self._around = around
         discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
         server = EurekaServer(self.service, self._observe, discovered=discovered)
-        self.listener = HttpListener(http, server.handle, hot=server.hot, app=server.app(), allow=around.allow)
+        limit = http_limit(around.throttle, SOURCE, too_many)
+        self.listener = HttpListener(
+            http, server.handle, hot=server.hot, app=server.app(), allow=around.allow, limit=limit
+        )
 
     def sweep(self) -> None:
         """See ``Face``."""

@@ -20,6 +20,7 @@ from starlette.routing import Mount
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices, Work
+from polaris_bridge.adapters._shared.throttle import Excess
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Throttled, Unavailable
 from polaris_bridge.core.model import Caller
@@ -46,6 +47,12 @@ _GZIPPED: Final = {"json": (_GZIP, _JSON), "xml": (_GZIP, _XML)}
 _EMPTY: Final = {status: Response(status) for status in (200, 204, 400, 403, 404, 406, 409, 413, 415, 429, 500, 503)}
 """Errors have no body on purpose: 1.x clients take a body of a 404 for an instance and never register again."""
 _UNAUTHORIZED: Final = Response(401, b"", ((b"WWW-Authenticate", b'Basic realm="eureka"'),))
+
+
+def too_many(_request: Request, _found: Excess) -> Response:
+    """What who calls too often is answered, as by polaris-server 1.19: a status and nothing more."""
+    return _EMPTY[429]
+
 
 _ERRORS: Final[tuple[tuple[type[CoreError], int], ...]] = (
     (Busy, 503),

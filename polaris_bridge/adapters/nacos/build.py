@@ -12,9 +12,11 @@ from msgspec import structs
 from polaris_bridge.adapters._shared.adapter import Adapter, Listener, Surroundings
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.listener import HttpListener
+from polaris_bridge.adapters._shared.throttle import http_limit, limited_methods
 
-from .server.grpc import methods
+from .server.grpc import REQUEST, STREAM, methods
 from .server.http import NacosHttp
+from .server.limited import TooMany
 from .server.routes import ROUTES, without_config
 from .server.udp import UdpPort
 from .service.cluster_nodes import Place
@@ -62,7 +64,13 @@ class NacosFace:
             heartbeat=partial(around.heartbeat, SOURCE),
             discovered=discovered,
         )
-        self._methods = methods(self.service, observe=self._observe, discovered=discovered)
+        self._too_many = TooMany(around.registry.scheduler)
+        self._methods = limited_methods(
+            methods(self.service, observe=self._observe, discovered=discovered),
+            around.throttle,
+            SOURCE,
+            {REQUEST: self._too_many.request, STREAM: None},  # what comes by the stream are answers to us
+        )
         self._udp = UdpPort(self.service, ports.http.host)
         self.listeners: Sequence[Listener] = self._listening(ports)
 
@@ -77,6 +85,7 @@ class NacosFace:
                 app=http.app(),
                 internal_error=http.internal_error,
                 allow=allow,
+                limit=http_limit(self._around.throttle, SOURCE, self._too_many.http),
             ),
             grpc_port(ports.grpc, self._methods, allow=allow, pool=None),
         )

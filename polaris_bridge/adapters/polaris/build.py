@@ -9,9 +9,11 @@ from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundin
 from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.adapters._shared.throttle import http_limit, limited, limited_methods
 
 from .server import grpc, grpc_config
 from .server.http import NativeHttp
+from .server.limited import CONFIG_ANSWERS, NAMING_ANSWERS, too_many
 from .service.polaris import PolarisService
 from .settings import NativeSettings, PolarisSettings
 from .translate.keys import SOURCE, Document, Marks
@@ -57,6 +59,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             host=around.host,
             doors=around.doors,
             accounts=around.accounts,
+            too_often=None if around.throttle is None else partial(around.throttle.too_often, SOURCE),
         )
 
     return around.share(SOURCE, make)
@@ -81,7 +84,9 @@ class GrpcFace(NativeFace):
 
     def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
         self.service = service_of(around, settings.shared)
-        table = grpc.methods(self.service, settings.groups, Observers(around))
+        table = limited_methods(
+            grpc.methods(self.service, settings.groups, Observers(around)), around.throttle, SOURCE, NAMING_ANSWERS
+        )
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
@@ -90,16 +95,22 @@ class ConfigFace(NativeFace):
 
     def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
         self.service = service_of(around, settings.shared)
-        table = grpc_config.methods(self.service, settings.groups, Observers(around))
+        table = limited_methods(
+            grpc_config.methods(self.service, settings.groups, Observers(around)),
+            around.throttle,
+            SOURCE,
+            CONFIG_ANSWERS,
+        )
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
 def routes(around: Surroundings, settings: NativeSettings) -> Handler:
     """What one main HTTP port answers natively."""
     service = service_of(around, settings.shared)
-    return NativeHttp(
+    native = NativeHttp(
         service.routes(pprof=settings.groups.pprof), service.admission, settings.groups, Observers(around).observe
-    ).handle
+    )
+    return limited(native.handle, http_limit(around.throttle, SOURCE, too_many))
 
 
 CLAIM: Final = "polaris-server 1.19.0"

@@ -13,6 +13,7 @@ from . import checks, older, overrides
 from .complaints import complaints
 from .listeners import ConsulListener, Listener
 from .problems import ConfigError, Place, Problem
+from .ratelimit import settled
 from .root import Config
 from .shape import drop_nulls, find, without_effect
 from .text import MAX_CHARACTERS, SourceText, expand
@@ -98,8 +99,10 @@ def loads(
     drop_nulls(Config, root)
     config = _validate(root, data_dir.absolute(), problems)
     config = _moved(config, listen, port_offset)
-    if wrong := checks.check(config, root):
+    limits, wrong = settled(config.plugin.ratelimit, root, env)
+    if wrong := [*checks.check(config, root), *wrong]:
         raise ConfigError(wrong)
+    config = config.model_copy(update={"plugin": config.plugin.model_copy(update={"ratelimit": limits})})
     unused = dict.fromkeys(
         [*(path for done in rewritten for path in done.without_effect), *without_effect(Config, root)]
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from .fields import ByName, Empty, Section, key, unused
+from .ratelimit import RateLimit
 from .values import DataPath, Networks, Seconds
 
 
@@ -140,69 +141,6 @@ class Cmdb(Section):
     option: CmdbOption = key(CmdbOption.model_construct(), "Its options.")
 
 
-class Bucket(Section):
-    """One token bucket."""
-
-    open: bool = unused(False, "Whether it limits.")
-    bucket: int = unused(0, "Tokens it holds.", ge=0)
-    rate: int = unused(0, "Tokens it gets each second.", ge=0)
-
-
-class ResourceLimit(Section):
-    """A bucket for each client address or instance."""
-
-    open: bool = unused(False, "Whether it limits.")
-    global_: Bucket = unused(Bucket.model_construct(), "Size of every bucket.", alias="global")
-    resource_cache_amount: int = unused(1024, "Buckets kept.", alias="resource-cache-amount", ge=1)
-    white_list: list[str] = unused([], "Addresses that are not limited.", alias="white-list")
-
-
-class ApiRule(Section):
-    """A named bucket."""
-
-    name: str = unused("", "Name that `apis` refer to.")
-    limit: Bucket = unused(Bucket.model_construct(), "The bucket.")
-
-
-class LimitedApi(Section):
-    """A route and its bucket."""
-
-    name: str = unused("", "`METHOD:/path`.")
-    rule: str = unused("", "Name of the rule.")
-
-
-class ApiLimit(Section):
-    """Buckets for single routes."""
-
-    open: bool = unused(False, "Whether it limits.")
-    rules: list[ApiRule] = unused([], "Buckets.")
-    apis: list[LimitedApi] = unused([], "Routes.")
-
-
-class RateLimitOption(Section):
-    """Limits on calls of this server, in place or in a file."""
-
-    enable: bool = unused(False, "Whether calls are limited.")
-    rule_file: str = unused("", "File with the three `…-limit` keys.", alias="rule-file")
-    remote_conf: bool = unused(False, "Read the limits from elsewhere.", alias="remote-conf")
-    ip_limit: ResourceLimit = unused(
-        ResourceLimit.model_construct(), "By client address (older: here, now in the file).", alias="ip-limit"
-    )
-    instance_limit: ResourceLimit = unused(
-        ResourceLimit.model_construct(), "By instance (older: here, now in the file).", alias="instance-limit"
-    )
-    api_limit: ApiLimit = unused(
-        ApiLimit.model_construct(), "By route (older: here, now in the file).", alias="api-limit"
-    )
-
-
-class RateLimit(Section):
-    """Limits on calls of this server."""
-
-    name: Literal["token-bucket", ""] = unused("", "`token-bucket` switches it on.")
-    option: RateLimitOption = unused(RateLimitOption.model_construct(), "Its options.")
-
-
 class PlainPlugin(Section):
     """A plugin of older files, with whatever options it had."""
 
@@ -222,7 +160,7 @@ class Plugins(Section):
         Cmdb.model_construct(),
         "Location of instances and SDKs that do not say theirs, by address, from another system.",
     )
-    ratelimit: RateLimit = unused(RateLimit.model_construct(), "Limits on calls of this server.")
+    ratelimit: RateLimit = key(RateLimit.model_construct(), "How often this server may be called.")
     discover_statis: PlainPlugin = unused(
         PlainPlugin.model_construct(), "Older place of the counts that `statis` writes now."
     )

@@ -58,6 +58,7 @@ def _counted(m: Metrics) -> Iterator[Metric]:
     yield _counter(names.EXPIRED, m.leases_expired.read())
     yield _counter(names.HEARTBEATS, m.heartbeats.read())
     yield _counter(names.REFUSED, m.refused.read())
+    yield _counter(names.LIMITED, m.limited.read())
     yield _counter(names.LOG_DROPPED, [((), m.log_lines_dropped())])
     yield _histogram(names.PUSH, m.push.read())
     yield _histogram(names.PROPAGATION, m.propagation.read())

@@ -42,6 +42,8 @@ class Metrics:
         """Label: protocol."""
         self.refused = Tally()
         """Labels: listener, reason."""
+        self.limited = Tally()
+        """Labels: protocol, limit."""
         self.registrations_expired = Tally()
         """No label: registrations that waited longer than ``naming.batch`` allows."""
         self.push = Spread()

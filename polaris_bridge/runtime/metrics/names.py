@@ -66,6 +66,9 @@ LAG = _own("event_loop_lag_seconds", "gauge", "", "newest sample of how late the
 STALL = _own("event_loop_stall_seconds", "gauge", "since", "longest stall since the start, or since the last scrape")
 CONNECTIONS = _own("connections", "gauge", "listener", "open connections")
 REFUSED = _own("connections_refused_total", "counter", "listener reason", "connections closed unserved")
+LIMITED = _own(
+    "calls_limited_total", "counter", "protocol limit", "calls refused by `plugin.ratelimit`: ip, api, instance"
+)
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -100,7 +103,7 @@ CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a p
 OWN: Final = (
     BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, CONFIG_FILES, CONFIG_GRAY,
     CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
-    WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LOG_DROPPED,
+    WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

@@ -49,6 +49,7 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ),
     ("auth.strategy.option", NAMED): ("compatible: true", "credibleHeaders: {a: b}"),
     ("namespace", HONOURED): ("autoCreate: true",),
+    ("limiter", HONOURED): ("open: false", "nodeId: 255", "slideCount: 1", "maxClients: 5", "maxCounters: 16777215"),
     ("naming", HONOURED): ("autoCreate: true", "maxMetadata: 200"),
     ("naming", NAMED): ("l5Open: true",),
     ("naming.batch.register", HONOURED): BATCH,
@@ -91,13 +92,15 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ("plugin.whitelist", HONOURED): ("{name: whitelist, option: {ip: [127.0.0.1]}}",),
     ("plugin.crypto", HONOURED): ("entries: [{name: AES}]", "entries: [{name: AES, option: {serverKeyFile: a}}]"),
     ("plugin.cmdb", HONOURED): ("name: memory", "option: {url: 'http://a', token: t, interval: 60s}"),
-    ("plugin.ratelimit", NAMED): (
-        "name: token-bucket", "option: {enable: false, rule-file: a.yaml}", "option: {remote-conf: false}",
-        "option: {ip-limit: {open: true, global: {open: true, bucket: 3, rate: 2}, resource-cache-amount: 9, "
-        "white-list: [127.0.0.1]}}",
+    ("plugin.ratelimit", HONOURED): (
+        "name: token-bucket", "option: {enable: false, rule-file: a.yaml}",
+        "option: {ip-limit: {open: true, global: {bucket: 3, rate: 2}, resource-cache-amount: 9, white-list: [127.0.0.1]}}",
         "option: {instance-limit: {open: true, global: {bucket: 3, rate: 2}, resource-cache-amount: 9}}",
         "option: {api-limit: {open: true, rules: [{name: r, limit: {open: true, bucket: 3, rate: 2}}], "
         "apis: [{name: 'GET:/a', rule: r}]}}",
+    ),
+    ("plugin.ratelimit", NAMED): (
+        "option: {remote-conf: false}", "option: {ip-limit: {global: {open: true}}}",
     ),
     ("plugin.parsePassword", NAMED): ("name: localParse",),
 }  # fmt: skip
@@ -146,7 +149,7 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
         "dns: {aRecordLimit: 2, enableTruncate: true, enableAdditionalNodeMetaTXT: false, recursors: [10.0.0.1]}",
         "dns: {recursorTimeout: 1s}",
     ),
-    ("service-limiter", NAMED): ("listenPort: 8101",),
+    ("service-limiter", HONOURED): ("listenPort: 8101", "transport: grpcio"),
     ("service-l5", NAMED): ("listenPort: 7779", "clusterName: cl5.discover"),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from msgspec import structs
 
 from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response, abandoning
-from polaris_bridge.adapters.polaris.answers import Outcome, code_of, failed
+from polaris_bridge.adapters.polaris.answers import Outcome, code_of, failed, respond
 from polaris_bridge.adapters.polaris.server.openapi import Description
 from polaris_bridge.adapters.polaris.service.admission import Admission
 from polaris_bridge.adapters.polaris.service.routes import (
@@ -317,7 +317,7 @@ class _Reply:
         if isinstance(result, Outcome):
             commit = result.commit
             if commit.done and commit.error is None:
-                return self._message(result.response)
+                return self.message(result.response)
             return _Durable(commit, result.response, self._later)
         if isinstance(result, (Message, Text, Encoded)):
             return self._now(result)
@@ -342,9 +342,10 @@ class _Reply:
             )
         if isinstance(result, Encoded):
             return Response(codes.http_status(result.code), result.body, self._headers(result.code))
-        return self._message(result)
+        return self.message(result)
 
-    def _message(self, message: Any) -> Response:
+    def message(self, message: Any) -> Response:
+        """A message that is there."""
         plain = isinstance(message.code, int)  # as in ConfigDiscoverResponse, which has no wrappers
         code: int = message.code if plain else message.code.value
         if code != v1.ExecuteSuccess and (self._lang or self._wishes) and not plain:
@@ -361,6 +362,16 @@ class _Reply:
             (b"X-Polaris-Message", codes.info(code).encode()),
             _PLAIN,
         )
+
+
+_NOWHERE: Final = Route(
+    method="", path="", operation=UNKNOWN, handle=lambda *_: respond(v1.NotFoundResource), about="What has no route."
+)
+
+
+def coded(request: Request, code: int) -> Response:
+    """The answer to a request that no route was asked about."""
+    return _Reply(request, _NOWHERE).message(respond(code))
 
 
 class _Durable:

@@ -53,10 +53,11 @@ class PolarisService:
         host: Host | None = None,
         doors: Doors | None = None,
         accounts: Accounts | None = None,
+        too_often: Callable[[str], bool] | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
         process, without which there is no maintain API. ``doors``: who judges callers, when not ``authority`` all of them.
-        ``accounts``: the directory, without which there are no calls about it."""
+        ``accounts``: the directory, without which there are no calls about it. ``too_often``: see ``Registering``."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -70,7 +71,7 @@ class PolarisService:
             refused=self._refused,
         )
         visible = Visible(self.admission.sees)
-        self.registering = Registering(registry, settings, self.index, locate)
+        self.registering = Registering(registry, settings, self.index, locate, too_often)
         self.heartbeats = Heartbeats(registry, settings, self.index, self.registering)
         self.deliveries = Deliveries(registry)
         self.discovering = Discovering(

@@ -21,6 +21,7 @@ from polaris_bridge.core.errors import Conflict, CoreError, NotFound
 from polaris_bridge.core.model import (
     NOWHERE,
     OUT_OF_SERVICE,
+    SYSTEM,
     Caller,
     Checks,
     Lease,
@@ -57,12 +58,15 @@ class Registering:
         settings: PolarisSettings,
         index: InstanceIndex,
         locate: Callable[[str], Location | None] = lambda _host: None,
+        too_often: Callable[[str], bool] | None = None,
     ) -> None:
-        """``locate`` tells where a host is, for instances that do not say it themselves."""
+        """``locate`` tells where a host is, for instances that do not say it themselves. ``too_often`` counts a registration
+        or deregistration under an id and says whether it is one too many; None: none is."""
         self._registry = registry
         self._settings = settings
         self._index = index
         self._locate = locate
+        self._too_often = too_often
         self._strangers: dict[str, int] = {}
         self.counters = Counters()
 
@@ -77,6 +81,8 @@ class Registering:
         if code != OK:
             return Outcome(respond(code, instance=instance))
         id = id_of(instance)
+        if self.too_often(id, caller):
+            return Outcome(respond(v1.InstanceTooManyRequests, instance=instance))
         key = registration_key(instance.namespace.value, id)
         known = self._index.find(id)
         try:
@@ -91,6 +97,10 @@ class Registering:
         self._index.expect(id, key.namespace, commit)
         self._strangers.pop(id, None)
         return Outcome(_registered(instance, id), commit if wait else SETTLED)
+
+    def too_often(self, id: str, caller: Caller) -> bool:
+        """Whether an instance comes or goes once too often; the server's own may as often as they like."""
+        return self._too_often is not None and caller.principal != SYSTEM.principal and self._too_often(id)
 
     def _put(self, instance: v1.Instance, key: RegistrationKey, known: RegistrationKey | None, caller: Caller) -> None:
         registry = self._registry
@@ -149,6 +159,8 @@ class Registering:
         if code != OK:
             return Outcome(respond(code, instance=instance))
         id = id_of(instance)
+        if self.too_often(id, caller):
+            return Outcome(respond(v1.InstanceTooManyRequests, instance=instance))
         key = self._index.find(id)
         try:
             done = self._registry.deregister(key, caller) if key is not None else None

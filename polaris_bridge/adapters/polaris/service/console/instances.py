@@ -81,6 +81,8 @@ class Instances:
         def do(m: v1.Instance) -> Outcome:
             answer = respond(OK, instance=m)
             answer.instance.id.value = id_of(m)
+            if self._registering.too_often(answer.instance.id.value, caller):
+                return _answer(v1.InstanceTooManyRequests, m)
             found = self._find(answer.instance.id.value)
             return Outcome(answer, SETTLED if found is None else self._end(found, caller))
 
