@@ -315,6 +315,16 @@ def test_what_clients_of_nacos_encrypted_stays_as_it_is() -> None:
     assert found is not None
     assert (found.content, found.encrypted_data_key) == (b"again", "other key")
     assert world.native_content() == "again"
+    world.native_draft("again")
+    assert world.native_release() == OK
+    found = world.nacos_read()
+    assert found is not None
+    assert (found.content, found.encrypted_data_key) == (b"again", "other key")
+    world.native_draft("in the clear")
+    assert world.native_release() == OK
+    found = world.nacos_read()
+    assert found is not None
+    assert (found.content, found.encrypted_data_key) == (b"in the clear", ""), "the key does not open this"
 
 
 def test_limits_are_judged_where_something_is_written_never_where_it_is_read() -> None:

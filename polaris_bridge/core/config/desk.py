@@ -169,7 +169,7 @@ class Desk:
     def texted(self, before: Text | None, change: Change, door: Door, others: Iterable[Text] = ()) -> Texted:
         """A text after a change, with what has to be kept for it. Refuses before anything is written.
 
-        A content that one of ``others`` has is not kept twice.
+        A content that one of ``others`` has is not kept twice. Another content without its ``client_key`` has none.
         """
         old = before or Text()
         text = structs.replace(
@@ -185,6 +185,8 @@ class Desk:
         if not fresh and not door.validate:
             return Texted(text, None)
         content = self.plain(old) if change.content is None else change.content
+        if text.client_key and change.client_key is None and content != self.plain(old):
+            text = structs.replace(text, client_key="")  # it opens what was there, nothing else
         self.checked(text, content, door)
         if not fresh:
             return Texted(text, None)
