@@ -13,6 +13,8 @@ from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.config_keys import KeyRule, format_of
 from polaris_bridge.core.config.model import IN, Change, FileKey, GrayRule, Match, Seen
 from polaris_bridge.runtime.configcentre.formats import Parsers
+from polaris_bridge.runtime.configcentre.sealing import AesSealing
+from polaris_bridge.runtime.configcentre.serverkey import ServerKeys
 
 NS = "default"
 FILE = FileKey(NS, "app", "a.yaml")
@@ -378,3 +380,18 @@ def test_a_closed_configuration_centre_has_no_keys_and_takes_none() -> None:
     closed.timers.settle()
     assert content(closed) == b"a"
     assert closed.get("/v1/kv/other").status == 404
+
+
+def test_a_file_that_is_encrypted_is_read_as_it_is_kept_and_written_as_it_comes(bottle: ConsulBottle) -> None:
+    config = bottle.registry.config
+    config.use(sealing=AesSealing(ServerKeys(None)))
+    config.releases.publish(FILE, STRANGER, change=Change(b"secret", algorithm="AES"))
+    bottle.timers.settle()
+    sealed = bottle.get(KEY + "?raw").body
+    assert sealed != b"secret"
+    assert sealed == content(bottle)
+    bottle.put(KEY, sealed)
+    assert (found := seen(bottle)) is not None
+    assert (found.version, found.release.text.algorithm) == (1, "AES"), "it says this already"
+    bottle.put(KEY, b"plain")
+    assert bottle.get(KEY + "?raw").body == content(bottle) == b"plain"

@@ -15,7 +15,7 @@ from polaris_bridge.adapters.consul.translate.config_keys import KeyRule, format
 from polaris_bridge.adapters.consul.translate.keys import SOURCE
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.config.model import OPEN, Change, Door, FileKey, GroupKey, Text
-from polaris_bridge.core.errors import Denied, Invalid, NotFound
+from polaris_bridge.core.errors import Denied, NotFound
 from polaris_bridge.core.kv.files import FileChange, FileValue
 from polaris_bridge.core.kv.model import STALE, Entry, Outcome
 from polaris_bridge.core.model import SYSTEM, Caller
@@ -77,8 +77,9 @@ class FileKeys:
     # ------------------------------------------------------------------ commands
 
     def put(self, file: FileKey, key: str, value: bytes, flags: int, caller: Caller) -> Outcome:
-        """Publish; the lock stays as it is. What is there already makes no new version. Raises ``Invalid`` for what is not
-        what its format says, where that is asked for."""
+        """Publish; the lock stays as it is. What is there already makes no new version. The bytes are kept as they came: a
+        file that another protocol had encrypted is not so any more. Raises ``Invalid`` for what is not what its format says,
+        where that is asked for."""
         self._check_open()
         before = self._files.newest(file)
         short = key == self.rule.short(file)
@@ -88,6 +89,7 @@ class FileKeys:
             value,
             format=format_of(file.name) if before is None else None,
             ext={SOURCE: {_FLAGS: flags, _SHORT: short}},
+            algorithm="",
         )
         done = self._registry.config.releases.publish(file, caller, change=change, door=self._door)
         return Outcome(True, done.commit, self.newest(file, key))
@@ -183,10 +185,7 @@ class FileKeys:
         said = _said(text)
         if said.get(_FLAGS, 0) != flags or bool(said.get(_SHORT)) != short:
             return False
-        try:
-            return self._registry.config.reading.plain(text) == value
-        except (Invalid, NotFound):
-            return False
+        return self._content(text) == value
 
     # ------------------------------------------------------------------ what happens to files elsewhere
 
