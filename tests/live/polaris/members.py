@@ -62,7 +62,7 @@ class Member:
     def __init__(self, client: Client, address: str, folder: Path, *arguments: str) -> None:
         self.client = client
         self.name = client.name
-        own = folder / client.name
+        self.folder = own = folder / client.name
         own.mkdir(exist_ok=True)
         command = [*client.program.command, "--polaris", address, "--folder", str(own), *arguments]
         self.talker = Talker(client.name, command, own, own / "stderr.log")
