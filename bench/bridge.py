@@ -48,7 +48,7 @@ class Bridge:
         """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front, grpc, config, consul, dns = free_ports(6)
+        eureka, front, grpc, config, consul, dns, limiter = free_ports(7)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
@@ -56,7 +56,9 @@ class Bridge:
         """Address of the native gRPC port."""
         self.config = f"127.0.0.1:{config}"
         """Address of the native gRPC port of the configuration centre."""
-        nacos = free_pair(eureka, front, grpc, config, consul, dns)
+        self.limiter = f"127.0.0.1:{limiter}"
+        """Address of the limiter's own gRPC port."""
+        nacos = free_pair(eureka, front, grpc, config, consul, dns, limiter)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
         self.consul = f"127.0.0.1:{consul}"
@@ -68,6 +70,7 @@ class Bridge:
             "api-http": front,
             "service-grpc": grpc,
             "config-grpc": config,
+            "service-limiter": limiter,
             "service-nacos": nacos,
             "service-consul": consul,
         }

@@ -57,6 +57,11 @@ class Running:
         """host:port for names, over UDP and TCP."""
         return f"127.0.0.1:{self._port('service-consul-dns')}"
 
+    @property
+    def limiter(self) -> str:
+        """host:port of the limiter alone, which ``polaris`` answers as well."""
+        return f"127.0.0.1:{self._port('service-limiter')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 

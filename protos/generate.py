@@ -25,6 +25,8 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "polaris_bridge"
 TARGETS = {"polaris": ("v1", PACKAGE / "adapters/polaris/wire/v1")}
 """Folder of .proto files: the package whose classes are wanted, and the module that offers them."""
+FURTHER = {"polaris": (("polaris.metric.v2", PACKAGE / "adapters/polaris/wire/limiter"),)}
+"""Further packages of a folder, whose classes come from the same descriptor set: only their types are written."""
 
 F = FieldDescriptorProto
 _NUMBERS = {
@@ -140,6 +142,8 @@ class Stubs:
                 self._enum(enum, 0)
             for message in file.message_type:
                 self._message(message, 0)
+        if not any("Mapping[" in line for line in self.lines):
+            self.lines = [line.replace("Iterable, Mapping", "Iterable") for line in self.lines]
         return "\n".join(self.lines) + "\n"
 
     def _enum(self, enum: EnumDescriptorProto, depth: int) -> None:
@@ -186,6 +190,8 @@ def main() -> None:
         module.with_suffix(".binpb").write_bytes(descriptor_set(files))
         module.with_suffix(".pyi").write_text(Stubs(package, files).text())
         module.with_suffix(".comments.json").write_text(comments(package, files), encoding="utf-8")
+        for other, beside in FURTHER.get(folder, ()):
+            beside.with_suffix(".pyi").write_text(Stubs(other, files).text())
         print(f"{folder}: {len(files.file)} files -> {module.with_suffix('.binpb').relative_to(HERE.parent)}")
 
 

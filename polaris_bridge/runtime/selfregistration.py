@@ -1,8 +1,8 @@
 """The server registers itself in itself: ``bootstrap.polaris_service``.
 
-Exactly the services that the file lists, under each the listeners that it names, with the ports that they have. SDKs told to look
-up ``polaris.discover``, ``polaris.healthcheck`` or ``polaris.config`` call what is registered there, so no address is announced
-that others cannot reach: never a wildcard, and loopback only when this server listens on nothing else.
+Exactly the services that the file lists, under each the listeners that it names, with the ports that they have, and the limiter.
+SDKs told to look up ``polaris.discover``, ``polaris.healthcheck`` or ``polaris.config`` call what is registered there, so no
+address is announced that others cannot reach: never a wildcard, and loopback only when this server listens on nothing else.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ PROTOCOLS: Final = {
     "api-http": "http",
     "service-grpc": "grpc",
     "config-grpc": "grpc",
+    "service-limiter": "grpc",
     "service-eureka": "eureka",
     "service-nacos": "service-nacos",
     "xds-v3": "xdsv3",
@@ -56,6 +57,21 @@ class Listening(Struct, frozen=True):
     name: str
     host: str
     port: int
+
+
+LIMITER: Final = OwnService(name="polaris.limiter")
+"""Where SDKs look for whoever counts global rate limits, unless a rule names another cluster."""
+LIMITER_PORTS: Final = ("service-limiter", "service-grpc")
+"""The listeners that have the limiter's calls; the first of these that listens is announced."""
+
+
+def with_limiter(section: PolarisService, listeners: Sequence[Listening], counts: bool) -> PolarisService:
+    """The section with the limiter among its services, if clients can count here and the file does not say where itself."""
+    port = next((name for name in LIMITER_PORTS if any(one.name == name for one in listeners)), None)
+    if port is None or not counts or any(service.name == LIMITER.name for service in section.services):
+        return section
+    own = LIMITER.model_copy(update={"protocols": [port]})
+    return section.model_copy(update={"services": [*section.services, own]})
 
 
 def ensure_namespace(registry: Registry) -> None:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
@@ -20,6 +20,7 @@ from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.health import HealthEngine
+from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
@@ -48,7 +49,7 @@ from .plugins.statis import LocalStatis as LocalStatisLog
 from .plugins.whitelist import Whitelist
 from .ports import LoopScheduler, RandomIds, SystemClock, unique
 from .probes import Probes
-from .selfregistration import Listening, SelfRegistration, ensure_namespace
+from .selfregistration import Listening, SelfRegistration, ensure_namespace, with_limiter
 
 if TYPE_CHECKING:
     from polaris_bridge.storage.heartbeats import RedisHeartbeats
@@ -102,6 +103,7 @@ class Server:
         )
         self._probes = Probes()
         self.health = HealthEngine(self.registry, self._probes, random.random)
+        self.limiter = self._limits()
         self._authority = authority
         self._data = data
         self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
@@ -184,6 +186,7 @@ class Server:
             doors=access.doors if access is not None and judged else None,
             accounts=access.accounts if access is not None else None,
             throttle=self._throttle,
+            limiter=self.limiter,
             health=self.health,
             pushed=self.metrics.pushed,
             pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
@@ -210,7 +213,7 @@ class Server:
         """Register this server in itself, and say so regularly."""
         first = [*(face.listeners[0] for face in self.faces), *(front.listener for _, front in self._fronts)]
         bound = [Listening(d.name, d.host, d.port) for d in (each.describe() for each in first)]
-        section = self.config.bootstrap.polaris_service
+        section = with_limiter(self.config.bootstrap.polaris_service, bound, self.limiter is not None)
         self._own = SelfRegistration(section, self.registry, service.registering, bound)
         await self._own.start()
         self.host.address = self._own.address
@@ -299,6 +302,8 @@ class Server:
 
     def _tick(self) -> None:
         self.registry.tick()
+        if self.limiter is not None:
+            self.limiter.sweep(self.clock.wall_ms())
         if self._heartbeats is not None:
             self._heartbeats.sweep()
         for face in self.faces:
@@ -355,6 +360,11 @@ class Server:
         kept = self._heartbeats
         redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
         return census(self.registry, connections, redis, self.health)
+
+    def _limits(self) -> Limiter[Any] | None:
+        """Who counts for clients that limit themselves; whoever serves them says how they are told."""
+        terms = translate.limiter(self.config)
+        return None if terms is None else Limiter(terms, lambda *_: None)
 
     # ------------------------------------------------------------------ plugins
 

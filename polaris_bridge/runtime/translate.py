@@ -26,6 +26,7 @@ from polaris_bridge.adapters.polaris.settings import (
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
 from polaris_bridge.core.config.tidying import CleanHistory
+from polaris_bridge.core.limiting.model import LimiterTerms
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.terms import Terms
@@ -42,6 +43,7 @@ from .config.listeners import (
     ConsulListener,
     EurekaListener,
     GrpcOptions,
+    LimiterListener,
     Listener,
     NacosListener,
     ServedGroup,
@@ -272,6 +274,19 @@ def redis(config: Config) -> RedisSettings | None:
     )
 
 
+def limiter(config: Config) -> LimiterTerms | None:
+    """How clients count here; None: they cannot."""
+    section = config.limiter
+    if not section.open:
+        return None
+    return LimiterTerms(
+        node=section.node_id,
+        slots=section.slide_count,
+        max_clients=section.max_clients,
+        max_counters=section.max_counters,
+    )
+
+
 def call_limits(config: Config) -> RateLimitSettings | None:
     """How often this server may be called; None: nothing is limited. Of an API named twice the last one counts."""
     section = config.plugin.ratelimit
@@ -334,6 +349,8 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
         case ConfigGrpcListener(option=option, api=api):
             groups = GroupSettings(client=frozenset({CONFIG}) if api.client.enable else frozenset())
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
+        case LimiterListener(option=option):
+            return grpc(entry.name, option), None
     raise ValueError(f"{entry.name} has no adapter")
 
 

@@ -74,6 +74,8 @@ def said(recording: str) -> tuple[Said, ...]:
             methods[line.call] = line.method
         elif isinstance(line, GrpcMessage) and line.sender == "client":
             asked[line.call].append(Request("grpc", methods[line.call], (), line.body))
+        elif isinstance(line, GrpcMessage) and not asked[line.call]:
+            continue  # a limiter tells its clients some things unasked
         elif isinstance(line, GrpcMessage | HttpCall):
             request = line.request if isinstance(line, HttpCall) else asked[line.call].popleft()
             answer = line.answer if isinstance(line, HttpCall) else Answer("message", (), line.body)

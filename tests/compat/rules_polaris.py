@@ -15,7 +15,7 @@ from polaris_bridge.adapters.polaris.wire import v1
 from . import wire_polaris
 from .compare import Reading
 from .history_polaris import question_of, soon, text
-from .plan import Capture, Plan
+from .plan import Capture, KeptGap, Plan
 from .rules import MISSING, Rule, Seen, Verdict
 
 SHAPE, DIFFERS = Verdict.SHAPE, Verdict.DIFFERS
@@ -65,6 +65,15 @@ PLAN = Plan(
             "user-id", r"body\.responses\[\d+\]\.user\.id", "made by the server; later requests name the user by it"
         ),
         Capture("user-token", r"body\.loginResponse\.token", "made by the server; later requests show it"),
+    ),
+    kept=(
+        KeptGap(
+            "limiter-window",
+            method="grpc",
+            target=r"/polaris\.metric\.v2\.RateLimitGRPCV2/Service",
+            at_least_s=0.9,
+            reason="a window of a second passes",
+        ),
     ),
     paired=r"/v1\.Polaris(Config)?GRPC/Discover|/v1\.PolarisHeartbeatGRPC/BatchHeartbeat",
     rewrite=wire_polaris.rewrite,
@@ -300,7 +309,28 @@ def never_released(seen: Seen) -> bool:
 _DISCOVER = r"/v1\.PolarisGRPC/Discover"
 _CONFIG = r"/(v1\.PolarisConfigGRPC|config/v1)/.*"
 
+_LIMITER = r"/polaris\.metric\.v2\.RateLimitGRPCV2/.*"
+
 RULES = (
+    Rule(
+        "limiter-clock",
+        path=r"body\.(.*\.timestamp|serverTimestamp)",
+        target=_LIMITER,
+        verdict=SHAPE,
+        allows=both(_NUMBER),
+        reason="the server's clock",
+        source="limiter recording",
+    ),
+    Rule(
+        "limiter-slides",
+        path=r"body\..*\.slideCount",
+        target=_LIMITER,
+        verdict=DIFFERS,
+        allows=lambda seen: (seen.difference.expected, seen.difference.got) == (1, 10),
+        reason="windows slide by tenths unless a client asks otherwise; the recorded server's begin anew all at once, "
+        "which lets twice the limit through at the border",
+        source="limiter.md section 1.7; option limiter.slideCount",
+    ),
     Rule(
         "visible-at-once",
         path=r"body(\..*)?",

@@ -24,6 +24,8 @@ STOP_S = 15.0
 ROOT = Path(__file__).parents[2]
 CONSOLE_WAS_OPEN = "polaris-controller-"
 """The recording of a client without a token, made on a server whose console asked for none."""
+LIMITER_WAS_THERE = "-limiter"
+"""The recording made on a limiter, which is another program there: its other recordings have no service of that name."""
 NACOS_ASKED = "-auth-"
 """Recordings of clients that log in, made on a server that demands it."""
 NACOS_USER, NACOS_PASSWORD = "nacos", "nacosPW1"
@@ -31,6 +33,7 @@ NACOS_USER, NACOS_PASSWORD = "nacos", "nacosPW1"
 ADMINISTRATOR_PASSWORD = "an-administrator"
 CONFIG_SERVICE = "/v1.PolarisConfigGRPC/"
 """Natively the configuration centre has a port of its own."""
+LIMITER_SERVICE = "/polaris.metric.v2.RateLimitGRPCV2/"
 NACOS_GRPC = 1000
 """Above the HTTP port: clients compute it."""
 LISTENERS = (
@@ -68,14 +71,21 @@ def spawned_polaris(transport: str, folder: Path) -> Iterator[Target]:
 
     ``transport`` carries the gRPC port. ``folder`` begins with the name of the recording.
     """
-    settings = [f"apiservers.{name}.option.transport={transport}" for name in ("service-grpc", "config-grpc")]
+    settings = [
+        f"apiservers.{name}.option.transport={transport}" for name in ("service-grpc", "config-grpc", "service-limiter")
+    ]
+    if LIMITER_WAS_THERE not in folder.name:
+        settings.append("limiter.open=false")
     if folder.name.startswith(CONSOLE_WAS_OPEN):
         settings.append("auth.strategy.option.consoleOpen=false")
     with spawned(folder, *settings) as ports:
         yield Target(
             http=("127.0.0.1", ports["api-http"]),
             grpc=("127.0.0.1", ports["service-grpc"]),
-            elsewhere=((CONFIG_SERVICE, ("127.0.0.1", ports["config-grpc"])),),
+            elsewhere=(
+                (CONFIG_SERVICE, ("127.0.0.1", ports["config-grpc"])),
+                (LIMITER_SERVICE, ("127.0.0.1", ports["service-limiter"])),
+            ),
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
-from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.polaris.wire import limiter, v1
 
 from .bodies import Tree, decode
 from .exchange import Exchange
@@ -32,6 +33,8 @@ MESSAGES: dict[str, tuple[type[Message], type[Message]]] = {
     "/v1.PolarisConfigGRPC/WatchConfigFiles": (v1.ClientWatchConfigFileRequest, v1.ConfigClientResponse),
     "/v1.PolarisConfigGRPC/GetConfigFileMetadataList": (v1.ConfigFileGroupRequest, v1.ConfigClientListResponse),
     "/v1.PolarisConfigGRPC/Discover": (v1.ConfigDiscoverRequest, v1.ConfigDiscoverResponse),
+    "/polaris.metric.v2.RateLimitGRPCV2/Service": (limiter.RateLimitRequest, limiter.RateLimitResponse),
+    "/polaris.metric.v2.RateLimitGRPCV2/TimeAdjust": (limiter.TimeAdjustRequest, limiter.TimeAdjustResponse),
     "/v1.PolarisServiceContractGRPC/ReportServiceContract": (v1.ServiceContract, v1.Response),
     "/v1.PolarisServiceContractGRPC/GetServiceContract": (v1.ServiceContract, v1.Response),
 }
@@ -64,11 +67,28 @@ def tree_of(message: Message) -> dict[str, Any]:
 
 
 def rewrite(method: str, body: bytes, known: Substitution) -> bytes:
-    """A request with the live values in all its texts, whatever their length."""
+    """A request with the live values in all its texts, whatever their length, and the time of now in reports to a limiter."""
+    if method == LIMITER:
+        return _reported_now(body)
     if method not in MESSAGES or not known.table:
         return body
     message = request_of(method, body)
     _replace(message, known)
+    return message.SerializeToString()
+
+
+LIMITER: Final = "/polaris.metric.v2.RateLimitGRPCV2/Service"
+LIMITER_RECORDED_MS: Final = 1_795_358_875_000
+"""When the limiter's recording was made."""
+
+
+def _reported_now(body: bytes) -> bytes:
+    """A limiter compares a report's time with its own: what was new is new, what was two minutes old is two minutes old."""
+    message = limiter.RateLimitRequest.FromString(body)
+    report = message.rateLimitReportRequest
+    if report.timestamp:
+        minutes = round((report.timestamp - LIMITER_RECORDED_MS) / 60_000)
+        report.timestamp = int(time.time() * 1000) + minutes * 60_000
     return message.SerializeToString()
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.health import HealthEngine
+from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
@@ -56,6 +57,8 @@ class Surroundings(Struct, frozen=True):
     """The directory of accounts, for calls that change it; None: there is none."""
     throttle: CallLimits | None = None
     """How often we may be called; None: as often as anybody likes."""
+    limiter: Limiter[Any] | None = None
+    """Who counts for clients that limit themselves; None: nobody."""
     health: HealthEngine | None = None
     """Who runs checks of instances; None: nobody."""
     shared: dict[str, Any] = field(default_factory=dict)

@@ -10,15 +10,18 @@ from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.adapters._shared.throttle import http_limit, limited, limited_methods
+from polaris_bridge.transport.rpc import Methods
 
-from .server import grpc, grpc_config
+from .server import grpc, grpc_config, grpc_limiter
 from .server.http import NativeHttp
 from .server.limited import CONFIG_ANSWERS, NAMING_ANSWERS, too_many
+from .service.limiting import TokenService
 from .service.polaris import PolarisService
 from .settings import NativeSettings, PolarisSettings
 from .translate.keys import SOURCE, Document, Marks
 from .wire.v1 import MESSAGES
 
+LIMITER: Final = "service-limiter"
 _HEARTBEATS: Final = {200: "ok", 400: "unknown"}
 
 
@@ -65,6 +68,16 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
     return around.share(SOURCE, make)
 
 
+def limiter_methods(around: Surroundings) -> Methods:
+    """What a port answers as a limiter; nothing when nobody counts."""
+    limiter = around.limiter
+    if limiter is None:
+        return Methods()
+    registry = around.registry
+    service = around.share(LIMITER, lambda: TokenService(limiter, registry.clock, registry.scheduler))
+    return grpc_limiter.methods(service, Observers(around))
+
+
 class NativeFace(OnePort):
     """What the native gRPC ports have in common."""
 
@@ -87,6 +100,7 @@ class GrpcFace(NativeFace):
         table = limited_methods(
             grpc.methods(self.service, settings.groups, Observers(around)), around.throttle, SOURCE, NAMING_ANSWERS
         )
+        table.include(limiter_methods(around))
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
@@ -104,6 +118,16 @@ class ConfigFace(NativeFace):
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
+class LimiterFace(OnePort):
+    """One port of the limiter alone."""
+
+    def __init__(self, around: Surroundings, port: GrpcSettings, settings: None) -> None:
+        self.listener = grpc_port(port, limiter_methods(around), allow=around.allow, pool=MESSAGES.pool)
+
+    def sweep(self) -> None:
+        """See ``Face``: counters are looked after where they are."""
+
+
 def routes(around: Surroundings, settings: NativeSettings) -> Handler:
     """What one main HTTP port answers natively."""
     service = service_of(around, settings.shared)
@@ -116,5 +140,12 @@ def routes(around: Surroundings, settings: NativeSettings) -> Handler:
 CLAIM: Final = "polaris-server 1.19.0"
 
 ADAPTER: Final = Adapter(
-    "service-grpc", SOURCE, CLAIM, Document, Marks, GrpcFace, routes=routes, others={"config-grpc": ConfigFace}
+    "service-grpc",
+    SOURCE,
+    CLAIM,
+    Document,
+    Marks,
+    GrpcFace,
+    routes=routes,
+    others={"config-grpc": ConfigFace, LIMITER: LimiterFace},
 )

@@ -29,7 +29,7 @@ class Limiter(Generic[H]):
         if not 1 <= terms.node <= 255:
             raise ValueError(f"node {terms.node}: nodes are numbered 1 to 255")
         self.terms = terms
-        self._told = told
+        self.told = told
         self._counters: dict[int, Counter[H]] = {}
         self._keys: dict[Identity, int] = {}
         self._clients: dict[str, Client[H]] = {}
@@ -152,7 +152,7 @@ class Limiter(Generic[H]):
             word = Left(counter.key, left, len(counter.clients))
             for other in counter.clients:
                 if other is not client:
-                    self._told(other.seat, counter, word)
+                    self.told(other.seat, counter, word)
 
     def learn(self, counter: Counter[H], totals: dict[int, int], now_ms: int) -> None:
         """What all nodes together used of a counter, by slot, what this one has not told them yet included."""

@@ -128,6 +128,7 @@ class LimiterOptions(GrpcOptions):
     """Options of the rate limit server."""
 
     listen_port: int = key(8101, "Port; 0 = any free one, for tests.", ge=0, le=65535)
+    transport: Transport = key("native", "Which gRPC server carries the port: this project's own, or grpcio.")
 
 
 class XdsOptions(ListenerOptions):
@@ -192,10 +193,9 @@ class ConfigGrpcListener(Listener):
 
 
 class LimiterListener(Listener):
-    """Native limiter and Envoy's rate limit service."""
+    """The limiter on a port of its own; the port of `service-grpc` answers the same calls."""
 
-    effective: ClassVar[bool] = False
-    name: Literal["service-limiter"] = key("service-limiter", "Rate limit servers, native and Envoy's.")
+    name: Literal["service-limiter"] = key("service-limiter", "Limiter that clients of global rate limits count at.")
     option: LimiterOptions = key(LimiterOptions.model_construct(), "Options of the listener.")
 
 

@@ -3,6 +3,7 @@
 from .bootstrap import Bootstrap
 from .fields import Section, key, unused
 from .healthcheck import HealthCheck
+from .limiter import LimiterSection
 from .listeners import AnyListener, EurekaListener, HttpListener, ServiceGrpcListener
 from .maintain import Maintain
 from .naming import AutoClean, Naming
@@ -29,6 +30,7 @@ class Config(Section):
     naming: Naming = key(Naming.model_construct(), "Services and instances.")
     healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")
     config: ConfigCentre = key(ConfigCentre.model_construct(), "Configuration centre.")
+    limiter: LimiterSection = key(LimiterSection.model_construct(), "Limits that clients keep together.")
     cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
     maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")
     store: AnyStore = key({"name": "sqliteStore"}, "Where state is kept.", validate_default=True)

@@ -144,11 +144,12 @@ def test_what_is_committed_is_what_make_protos_makes(generate: Any, compiled: An
     assert module.with_suffix(".binpb").read_bytes() == made, "run `make protos`"
     comments = module.with_suffix(".comments.json").read_text(encoding="utf-8")
     assert comments == generate.comments("v1", compiled), "run `make protos`"
-    stub = tmp_path / "v1.pyi"
-    stub.write_text(generate.Stubs("v1", compiled).text())
-    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", str(ROOT / "pyproject.toml"), str(stub)]
-    subprocess.run(ruff, check=True)
-    assert module.with_suffix(".pyi").read_text() == stub.read_text(), "run `make protos`"
+    for package, written in (("v1", module), *generate.FURTHER["polaris"]):
+        stub = tmp_path / f"{package}.pyi"
+        stub.write_text(generate.Stubs(package, compiled).text())
+        ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", str(ROOT / "pyproject.toml"), str(stub)]
+        subprocess.run(ruff, check=True)
+        assert written.with_suffix(".pyi").read_text() == stub.read_text(), "run `make protos`"
 
 
 @pytest.mark.parametrize("path", PROTOS, ids=lambda path: path.name)

@@ -122,6 +122,7 @@ async def test_nothing_is_bound_before_the_store_is_loaded(monkeypatch: pytest.M
             "service-eureka",
             "service-grpc",
             "config-grpc",
+            "service-limiter",
             "service-nacos",
             "service-nacos",
             "service-consul",
