@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable, Iterable
+from itertools import compress
+from typing import Final, TypeVar
 
 from ..model import Location
 from .matching import Test
 from .model import Service, Target
+
+K = TypeVar("K", bound=Hashable)
+NEAR: Final = 1024
+"""Places of callers that are kept."""
+FEW: Final = 8
+"""Up to so many bits are set one by one."""
+_DIGITS: Final = bytes(byte - 48 if byte in b"01" else 0 for byte in range(256))
 
 
 class Index:
@@ -19,21 +28,17 @@ class Index:
         self.service = service
         self.targets = tuple(t for t in service.targets if not t.isolated and t.weight > 0)
         self.all = (1 << len(self.targets)) - 1
-        self.healthy = _bits(self.targets, lambda t: t.healthy)
+        self.healthy = _set_of(at for at, target in enumerate(self.targets) if target.healthy)
         self._values: dict[str, dict[str, int]] = {}
+        self._places: dict[Location, int] | None = None
         self._near: dict[Location, int] = {}
 
     def values(self, key: str) -> dict[str, int]:
         """By value of a label: who has it."""
         found = self._values.get(key)
         if found is None:
-            found = self._values[key] = {}
-            bit = 1
-            for target in self.targets:
-                value = target.labels.get(key)
-                if value is not None:
-                    found[value] = found.get(value, 0) | bit
-                bit <<= 1
+            told = ((target.labels.get(key), at) for at, target in enumerate(self.targets))
+            found = self._values[key] = _grouped((value, at) for value, at in told if value is not None)
         return found
 
     def having(self, key: str) -> int:
@@ -62,25 +67,40 @@ class Index:
         """Who is at a place; an empty part of it, or of an instance's own, is anywhere (as in polaris-go)."""
         found = self._near.get(place)
         if found is None:
-            found = self._near[place] = _bits(self.targets, lambda t: _at(t.location, place))
+            if self._places is None:
+                self._places = _grouped((target.location, at) for at, target in enumerate(self.targets))
+            found = 0
+            for own, bits in self._places.items():
+                if _at(own, place):
+                    found |= bits
+            if len(self._near) < NEAR:
+                self._near[place] = found
         return found
 
     def pick(self, bits: int) -> tuple[Target, ...]:
         """The instances of a set, in their order."""
         if bits == self.all:
             return self.targets
-        found = []
-        targets = self.targets
-        while bits:
-            low = bits & -bits
-            found.append(targets[low.bit_length() - 1])
-            bits ^= low
-        return tuple(found)
+        return tuple(compress(self.targets, f"{bits:b}"[::-1].encode().translate(_DIGITS)))
 
 
-def _bits(targets: tuple[Target, ...], wanted: Callable[[Target], bool]) -> int:
-    digits = "".join("1" if wanted(target) else "0" for target in reversed(targets))
-    return int(digits, 2) if digits else 0
+def _grouped(pairs: Iterable[tuple[K, int]]) -> dict[K, int]:
+    """By key: the set of its positions."""
+    found: dict[K, list[int]] = {}
+    for key, at in pairs:
+        found.setdefault(key, []).append(at)
+    return {key: _set_of(places) for key, places in found.items()}
+
+
+def _set_of(places: Iterable[int]) -> int:
+    """Positions in rising order as a set; the time that it takes is in proportion to the last one."""
+    places = list(places)
+    if len(places) <= FEW:
+        return sum(1 << at for at in places)
+    digits = bytearray((places[-1] >> 3) + 1)
+    for at in places:
+        digits[at >> 3] |= 1 << (at & 7)
+    return int.from_bytes(digits, "little")
 
 
 def _at(own: Location, place: Location) -> bool:

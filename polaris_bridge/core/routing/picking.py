@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_left
 from collections import OrderedDict
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeVar
 
 from .model import Decision, Share, Target, Tier
 from .ports import Chance
@@ -24,13 +24,17 @@ POLICIES: Final = (WEIGHTED_RANDOM, ROUND_ROBIN, RING_HASH, MAGLEV, LEAST_REQUES
 
 PLACES: Final = 40
 """Places on the ring for each instance, on average; heavy ones have more, each has at least one."""
-MOST_PLACES: Final = 4000
-"""On a ring: with more instances than a hundred each has fewer."""
-PRIMES: Final = (251, 1009, 4093, 8191)
-"""Sizes of Maglev tables: the first that is five times the instances."""
-MOST_IN_TABLE: Final = 1600
+MOST_PLACES: Final = 2500
+"""On a ring: with more than 62 instances each has fewer."""
+PRIMES: Final = (251, 1009, 4093)
+"""Sizes of Maglev tables: the first that is four times the instances."""
+MOST_IN_TABLE: Final = 1000
 """Above so many instances the ring is used in place of a table, which would take too long to fill."""
 KEPT: Final = 64
+
+K = TypeVar("K")
+V = TypeVar("V")
+M = TypeVar("M", "_Urn", "_Ring", "_Table")
 
 
 class Picker:
@@ -39,7 +43,7 @@ class Picker:
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._turns: OrderedDict[object, _Turns] = OrderedDict()
-        self._rings: OrderedDict[int, tuple[Share, _Ring | _Table]] = OrderedDict()
+        self._made: OrderedDict[tuple[int, type], tuple[Share, _Made]] = OrderedDict()
 
     def pick(self, decision: Decision, policy: str, about: object = None, key: str = "") -> tuple[Share, Target] | None:
         """A group of the best tier and one of its instances; None: there is none.
@@ -64,8 +68,10 @@ class Picker:
         if policy == ROUND_ROBIN:
             return self._turn((about, share.name), targets)
         if policy in (RING_HASH, MAGLEV) and key:
-            return self._hashed(share, policy).find(key)
-        first = targets[self._drawn([target.weight for target in targets])]
+            if policy == MAGLEV and len(targets) <= MOST_IN_TABLE:
+                return self._made_of(share, _Table).find(key)
+            return self._made_of(share, _Ring).find(key)
+        first = self._made_of(share, _Urn).drawn(self._chance)
         if policy != LEAST_REQUEST:
             return first
         second = targets[self._chance(len(targets))]
@@ -83,18 +89,33 @@ class Picker:
             _trim(self._turns)
         return turns.next(targets)
 
-    def _hashed(self, share: Share, policy: str) -> _Ring | _Table:
-        kept = self._rings.get(id(share))
-        wanted = _Table if policy == MAGLEV and len(share.targets) <= MOST_IN_TABLE else _Ring
-        if kept is None or kept[0] is not share or type(kept[1]) is not wanted:
-            kept = self._rings[id(share)] = share, wanted(share.targets)
-            _trim(self._rings)
-        return kept[1]
+    def _made_of(self, share: Share, kind: type[M]) -> M:
+        """What is made of a group once. The group is kept with it, so that its address stays its own."""
+        key = id(share), kind
+        kept = self._made.get(key)
+        if kept is not None and isinstance(kept[1], kind):
+            return kept[1]
+        made = kind(share.targets)
+        self._made[key] = share, made
+        _trim(self._made)
+        return made
 
 
-def _trim(kept: OrderedDict[object, _Turns] | OrderedDict[int, tuple[Share, _Ring | _Table]]) -> None:
+def _trim(kept: OrderedDict[K, V]) -> None:
     while len(kept) > KEPT:
         kept.popitem(last=False)
+
+
+class _Urn:
+    """Every instance as often as it weighs."""
+
+    def __init__(self, targets: tuple[Target, ...]) -> None:
+        self._targets = targets
+        self._ends = list(accumulate(target.weight for target in targets))
+
+    def drawn(self, chance: Chance) -> Target:
+        """One of them."""
+        return self._targets[bisect_left(self._ends, chance(self._ends[-1]) + 1)]
 
 
 class _Turns:
@@ -135,7 +156,7 @@ class _Table:
     """Maglev: every instance fills as much of the table as it weighs, in an order of its own, turn by turn."""
 
     def __init__(self, targets: tuple[Target, ...]) -> None:
-        size = next(prime for prime in PRIMES if prime >= 5 * len(targets))
+        size = next(prime for prime in PRIMES if prime >= 4 * len(targets))
         weight = sum(target.weight for target in targets)
         ends = [size * end // weight for end in accumulate(target.weight for target in targets)]
         quota = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -160,6 +181,9 @@ class _Table:
     def find(self, key: str) -> Target:
         """Who is in the place of a key."""
         return self._targets[self._table[_hash(key) % len(self._table)]]
+
+
+_Made = _Urn | _Ring | _Table
 
 
 def _hash(text: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from bottle import CALLER
 from guarded import Guarded
 from http_world import World, document
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from native import Native
 from routing_table import argument, group, match, rule, source, sub
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch
+from polaris_bridge.adapters.polaris.service.discovery import Later
 from polaris_bridge.adapters.polaris.translate.routing_targets import targets_of
 from polaris_bridge.adapters.polaris.translate.shown import LAST_HEARTBEAT, instances
 from polaris_bridge.adapters.polaris.wire import routing_asked
@@ -212,6 +214,24 @@ def test_an_alias_is_its_service() -> None:
     alias = {"service": "shop", "namespace": "default", "alias": "store", "alias_namespace": "default"}
     assert world.code("POST", "/naming/v1/service/alias", alias) == OK
     assert ports(world.call("POST", EXPLAIN, {"service": "store", "headers": {"user": "gold"}})) == [2]
+
+
+def test_many_instances_are_read_in_slices() -> None:
+    world = told(World(), BY_USER)
+    many = [SHOP | {"host": f"10.1.{n >> 8}.{n & 255}", "port": 80, "metadata": {"version": "v2"}} for n in range(600)]
+    for at in range(0, len(many), 100):
+        assert world.code("POST", "/naming/v1/instances", many[at : at + 100]) == OK
+    asked = json.dumps(SHOP | {"headers": {"user": "gold"}}).encode()
+    routing = world.service.routing
+    replies = [routing.explain(asked, CALLER), routing.pick(asked, CALLER)]
+    assert all(isinstance(reply, Later) for reply in replies)
+    answer = world.call("POST", EXPLAIN, SHOP | {"headers": {"user": "gold"}})
+    assert (answer["groups"][0]["size"], len(answer["groups"][0]["instances"])) == (601, 100)
+    assert not isinstance(routing.explain(asked, CALLER), Later), "all of it is read"
+    gone = SHOP | {"host": "10.1.0.0", "port": 80}
+    assert world.code("POST", "/naming/v1/instances/delete", [gone]) == OK
+    assert not isinstance(routing.explain(asked, CALLER), Later), "one that changed is read at once"
+    assert world.call("POST", EXPLAIN, SHOP | {"headers": {"user": "gold"}})["groups"][0]["size"] == 600
 
 
 # -------------------------------------------------------------------------------------------------- who may ask

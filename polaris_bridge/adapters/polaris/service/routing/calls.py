@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from google.protobuf.message import Message
+
 from polaris_bridge.adapters._shared.patterns import LinearSearch
+from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.polaris.answers import respond, text
 from polaris_bridge.adapters.polaris.service.catalog import Catalog
+from polaris_bridge.adapters.polaris.service.discovery import Later
 from polaris_bridge.adapters.polaris.service.routes import CLIENT, Query, Result, Route, Text, Unreadable
 from polaris_bridge.adapters.polaris.settings import DISCOVER
 from polaris_bridge.adapters.polaris.translate.routing_asked import caller_service, explanation, picked, traveller
@@ -61,30 +65,42 @@ class RoutingCalls:
             Options(set_switch=SET_SWITCH, set_name=SET_NAME),
         )
         self._picker = Picker(chance)
+        self._slices = Slices(registry.scheduler)
 
     # ------------------------------------------------------------------ calls
 
     def explain(self, asked: bytes | Query, _caller: Caller) -> Result:
         """Where a call would go, and why. Raises ``Unreadable``."""
-        question = question_of(asked)
-        service = self._service(question)
-        if service is None:
-            return _refused(question)
-        who = self._who(question)
-        decision = self.router.explain(service, who)
-        unread = self.router.unread(service, who)
-        return _answer(explanation(v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN))
+        return self._answered(question_of(asked), self._explained)
 
     def pick(self, asked: bytes, _caller: Caller) -> Result:
         """One instance for a call. Raises ``Unreadable``."""
         question = question_of(asked)
-        policy = question.policy or WEIGHTED_RANDOM
-        if policy not in POLICIES:
+        if question.policy and question.policy not in POLICIES:
             raise Unreadable(f"policy: expected one of {', '.join(POLICIES)}")
+        return self._answered(question, self._picked)
+
+    def _answered(self, question: Question, answer: Callable[[Question, ServiceKey], Message | Text]) -> Result:
+        """The answer; later when there are many instances to read for it."""
         service = self._service(question)
         if service is None:
-            return _refused(question)
+            return respond(v1.NotFoundResource if question.service else v1.InvalidServiceName)
+        work = self._services.ahead(service)
+        if work is None:
+            return answer(question, service)
+        return Later(
+            lambda reply: self._slices.run(
+                service, lambda: work, lambda done: reply(answer(question, service) if done else None)
+            )
+        )
+
+    def _explained(self, question: Question, service: ServiceKey) -> Text:
         who = self._who(question)
+        decision, unread = self.router.explain(service, who), self.router.unread(service, who)
+        return _answer(explanation(v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN))
+
+    def _picked(self, question: Question, service: ServiceKey) -> Message | Text:
+        who, policy = self._who(question), question.policy or WEIGHTED_RANDOM
         decision = self.router.decide(service, who)
         found = self._picker.pick(decision, policy, (service, who.service, decision.rule), question.key)
         if found is None:
@@ -156,12 +172,6 @@ def _route(method: str, path: str, handle: Callable[..., Result], about: str) ->
         query=PARAMETERS if typed else (),
         unread="Response",
     )
-
-
-def _refused(question: Question) -> Result:
-    if not question.service:
-        return respond(v1.InvalidServiceName)
-    return respond(v1.NotFoundResource)
 
 
 def _answer(answer: routing_asked.Explanation | routing_asked.Picked) -> Text:

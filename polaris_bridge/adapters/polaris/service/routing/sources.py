@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.polaris.service.catalog import Catalog
 from polaris_bridge.adapters.polaris.service.rules import kinds
 from polaris_bridge.adapters.polaris.service.rules.records import message_of
@@ -25,6 +26,10 @@ SET_NAME: Final = "internal-set-name"
 """Keys of an instance's metadata."""
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 """As Go reads a switch."""
+LONG: Final = 256
+"""More addresses than this that have to be read for one answer are read in slices (5 microseconds each)."""
+PIECE: Final = 64
+"""Addresses that are read before a slice may end."""
 KEPT: Final = 1024
 """Services whose instances are kept in the form that routing needs."""
 
@@ -68,6 +73,8 @@ class SeenServices:
         self._pairs = pairs
         self._read: OrderedDict[ServiceKey, dict[AddressKey, _Read]] = OrderedDict()
         """What was read of an address is good as long as the address is the same value."""
+        self._seen: dict[ServiceKey, int] = {}
+        """At which revision all of it was read."""
 
     def revision(self, key: ServiceKey) -> object:
         """Of everything that stands behind a name."""
@@ -102,17 +109,51 @@ class SeenServices:
             t for place, address in addresses.items() if place.host == host for t in targets_of(address, self._pairs)
         ]
 
+    def ahead(self, key: ServiceKey) -> Work | None:
+        """What reads the instances behind a name, in slices; None when there is not enough to read to be worth it."""
+        sight = self._catalog.sight(key)
+        sources = () if sight is None else sight.sources
+        if sum(map(self._outdated, sources)) <= LONG:
+            return None
+        return self._read_ahead(sources)
+
+    def _outdated(self, key: ServiceKey) -> int:
+        """How many addresses at most are not read yet."""
+        snapshot = self._registry.snapshot(key)
+        if len(snapshot.addresses) <= LONG or self._seen.get(key) == snapshot.revision:
+            return 0
+        known = self._read.get(key, {})
+        return sum(1 for place, address in snapshot.addresses.items() if _stale(known.get(place), address))
+
+    def _read_ahead(self, sources: tuple[ServiceKey, ...]) -> Work:
+        for key in sources:
+            known = self._read.setdefault(key, {})
+            for at, (place, address) in enumerate(list(self._registry.snapshot(key).addresses.items())):
+                if _stale(known.get(place), address):
+                    known[place] = address, targets_of(address, self._pairs)
+                if at % PIECE == PIECE - 1:
+                    yield
+                    known = self._read.setdefault(key, known)  # read meanwhile by somebody else
+        return True
+
     def _targets(self, key: ServiceKey) -> list[Target]:
         before = self._read.pop(key, {})
         read: dict[AddressKey, _Read] = {}
         found: list[Target] = []
-        for place, address in self._registry.snapshot(key).addresses.items():
+        snapshot = self._registry.snapshot(key)
+        for place, address in snapshot.addresses.items():
             known = before.get(place)
             if known is None or known[0] is not address:
                 known = address, targets_of(address, self._pairs)
             read[place] = known
             found += known[1]
         self._read[key] = read
+        self._seen[key] = snapshot.revision
         if len(self._read) > KEPT:
-            self._read.popitem(last=False)
+            gone, _ = self._read.popitem(last=False)
+            self._seen.pop(gone, None)
         return found
+
+
+def _stale(known: _Read | None, address: Address) -> bool:
+    return known is None or known[0] is not address
