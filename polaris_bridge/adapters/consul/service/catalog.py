@@ -25,7 +25,7 @@ May = Callable[[str, str], bool]
 class Listed(Struct, frozen=True):
     """A list, its index, and whether something was left out for want of rights."""
 
-    body: bytes
+    body: bytes | tuple[bytes, ...]
     index: int
     filtered: bool = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ from .catalog import SERVER, Catalog, Listed, May
 from .selecting import Wanted, select
 
 ANY: str = "any"
+_CHUNK: Final = 500
+"""Checks that are put together in one go: a list of all is tens of megabytes."""
 
 
 class Health:
@@ -84,12 +87,21 @@ class Health:
         if wanted.near:
             near = wanted.near.lower()
             found.sort(key=lambda c: c.node.lower() != near)
+        chunks: list[bytes] = [b"["]
         parts: list[bytes] = []
         for check in found:
-            if keeps is None or keeps(_plain(check)):
-                parts.append(encode(check))
-                yield
-        return Listed(joined(parts), index, hidden)
+            if keeps is not None and not keeps(_plain(check)):
+                continue
+            parts.append(encode(check))
+            if len(parts) == _CHUNK:
+                chunks += (b",".join(parts), b",")
+                parts.clear()
+            yield
+        if parts or len(chunks) == 1:
+            chunks.append(b",".join(parts))
+        else:
+            chunks.pop()
+        return Listed((*chunks, b"]"), index, hidden)
 
 
 def _all(instances: list[Instance]) -> bytes:

@@ -37,7 +37,7 @@ class TaggedAddress(Struct, frozen=True, gc=False, rename="pascal"):
     port: int
 
 
-class CheckShape(Struct, frozen=True, rename="pascal"):
+class CheckShape(Struct, frozen=True, gc=False, rename="pascal"):
     """A check with its state (section 4.3)."""
 
     node: str
@@ -58,7 +58,7 @@ class CheckShape(Struct, frozen=True, rename="pascal"):
     modify_index: int = 0
 
 
-class ServiceShape(Struct, frozen=True):
+class ServiceShape(Struct, frozen=True, gc=False):
     """One instance, for both of its forms."""
 
     id: str
