@@ -50,6 +50,9 @@ class Gates:
     def __len__(self) -> int:
         return len(self._gates)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._gates
+
     def take(self, key: Hashable, allowances: Sequence[Allowance], tokens: int, now_ms: int) -> Decision:
         """Take so many tokens, all or none. 0 only looks. ``allowances`` of a key may change from call to call; the same object
         means that they did not. ValueError without any."""
@@ -69,6 +72,19 @@ class Gates:
             for gate in gates:
                 _spend(gate, tokens, now_ms)
         return decisions
+
+    def peek(self, key: Hashable, allowances: Sequence[Allowance], tokens: int, now_ms: int) -> Decision:
+        """What ``take`` would say. Nothing is taken or remembered. ValueError without any allowance."""
+        if not allowances:
+            raise ValueError("a key without an allowance cannot be decided about")
+        gate = self._gates.get(key)
+        if gate is None or (gate.allowances is not allowances and gate.allowances != allowances):
+            known = gate
+            gate = Gate(allowances if known is None else known.allowances)
+            if known is not None:
+                gate.windows = known.windows
+                gate.reload(allowances)
+        return _look(gate, tokens, now_ms)
 
     def _gate(self, key: Hashable, allowances: Sequence[Allowance], now_ms: int) -> Gate:
         gate = self._gates.get(key)

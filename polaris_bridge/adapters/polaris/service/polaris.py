@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from polaris_bridge.adapters._shared.host import Host
+from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.core.auth.directory import Directory
 from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.limiting.judging import Judge
 from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids, Resource
 from polaris_bridge.core.registry import Registry
@@ -27,6 +29,8 @@ from .contracts import Contracts
 from .discovery import Discovering
 from .heartbeats import Heartbeats
 from .index import InstanceIndex
+from .judging.calls import LimitCalls
+from .judging.sources import Instances, StoredLimits
 from .maintain.calls import Maintain
 from .registration import Registering
 from .routes import CLIENT, Route
@@ -87,6 +91,9 @@ class PolarisService:
         self.config = ConfigClients(registry, settings, office.operator)
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
+        catalog = self.discovering.catalog
+        self.judge = Judge(StoredLimits(registry), LinearSearch(), Instances(registry, catalog))
+        self.limits = LimitCalls(self.judge, catalog, registry.clock)
         self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.config_console = ConfigConsole(office)
@@ -117,6 +124,7 @@ class PolarisService:
             *rules_console.routes(self.rules),
             *self.routing.routes(),
             *self.contracts.routes(),
+            *self.limits.routes(),
             *self.clients.routes(),
             *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
             *(() if accounts is None else accounts.routes()),
@@ -143,6 +151,7 @@ class PolarisService:
         """Once a second."""
         self.discovering.sweep()
         self.config.sweep()
+        self.judge.sweep(self.registry.clock.wall_ms())
 
 
 def _namer(directory: Directory | None) -> Callable[[str], str | None]:

@@ -89,7 +89,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """Name of the call: what the auth seam is asked about, what metrics and the OpenAPI document say."""
     handle: Handle
     named: Callable[[Any], str] | None = None
-    """With ``one``: what the auth seam is asked about instead, when that depends on the message."""
+    """What the auth seam is asked about instead, when that depends on the message, or when policies know another name for it."""
     takes: Takes = "query"
     request: str = ""
     """The message of the body; of each item with ``list``; empty with ``query``."""
