@@ -21,6 +21,7 @@ from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.limiting.limiter import Limiter
+from polaris_bridge.core.limiting.sharing import Sharer
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
@@ -53,6 +54,7 @@ from .selfregistration import Listening, SelfRegistration, ensure_namespace, wit
 
 if TYPE_CHECKING:
     from polaris_bridge.storage.heartbeats import RedisHeartbeats
+    from polaris_bridge.storage.limits import RedisCounters
 
 TICK_S: Final = 1.0
 JOBS_S: Final = 30.0
@@ -120,6 +122,7 @@ class Server:
             lambda: self.all_listeners, self.clock.wall_ms(), *(() if known is None else (known.hosts,))
         )
         self._heartbeats: RedisHeartbeats | None = None
+        self._shared: tuple[Sharer, RedisCounters] | None = None
         self._own: SelfRegistration | None = None
         self._fronts: list[tuple[FrontEntry, Front]] = []
         self.listeners: list[Listener] = []
@@ -153,6 +156,7 @@ class Server:
         self._ensure_namespaces()
         await self._open_accounts()
         await self._start_heartbeats()
+        self._share_limits()
         self.readiness.done("store")
         self._later(TICK_S, self._tick)
         self._later(JOBS_S, self._maintain)
@@ -235,6 +239,21 @@ class Server:
             await self._heartbeats.start()
             self.registry.liveness.witnesses[SOURCE] = self._heartbeats
 
+    def _share_limits(self) -> None:
+        """Count together with other nodes. A Redis that is away now is waited for, like one that goes away later."""
+        settings = translate.limiter_redis(self.config)
+        if settings is None or self.limiter is None:
+            return
+        from polaris_bridge.storage.limits import RedisCounters
+
+        place = RedisCounters(settings, self.clock)
+        scheduler, interval_s = (
+            self.registry.scheduler,
+            max(0.005, self.config.limiter.redis.flush_interval.total_seconds()),
+        )
+        self._shared = Sharer(self.limiter, place, self.clock, scheduler, interval_s), place
+        self._shared[0].start()
+
     # ------------------------------------------------------------------ stop
 
     async def stop(self) -> None:
@@ -265,6 +284,10 @@ class Server:
             face.close()
         if not self.registry.idle:
             log.error("the store did not take everything before the end: %s", self.registry.ledger.last_failure)
+        if self._shared is not None:
+            sharer, place = self._shared
+            sharer.stop()
+            await place.stop()
         if self._heartbeats is not None:
             await self._heartbeats.stop()
         if self.access is not None:

@@ -310,6 +310,31 @@ def _resource_rates(limit: ResourceLimit) -> ResourceRates | None:
     return ResourceRates(each, limit.resource_cache_amount, frozenset(limit.white_list))
 
 
+def limiter_redis(config: Config) -> RedisSettings | None:
+    """Where nodes share what clients count; None: nowhere."""
+    o = config.limiter.redis
+    if not config.limiter.open or not (o.kv_addr or o.addrs):
+        return None
+    seconds = o.msg_timeout.total_seconds()
+    return RedisSettings(
+        mode=o.deploy_mode,
+        address=o.kv_addr,
+        addresses=tuple(o.addrs),
+        user=o.kv_user,
+        password=o.kv_passwd.get_secret_value(),
+        db=o.db,
+        tls=o.with_tls,
+        pool_size=o.pool_size,
+        min_idle=0,
+        connect_s=o.connect_timeout.total_seconds(),
+        read_s=seconds,
+        write_s=seconds,
+        master_name=o.master_name,
+        sentinel_user=o.sentinel_username,
+        sentinel_password=o.sentinel_password.get_secret_value(),
+    )
+
+
 def _kept_answers(config: Config) -> int:
     """All native ports share what is kept; the first gRPC port says how much."""
     for entry in config.apiservers:

@@ -49,6 +49,11 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
     ),
     ("auth.strategy.option", NAMED): ("compatible: true", "credibleHeaders: {a: b}"),
     ("namespace", HONOURED): ("autoCreate: true",),
+    ("limiter.redis", HONOURED): (
+        "deployMode: cluster", "kvAddr: 'a:1'", "kvUser: a", "kvPasswd: a", "DB: 1", "withTLS: true", "poolSize: 3",
+        "connectTimeout: 1s", "msgTimeout: 1s", "masterName: a", "addrs: ['a:1']", "sentinelUsername: a",
+        "sentinelPassword: a", "flushInterval: 20ms",
+    ),
     ("limiter", HONOURED): ("open: false", "nodeId: 255", "slideCount: 1", "maxClients: 5", "maxCounters: 16777215"),
     ("naming", HONOURED): ("autoCreate: true", "maxMetadata: 200"),
     ("naming", NAMED): ("l5Open: true",),

@@ -42,6 +42,7 @@ type order struct {
 	Caller    string            `json:"caller"`
 	Method    string            `json:"method"`
 	Count     int               `json:"count"`
+	Every     int               `json:"every"`
 	Code      string            `json:"code"`
 	Hash      string            `json:"hash"`
 	Group     string            `json:"group"`
@@ -122,6 +123,7 @@ func main() {
 		"changes":    c.changes,
 		"rule":       c.rule,
 		"quota":      c.quota,
+		"pace":       c.pace,
 		"report":     c.report,
 		"breaker":    c.check,
 		"leave":      c.leave,
