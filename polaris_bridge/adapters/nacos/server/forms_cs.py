@@ -16,7 +16,7 @@ from polaris_bridge.adapters.nacos.service.config.search import Wanted
 from polaris_bridge.adapters.nacos.service.scope import Scope
 from polaris_bridge.adapters.nacos.wire import codes
 from polaris_bridge.adapters.nacos.wire.config import Publication, objection, tags_of
-from polaris_bridge.adapters.nacos.wire.messages import PUBLIC, Refused
+from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.adapters.nacos.wire.params import check
 from polaris_bridge.core.batches import SETTLED, Commit
 from polaris_bridge.core.config.model import FileKey
@@ -87,12 +87,6 @@ def spelled(service: NacosService, call: HttpCall) -> str:
     if call.generation == 3:
         return service.spaces.id(call.scope.namespace)
     return call.scope.namespace_id
-
-
-def tenant_of(service: NacosService, namespace: str, generation: int) -> str:
-    """A namespace of the core as a call that named none is shown it."""
-    id = service.spaces.id(namespace)
-    return "" if id == PUBLIC and generation < 3 else id
 
 
 # ---------------------------------------------------------------------- parameters

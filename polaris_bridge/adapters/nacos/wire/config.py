@@ -268,11 +268,6 @@ def changed_line(data_id: str, group: str, tenant: str) -> bytes:
     return b"%b%%02%b%%01" % (_quoted(data_id), _quoted(group))
 
 
-def changed_body(lines: Iterable[bytes]) -> bytes:
-    """The answer of a long poll."""
-    return b"".join((*lines, b"\n"))
-
-
 def old_header(names: Iterable[tuple[str, str]]) -> bytes:
     """``Probe-Modify-Response``: data ids and groups."""
     return "".join(f"{data_id}:{group};" for data_id, group in names).encode("ascii", "replace")

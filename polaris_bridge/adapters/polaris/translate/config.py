@@ -35,13 +35,6 @@ GRAY_SLOT: Final = "gray"
 GRAY_PRIORITY: Final = 0
 GRAY_TYPE: Final = "gray"
 """``release_type`` of a gray release; empty for one that everybody sees."""
-BETA_SLOT: Final = "beta"
-"""The slot of a gray release for a list of addresses that another protocol made. Shown as a condition on ``CLIENT_IP``."""
-BETA_PRIORITY: Final = 2_000_000_000
-TAG_SLOT: Final = "tag:"
-"""How the slots of gray releases begin that another protocol made for clients with one tag."""
-TAG_PRIORITY: Final = 1_999_999_999
-TAG_LABEL: Final = "Vipserver-Tag"
 
 CLIENT_IP: Final = "CLIENT_IP"
 CLIENT_ID: Final = "CLIENT_ID"

@@ -15,7 +15,6 @@ from polaris_bridge.core.model import Caller, Document
 from polaris_bridge.core.registry import Registry
 
 KIND: Final = "nacos-capacity"
-LONGEST_NAME: Final = 128
 
 
 class Limits(Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -46,8 +45,6 @@ class Capacity(Struct, frozen=True, rename="camel"):
     max_size: int
     max_aggr_count: int
     max_aggr_size: int
-    gmt_create: None = None
-    gmt_modified: None = None
 
 
 class Capacities:
