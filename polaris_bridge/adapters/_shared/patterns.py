@@ -18,14 +18,21 @@ KEPT: Final = 512
 """Compiled patterns kept."""
 
 
+class NoPatternError(ValueError):
+    """Not a regular expression in any of the languages that SDKs read."""
+
+
 class LinearSearch:
     """``core.routing.ports.Patterns``. The engine is imported on first use."""
 
     def compile(self, pattern: str) -> Callable[[str], str | None]:
-        """What finds the first part of a text that matches. Raises ``ValueError``, whose text says what is not possible."""
+        """What finds the first part of a text that matches.
+
+        Raises ``ValueError``, whose text says what is not possible; ``NoPatternError`` where that is so for every engine.
+        """
         found = compiled(pattern)
         if isinstance(found, str):
-            raise ValueError(found)
+            raise (NoPatternError if found.startswith(_NOWHERE) else ValueError)(found)
 
         def find(text: str) -> str | None:
             try:
@@ -35,6 +42,10 @@ class LinearSearch:
             return None if part is None else part[0]
 
         return find
+
+
+_NOWHERE: Final = ("missing )", "missing ]", "no argument for repetition", "unexpected )", "trailing \\")
+"""How RE2's errors begin that are those of every engine."""
 
 
 @lru_cache(KEPT)

@@ -7,12 +7,13 @@ of rule (fault detection), those that the specification has for the case.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from msgspec import Struct
 
+from polaris_bridge.adapters._shared.patterns import LinearSearch, NoPatternError
 from polaris_bridge.adapters.polaris.translate.routing import NotItsPolicy, config_of
 from polaris_bridge.adapters.polaris.wire import v1
 
@@ -81,12 +82,11 @@ def routing(rule: v1.RouteRule) -> Defect | None:
 
 def _routing_config(rule: v1.RouteRule) -> Defect | None:
     try:
-        config_of(rule)
+        return _conditions("routing_config", config_of(rule))
     except NotItsPolicy as error:
         return Defect(v1.InvalidRoutingPolicy, str(error))
     except DecodeError:
         return Defect(v1.ParseException, "routing_config cannot be decoded")
-    return None
 
 
 def rate_limit(rule: v1.Rule) -> Defect | None:
@@ -141,7 +141,14 @@ def lane(group: v1.LaneGroup) -> Defect | None:
     """Legal names of the group and its lanes."""
     if len(group.rules) > MAX_LANES:
         return Defect(v1.InvalidParameter, "lane_rule size must be <= 100")
-    return _first(_lane_name("lane_group", group.name), *(_lane_name("lane_rule", rule.name) for rule in group.rules))
+    return _first(
+        _lane_name("lane_group", group.name),
+        *(_lane_name("lane_rule", rule.name) for rule in group.rules),
+        *(
+            _conditions(f"rules[{at}].traffic_match_rule", rule.traffic_match_rule)
+            for at, rule in enumerate(group.rules)
+        ),
+    )
 
 
 def _lane_name(what: str, name: str) -> Defect | None:
@@ -168,3 +175,51 @@ def _known(rule: Any, *fields: str) -> Defect | None:
         if getattr(rule, field) not in values:
             return Defect(v1.InvalidParameter, f"{field} has no value {getattr(rule, field)}")
     return None
+
+
+# -------------------------------------------------------------------------------------------------- conditions
+
+
+def _conditions(where: str, message: Message) -> Defect | None:
+    """The first condition on a text that means nothing: an unknown operator, a pattern that is none in any language.
+
+    The original keeps it, and polaris-go then drops all rules of the service. A pattern that RE2 alone does not have is kept.
+    """
+    return _first(*(_condition(f"{where}.{path}", match) for path, match in _matches(message)))
+
+
+def _condition(where: str, match: v1.MatchString) -> Defect | None:
+    unknown = _known(match, "type", "value_type")
+    if unknown is not None:
+        return Defect(unknown.code, f"{where}: {unknown.why}")
+    value = match.value.value
+    if match.type == v1.MatchString.REGEX and match.value_type == v1.MatchString.TEXT and value not in ("", ANY):
+        try:
+            LinearSearch().compile(value)
+        except NoPatternError as error:
+            return Defect(v1.InvalidParameter, f"{where}: {error}")
+        except ValueError:
+            return None
+    return None
+
+
+def _matches(message: Message) -> Iterator[tuple[str, Any]]:
+    """Every condition in a message, with the path to it."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for path, item in _items(field.name, value):
+            if item.DESCRIPTOR.name == "MatchString":
+                yield path, item
+            else:
+                yield from ((f"{path}.{more}", match) for more, match in _matches(item))
+
+
+def _items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The messages in a field: one, a list, or a map."""
+    if isinstance(value, Message):
+        yield name, value
+    elif hasattr(value, "items"):
+        yield from ((f"{name}[{key}]", item) for key, item in sorted(value.items()) if isinstance(item, Message))
+    else:
+        yield from ((f"{name}[{at}]", item) for at, item in enumerate(value))
