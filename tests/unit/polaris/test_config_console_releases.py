@@ -349,10 +349,11 @@ def test_what_changed(world: Console) -> None:
     assert world.send("GET", path).status == 400
 
 
-def test_a_long_comparison_is_made_in_a_thread(world: Console) -> None:
-    world.change("\n".join(f"{n}" for n in range(500)))
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_long_comparison_is_made_in_a_thread(world: Console, end: str) -> None:
+    world.change(end.join(f"{n}" for n in range(500)))
     world.publish("one")
-    world.change("\n".join(f"{n % 7}" for n in range(500)))
+    world.change(end.join(f"{n % 7}" for n in range(500)))
     timers: list[Callable[[], None]] = []
     world.queue.later = lambda _delay_s, run: timers.append(run)  # type: ignore[method-assign]
     reply = world.http.handle(_request(f"{F}/releases/diff"))

@@ -25,7 +25,7 @@ from .answers import OK
 from .office import Office
 
 QUERY: Final = ("namespace", "group", "file_name", "from_release", "from_history", "to_release", "to_history")
-_QUICK: Final = 20_000
+_QUICK: Final = 4_000
 """Pairs of lines that are compared at once; more are compared in a thread."""
 _LOOK_S: Final = 0.005
 """How often it is looked whether a thread is done."""
@@ -61,7 +61,7 @@ class Diffs:
             new = self._side(key, asked.get("to_release", ""), asked.get("to_history", ""), draft=True)
         except NotFound:
             return _refused(v1.NotFoundResource)
-        if old.content.count(b"\n") * new.content.count(b"\n") <= _QUICK:
+        if _lines(old.content) * _lines(new.content) <= _QUICK:
             return _answer(old, new, diff(old.content, new.content))
         return _InThread(self._office.registry.scheduler, old, new)
 
@@ -135,6 +135,11 @@ def _answer(old: Side, new: Side, changes: tuple[LineChange, ...]) -> Plain:
             ],
         }
     )
+
+
+def _lines(content: bytes) -> int:
+    """At least as many as it has: a line may end with a carriage return alone."""
+    return 1 + content.count(b"\n") + content.count(b"\r")
 
 
 def _side(side: Side) -> dict[str, str]:
