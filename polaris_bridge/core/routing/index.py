@@ -18,6 +18,7 @@ NEAR: Final = 1024
 """Places of callers that are kept."""
 FEW: Final = 8
 """Up to so many bits are set one by one."""
+_ONE: Final = ord("1")
 _DIGITS: Final = bytes(byte - 48 if byte in b"01" else 0 for byte in range(256))
 
 
@@ -28,7 +29,7 @@ class Index:
         self.service = service
         self.targets = tuple(t for t in service.targets if not t.isolated and t.weight > 0)
         self.all = (1 << len(self.targets)) - 1
-        self.healthy = _set_of(at for at, target in enumerate(self.targets) if target.healthy)
+        self.healthy = _set_of([at for at, target in enumerate(self.targets) if target.healthy])
         self._values: dict[str, dict[str, int]] = {}
         self._places: dict[Location, int] | None = None
         self._near: dict[Location, int] = {}
@@ -37,8 +38,7 @@ class Index:
         """By value of a label: who has it."""
         found = self._values.get(key)
         if found is None:
-            told = ((target.labels.get(key), at) for at, target in enumerate(self.targets))
-            found = self._values[key] = _grouped((value, at) for value, at in told if value is not None)
+            found = self._values[key] = _grouped(target.labels.get(key) for target in self.targets)
         return found
 
     def having(self, key: str) -> int:
@@ -68,7 +68,7 @@ class Index:
         found = self._near.get(place)
         if found is None:
             if self._places is None:
-                self._places = _grouped((target.location, at) for at, target in enumerate(self.targets))
+                self._places = _grouped(target.location for target in self.targets)
             found = 0
             for own, bits in self._places.items():
                 if _at(own, place):
@@ -84,23 +84,28 @@ class Index:
         return tuple(compress(self.targets, f"{bits:b}"[::-1].encode().translate(_DIGITS)))
 
 
-def _grouped(pairs: Iterable[tuple[K, int]]) -> dict[K, int]:
-    """By key: the set of its positions."""
+def _grouped(keys: Iterable[K | None]) -> dict[K, int]:
+    """By key: the set of the positions that have it."""
     found: dict[K, list[int]] = {}
-    for key, at in pairs:
-        found.setdefault(key, []).append(at)
+    for at, key in enumerate(keys):
+        if key is None:
+            continue
+        places = found.get(key)
+        if places is None:
+            found[key] = [at]
+        else:
+            places.append(at)
     return {key: _set_of(places) for key, places in found.items()}
 
 
-def _set_of(places: Iterable[int]) -> int:
+def _set_of(places: list[int]) -> int:
     """Positions in rising order as a set; the time that it takes is in proportion to the last one."""
-    places = list(places)
     if len(places) <= FEW:
         return sum(1 << at for at in places)
-    digits = bytearray((places[-1] >> 3) + 1)
+    digits = bytearray(b"0") * (places[-1] + 1)
     for at in places:
-        digits[at >> 3] |= 1 << (at & 7)
-    return int.from_bytes(digits, "little")
+        digits[at] = _ONE
+    return int(digits[::-1], 2)
 
 
 def _at(own: Location, place: Location) -> bool:
