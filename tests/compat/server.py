@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ ADMINISTRATOR_PASSWORD = "an-administrator"
 CONFIG_SERVICE = "/v1.PolarisConfigGRPC/"
 """Natively the configuration centre has a port of its own."""
 LIMITER_SERVICE = "/polaris.metric.v2.RateLimitGRPCV2/"
+CONSUL_DNS, PROXY = "consul-dns", "proxy"
+"""Ports that are no listeners' HTTP or gRPC: names, and one for whoever stands between."""
 NACOS_GRPC = 1000
 """Above the HTTP port: clients compute it."""
 LISTENERS = (
@@ -125,6 +128,23 @@ def _nacos_account(address: tuple[str, int]) -> None:
     post("permissions", accessToken=token, role="RECORDED", resource="*:*:*", action="rw")
 
 
+@dataclass(frozen=True)
+class ConsulServers:
+    """A server of ours as Consul's clients see it, and a free address for somebody between."""
+
+    http: Target
+    dns: tuple[str, int]
+    proxy: tuple[str, int]
+
+
+@contextlib.contextmanager
+def spawned_consul(folder: Path) -> Iterator[ConsulServers]:
+    """A fresh, empty server of ours, asked through its Consul listener. Its own node is called ``n1``."""
+    with spawned(folder, "apiservers.service-consul.option.nodeName=n1") as ports:
+        http = Target(http=("127.0.0.1", ports["service-consul"]))
+        yield ConsulServers(http, ("127.0.0.1", ports[CONSUL_DNS]), ("127.0.0.1", ports[PROXY]))
+
+
 @contextlib.contextmanager
 def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     """The ports of a server on the shipped configuration, stopped at the end. Its data and its log lie in ``folder``.
@@ -133,9 +153,9 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     """
     ports = free_listeners()
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
-    for name, port in ports.items():
-        command += ["--set", f"apiservers.{name}.option.listenPort={port}"]
-    command += ["--set", "apiservers.service-consul.option.dnsPort=0"]
+    for name in (*LISTENERS, "service-nacos"):
+        command += ["--set", f"apiservers.{name}.option.listenPort={ports[name]}"]
+    command += ["--set", f"apiservers.service-consul.option.dnsPort={ports[CONSUL_DNS]}"]
     command += ["--set", "auth.user.option.seedDefaultAdmin=true"]
     for setting in settings:
         command += ["--set", setting]
@@ -156,10 +176,10 @@ def _environment() -> dict[str, str]:
 
 
 def free_listeners() -> dict[str, int]:
-    """A loopback port for each listener that nobody listens on right now, all of them different; Nacos' one has a free port
+    """A loopback port for each listener and each further one that nobody listens on right now; Nacos' one has a free port
     ``NACOS_GRPC`` above it."""
     with contextlib.ExitStack() as stack:
-        ports = {name: _bound(stack, 0) for name in LISTENERS}
+        ports = {name: _bound(stack, 0) for name in (*LISTENERS, CONSUL_DNS, PROXY)}
         while True:
             ports["service-nacos"] = _bound(stack, 0)
             with contextlib.suppress(OSError, OverflowError):

@@ -146,7 +146,7 @@ def test_catalog_service_chooses(bottle):
 
 def test_lists(bottle):
     assert bottle.get("/v1/catalog/services").json == {"consul": [], "api": [], "web": ["v1", "Blue", "v2"]}
-    assert bottle.get("/v1/catalog/services?filter=ServicePort+%3D%3D+8002").json == {"consul": [], "web": ["v2"]}
+    assert bottle.get("/v1/catalog/services?filter=ServicePort+%3D%3D+8002").json == {"web": ["v2"]}
     assert bottle.get("/v1/catalog/datacenters").json == ["dc1"]
     assert [n["Node"] for n in bottle.get("/v1/catalog/nodes").json] == ["here"]
     assert bottle.get("/v1/catalog/nodes?node-meta=x:y").json == []

@@ -44,10 +44,12 @@ class Catalog:
         return [own, *sorted(name for name in self._settings.datacenters if name != own)]
 
     def services(self, namespace: str, wanted: Wanted, may: May) -> Listed:
-        """Names with all tags of their instances; the server's own service is always there."""
+        """Names with all tags of their instances; the server's own service is there unless nodes or a filter leave it out."""
         found: dict[str, tuple[str, ...]] = {}
         hidden = False
-        if may("service:read", SERVER):
+        if may("service:read", SERVER) and (
+            wanted.everything or select(self.instances(namespace, SERVER), wanted, lambda i: i.catalog_plain)
+        ):
             found[SERVER] = ()
         for name, tags in self._view.names(namespace):
             if not may("service:read", name):
