@@ -1,4 +1,4 @@
-"""polaris-go answers every case of the routing table, with rules from our server; our own router's answers are held against it.
+"""polaris-go answers every case of the routing table, with rules from our server; the server's own explanations agree.
 
 ``RECORD_ROUTING=1`` writes what it said into ``tests/unit/polaris/data/routing_agreement.json``, which the unit test reads.
 """
@@ -19,7 +19,7 @@ from ..building import BuildFailedError, MissingToolsError, Program, run
 from ..conftest import lacking
 from ..server import Server
 from . import programs
-from .console import Console
+from .console import SUCCESS, Console
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -27,6 +27,7 @@ UNIT: Final = Path(__file__).resolve().parents[2] / "unit" / "polaris"
 TURNS: Final = 40
 """Calls of each case with several shares: one of three in a hundred is missed once in 300 runs, and no case has one."""
 BATCH: Final = 100
+ASKED_AT_LEAST: Final = 250
 WITHIN_S: Final = 150
 Document = dict[str, Any]
 CHAINS: Final = {
@@ -155,3 +156,30 @@ def test_the_routing_table_is_what_polaris_go_does(
         )
         table().ANSWERS.write_text(f"{{\n{lines}\n}}\n")
     assert said == table().answers()
+    explained = [(case, each["call"]) for case, each in zip(cases, told, strict=True) if askable(case.options)]
+    assert len(explained) > ASKED_AT_LEAST
+    for case, question in explained:
+        expected = case.ours if case.differs else said[case.name]
+        assert shares_of(console, question, case.options) == {tuple(share) for share in expected if share}, case.name
+
+
+def askable(options: Document) -> bool:
+    """Whether the server's own options are those of a case: it has one set of them, the library's defaults."""
+    defaults = {"match": "zone", "widest": "", "percent": 100}
+    kept = ("recoverAll", "failover")
+    return not any(name in options for name in kept) and all(options.get(k, v) == v for k, v in defaults.items())
+
+
+def shares_of(console: Console, question: Document, options: Document) -> set[tuple[int, ...]]:
+    """The groups that our server would send a call to."""
+    caller = question.get("caller", {}) | {"variables": options.get("variables", {})}
+    if "location" in options:
+        caller["location"] = dict(zip(REGION_ZONE_CAMPUS, options["location"], strict=True))
+    answer = console.post("/naming/v1/routing/explain", question | {"caller": caller})
+    assert answer["code"] == SUCCESS, answer
+    best = min((group["priority"] for group in answer["groups"]), default=0)
+    return {
+        tuple(sorted(one["port"] for one in group["instances"]))
+        for group in answer["groups"]
+        if group["priority"] == best
+    }
