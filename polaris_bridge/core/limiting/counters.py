@@ -35,7 +35,6 @@ class Counter(Generic[H]):
         "kept_ms",
         "key",
         "limited",
-        "slots",
         "used_ms",
         "waiting",
         "window",
@@ -44,7 +43,6 @@ class Counter(Generic[H]):
     def __init__(self, key: int, identity: Identity, slots: int) -> None:
         self.key = key
         self.identity = identity
-        self.slots = slots
         self.window = Window(identity[3] * 1000, slots)
         self.amount = 0
         self.each = False
@@ -58,6 +56,11 @@ class Counter(Generic[H]):
         self.kept_ms = 0
         self.waiting: dict[int, int] | None = None
         """Use by slot that other nodes were not told of yet; None: there is none."""
+
+    @property
+    def slots(self) -> int:
+        """Parts of its window."""
+        return self.window.slots
 
     def load(self, quota: Quota, kept_ms: int) -> None:
         """What is allowed from now on; whoever asked last is right."""

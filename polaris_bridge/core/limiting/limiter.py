@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from .counters import Client, Counter
 from .model import INDEX_BITS, MAX_COUNTERS, Identity, Left, LimiterTerms, Quota, Refused
 from .sweeping import Round
+from .windows import shared
 
 H = TypeVar("H")
 
@@ -86,7 +87,7 @@ class Limiter(Generic[H]):
         none. ``slots`` 0 = as the terms say; a counter that is there keeps its own."""
         slots = slots or self.terms.slots
         longest_ms = max((quota.duration_s for quota in quotas), default=0) * 1000
-        kept_ms = max(2 * longest_ms, self.terms.idle_ms)
+        kept_ms = shared(max(2 * longest_ms, self.terms.idle_ms))
         found: list[Counter[H]] = []
         for quota in quotas:
             identity = (*place, quota.duration_s)

@@ -6,6 +6,7 @@ Slots are aligned to the epoch, so every node and every client cuts time at the 
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from typing import Final
 
 STRICT_SLOTS: Final = 100
@@ -22,15 +23,20 @@ class Window:
 
     __slots__ = ("_asked", "_newest", "_ring", "slot_ms", "total")
 
-    def __init__(self, duration_ms: int, slots: int, *, strict: bool = False, most: int = 1 << 63) -> None:
-        """``most``: no slot will hold more than this. ``OverflowError`` from ``add`` when one does after all."""
-        self.slot_ms = max(1, -(-duration_ms // slots))
+    def __init__(self, duration_ms: int, slots: int, *, strict: bool = False, most: int = (1 << 32) - 1) -> None:
+        """``most``: slots hardly ever hold more than this; they take less memory then."""
+        self.slot_ms = shared(max(1, -(-duration_ms // slots)))
         self._ring: array[int] = array(_code(most), [0]) * (slots + strict)
         self._asked = (0, 0, 0, 0)
         """The last question of ``until_at_most``: newest slot, totals now and wanted, and the slot whose end was the answer."""
         self._newest = 0
         self.total = 0
         """Used within the window, as of the last call that gave a time."""
+
+    @property
+    def slots(self) -> int:
+        """Parts that are counted."""
+        return len(self._ring)
 
     @property
     def span_ms(self) -> int:
@@ -66,8 +72,7 @@ class Window:
         """Use something now; returns the slot that has it. A clock that went back a little counts as standing still."""
         self.roll(now_ms)
         newest = self._newest
-        self._ring[newest % len(self._ring)] += amount
-        self.total += amount
+        self._put(newest % len(self._ring), amount)
         return newest
 
     def add_at(self, now_ms: int, at_ms: int, amount: int) -> int | None:
@@ -84,8 +89,7 @@ class Window:
             slot = newest
         elif slot <= newest - size:
             return None
-        ring[slot % size] += amount
-        self.total += amount
+        self._put(slot % size, amount)
         return slot
 
     def raise_to(self, slot: int, amount: int) -> None:
@@ -94,8 +98,7 @@ class Window:
         if self._newest - len(ring) < slot <= self._newest:
             at = slot % len(ring)
             if amount > ring[at]:
-                self.total += amount - ring[at]
-                ring[at] = amount
+                self._put(at, amount - ring[at])
 
     def in_slot(self, slot: int) -> int:
         """What a slot holds; 0 when it is outside the window."""
@@ -123,6 +126,14 @@ class Window:
             self._asked = (self._newest, self.total, total, slot)
         return (slot + size) * self.slot_ms - now_ms
 
+    def _put(self, at: int, amount: int) -> None:
+        try:
+            self._ring[at] += amount
+        except OverflowError:
+            self.widen(1 << 63)
+            self._ring[at] += amount
+        self.total += amount
+
     def widen(self, most: int) -> None:
         """Slots may hold so much from now on; what they hold stays."""
         if array(_code(most)).itemsize > self._ring.itemsize:
@@ -138,6 +149,12 @@ class Window:
             ring[:] = array(ring.typecode, bytes(ring.itemsize * len(ring)))
             self.total = 0
         self._newest = slot
+
+
+@lru_cache(maxsize=1024)
+def shared(number: int) -> int:
+    """The same object for the same number: thousands of windows have the same length."""
+    return number
 
 
 def _code(most: int) -> str:

@@ -149,3 +149,12 @@ def test_a_larger_amount_fits_where_a_small_one_was() -> None:
     assert gates.take("key", (Allowance(5, 1000),), 5, T0).allowed
     assert gates.take("key", (Allowance(3_000_000_000, 1000),), 2_999_999_995, T0).allowed
     assert not gates.take("key", (Allowance(3_000_000_000, 1000),), 1, T0).allowed
+
+
+def test_slots_hold_more_than_clients_can_say_at_once() -> None:
+    window = Window(1000, 10)
+    for n in range(1, 5):
+        window.add(T0, 2**32 - 1)
+        assert window.total == n * (2**32 - 1)
+    window.raise_to(T0 // 100, 2**40)
+    assert window.total == window.in_slot(T0 // 100) == 2**40
