@@ -25,8 +25,14 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "polaris_bridge"
 TARGETS = {"polaris": ("v1", PACKAGE / "adapters/polaris/wire/v1")}
 """Folder of .proto files: the package whose classes are wanted, and the module that offers them."""
-FURTHER = {"polaris": (("polaris.metric.v2", PACKAGE / "adapters/polaris/wire/limiter"),)}
-"""Further packages of a folder, whose classes come from the same descriptor set: only their types are written."""
+FURTHER = {
+    "polaris": (
+        ("polaris.metric.v2", PACKAGE / "adapters/polaris/wire/limiter"),
+        ("envoy.service.ratelimit.v3 envoy.extensions.common.ratelimit.v3", PACKAGE / "adapters/polaris/wire/rls"),
+    )
+}
+"""Further packages of a folder, whose classes come from the same descriptor set: only their types are written. Several packages
+in one module are parted by a space."""
 
 F = FieldDescriptorProto
 _NUMBERS = {
@@ -104,11 +110,11 @@ class Stubs:
     """The text of a .pyi file."""
 
     def __init__(self, package: str, files: FileDescriptorSet) -> None:
-        self.package = package
+        self.packages = package.split()
         self.known: dict[str, str] = {}
         self.maps: dict[str, DescriptorProto] = {}
         self.lines: list[str] = []
-        self.wanted = [file for file in files.file if file.package in (package, "google.protobuf")]
+        self.wanted = [file for file in files.file if file.package in (*self.packages, "google.protobuf")]
         for file in self.wanted:
             for message in file.message_type:
                 self._name(f".{file.package}.{message.name}", message.name, message)
@@ -138,12 +144,14 @@ class Stubs:
             "MESSAGES: Final[Messages]",
         ]
         for file in self.wanted:
-            for enum in file.enum_type if file.package == self.package else ():
+            for enum in file.enum_type if file.package in self.packages else ():
                 self._enum(enum, 0)
             for message in file.message_type:
                 self._message(message, 0)
         if not any("Mapping[" in line for line in self.lines):
             self.lines = [line.replace("Iterable, Mapping", "Iterable") for line in self.lines]
+        if not any("RepeatedScalarFieldContainer[" in line for line in self.lines):
+            self.lines = [line.replace(", RepeatedScalarFieldContainer", "") for line in self.lines]
         return "\n".join(self.lines) + "\n"
 
     def _enum(self, enum: EnumDescriptorProto, depth: int) -> None:

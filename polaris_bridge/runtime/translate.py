@@ -375,7 +375,7 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
             groups = GroupSettings(client=frozenset({CONFIG}) if api.client.enable else frozenset())
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
         case LimiterListener(option=option):
-            return grpc(entry.name, option), None
+            return grpc(entry.name, option), NativeSettings(shared=polaris(config))
     raise ValueError(f"{entry.name} has no adapter")
 
 

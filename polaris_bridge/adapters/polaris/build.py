@@ -12,7 +12,7 @@ from polaris_bridge.adapters._shared.settings import GrpcSettings
 from polaris_bridge.adapters._shared.throttle import http_limit, limited, limited_methods
 from polaris_bridge.transport.rpc import Methods
 
-from .server import grpc, grpc_config, grpc_limiter
+from .server import grpc, grpc_config, grpc_limiter, grpc_rls
 from .server.http import NativeHttp
 from .server.limited import CONFIG_ANSWERS, NAMING_ANSWERS, too_many
 from .service.limiting import TokenService
@@ -68,14 +68,16 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
     return around.share(SOURCE, make)
 
 
-def limiter_methods(around: Surroundings) -> Methods:
-    """What a port answers as a limiter; nothing when nobody counts."""
+def limiter_methods(around: Surroundings, native: PolarisService) -> Methods:
+    """What a port answers as a limiter: to Envoy, and, when somebody counts, to clients that limit themselves."""
+    table = Methods()
+    table.include(grpc_rls.methods(native.envoy, native.admission, Observers(around)))
     limiter = around.limiter
-    if limiter is None:
-        return Methods()
-    registry = around.registry
-    service = around.share(LIMITER, lambda: TokenService(limiter, registry.clock, registry.scheduler))
-    return grpc_limiter.methods(service, Observers(around))
+    if limiter is not None:
+        registry = around.registry
+        service = around.share(LIMITER, lambda: TokenService(limiter, registry.clock, registry.scheduler))
+        table.include(grpc_limiter.methods(service, Observers(around)))
+    return table
 
 
 class NativeFace(OnePort):
@@ -100,7 +102,7 @@ class GrpcFace(NativeFace):
         table = limited_methods(
             grpc.methods(self.service, settings.groups, Observers(around)), around.throttle, SOURCE, NAMING_ANSWERS
         )
-        table.include(limiter_methods(around))
+        table.include(limiter_methods(around, self.service))
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
@@ -118,14 +120,13 @@ class ConfigFace(NativeFace):
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
-class LimiterFace(OnePort):
+class LimiterFace(NativeFace):
     """One port of the limiter alone."""
 
-    def __init__(self, around: Surroundings, port: GrpcSettings, settings: None) -> None:
-        self.listener = grpc_port(port, limiter_methods(around), allow=around.allow, pool=MESSAGES.pool)
-
-    def sweep(self) -> None:
-        """See ``Face``: counters are looked after where they are."""
+    def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
+        self.service = service_of(around, settings.shared)
+        table = limiter_methods(around, self.service)
+        self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
 def routes(around: Surroundings, settings: NativeSettings) -> Handler:

@@ -21,6 +21,8 @@ MOST_COUNTERS: Final = 100_000
 through."""
 MOST_SERVICES: Final = 10_000
 """Services whose rules are kept ready; the one that came first goes."""
+OWN: Final = "own"
+"""The name of a limit that came with the call."""
 NO_TEXTS: Final[frozenset[str]] = frozenset()
 
 
@@ -47,6 +49,8 @@ class Asked(Struct, frozen=True):
     """0: only look."""
     texts: frozenset[str] = NO_TEXTS
     """See ``ReadyRule.counter``."""
+    limit: Allowance | None = None
+    """What is allowed of calls with exactly these labels, whatever the rules of the service say."""
 
 
 class Verdict(Struct, frozen=True):
@@ -145,6 +149,10 @@ class Judge:
 
     def _found(self, asked: Asked) -> list[_Found]:
         """The rules that are about a call, with the counters that it counts on."""
+        if asked.limit is not None:
+            rule = ReadyRule(LimitRule("", OWN, (asked.limit,)), self._patterns)
+            own = ("", asked.service, *sorted(asked.labels.items()))
+            return [(rule, self._room_for(rule, own), rule.rule.allowances)]
         ready = self.rules(asked.service)
         if ready is None:
             return []

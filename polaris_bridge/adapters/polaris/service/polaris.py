@@ -30,6 +30,7 @@ from .discovery import Discovering
 from .heartbeats import Heartbeats
 from .index import InstanceIndex
 from .judging.calls import LimitCalls
+from .judging.envoy import EnvoyLimits
 from .judging.sources import Instances, StoredLimits
 from .maintain.calls import Maintain
 from .registration import Registering
@@ -94,6 +95,7 @@ class PolarisService:
         catalog = self.discovering.catalog
         self.judge = Judge(StoredLimits(registry), LinearSearch(), Instances(registry, catalog))
         self.limits = LimitCalls(self.judge, catalog, registry.clock)
+        self.envoy = EnvoyLimits(self.judge, catalog, registry)
         self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.config_console = ConfigConsole(office)
