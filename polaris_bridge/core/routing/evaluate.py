@@ -39,9 +39,8 @@ def evaluate(
     if not state.left:
         state.why = "no instance has a weight and is not isolated" if service.targets else "no instances"
     state.say("instances", f"{len(service.targets)} instances, {len(index.targets)} may be used")
-    every_lane = _lanes(callee, caller)
-    if every_lane:
-        lanes.apply(state, every_lane, asked, moment)
+    if callee.rules.lanes or (caller is not None and caller.rules.lanes):
+        lanes.apply(state, _lanes(callee, caller), asked, moment)
     labels.apply_wanted(state, who.wanted, callee.rules.labelled)
     rules.apply(
         state,

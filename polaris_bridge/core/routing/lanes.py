@@ -1,10 +1,12 @@
 """Lanes: which one a call belongs to, and the instances of it; without one, the base line.
 
-Semantics of polaris-go after 1.7.0 (its first version with lanes), with one difference: a condition on something that the call
-does not tell never holds. In a strict lane nobody but its own instances will do.
+Semantics of polaris-go after 1.7.0 (its first version with lanes), with two differences: a condition on something that the call
+does not tell never holds, and services without a group of lanes have no base line. In a strict lane nobody but its own will do.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from msgspec import Struct
 
@@ -14,7 +16,9 @@ from .model import Lane
 from .ports import Chance
 from .state import State
 
-STEP = "lane"
+STEP: Final = "lane"
+DEFAULT_KEY: Final = Lane("").key
+"""The label that an instance of the base line does not have, whatever keys lanes have (as in polaris-go)."""
 
 
 class Moment(Struct, frozen=True):
@@ -28,7 +32,7 @@ def apply(state: State, lanes: tuple[ReadyLane, ...], asked: Asked, moment: Mome
     """Narrow to the lane of a call, or to the base line."""
     found, why = _lane_of(lanes, asked, moment, state)
     if found is None:
-        _to_base(state, why, lanes[0].lane.key if len({lane.lane.key for lane in lanes}) == 1 else Lane("").key)
+        _to_base(state, why, DEFAULT_KEY)
         return
     own = state.index.values(found.lane.key).get(found.lane.value, 0)
     if state.count and any(each.bits & own & state.index.healthy for each in state.left):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ANSWERS = Path(__file__).parent / "data" / "routing_agreement.json"
-CALLEE, CALLER = "{callee}", "{caller}"
+CALLEE, CALLER, TEAM = "{callee}", "{caller}", "{team}"
 Labels = dict[str, str]
 Document = dict[str, Any]
 
@@ -40,6 +40,8 @@ class Case:
     """Why ours answers otherwise, and on purpose; empty: it must not."""
     ours: tuple[tuple[int, ...], ...] = ()
     """What it answers then."""
+    lanes: tuple[Document, ...] = ()
+    """Groups of lanes. polaris-go has them after 1.7.0 only."""
 
 
 # -------------------------------------------------------------------------------------------------- words of rules
@@ -514,9 +516,99 @@ def canaries() -> Iterator[Case]:
     yield Case("canary switched off", call={"canary": "one"}, instances=(one, two, C), options=option)
 
 
+LANE_GATEWAY = "polarismesh.cn/gateway/spring-cloud-gateway"
+LANE_SERVICE = "polarismesh.cn/service"
+
+
+def lane(name: str, *arguments: Document, **more: Any) -> Document:
+    found = {"name": name, "enable": True, "default_label_value": name, "match_mode": "PERMISSIVE"}
+    return found | {"traffic_match_rule": {"arguments": list(arguments), "match_mode": "AND"}} | more
+
+
+def team(
+    *rules: Document, type: str = LANE_SERVICE, labels: Document | None = None, **more: Any
+) -> tuple[Document, ...]:
+    kind = "ServiceGatewaySelector" if type == LANE_GATEWAY else "ServiceSelector"
+    selector = {"@type": f"type.googleapis.com/v1.{kind}", "namespace": "default", "service": CALLER}
+    found: Document = {
+        "name": TEAM,
+        "entries": [{"type": type, "selector": selector | {"labels": labels or {}}}],
+        "destinations": [{"namespace": "default", "service": CALLEE, "name": "d"}],
+        "rules": list(rules),
+    }
+    return (found | more,)
+
+
+def lanes() -> Iterator[Case]:
+    blue, green, base = (
+        {"port": 1, "metadata": {"lane": "blue"}},
+        {"port": 2, "metadata": {"lane": "green"}},
+        D | {"port": 3},
+    )
+    several = (blue, green, base)
+    user, b = argument("user", match("blue")), argument("b", match("1"))
+
+    def case(name: str, groups: tuple[Document, ...], headers: Labels, **more: Any) -> Case:
+        call = {"caller": {"service": CALLER}, "headers": headers}
+        given: Document = {"instances": several, "call": call, "options": {"chain": "lane"}, "lanes": groups} | more
+        return Case(f"lane {name}", **given)
+
+    mine, others = {"user": "blue"}, {"user": "red"}
+    yield case("of the call", team(lane("blue", user)), mine)
+    yield case("of another call", team(lane("blue", user)), others)
+    yield case("of a call that does not tell", team(lane("blue", user)), {"other": "1"})
+    yield case("that is off", team(lane("blue", user, enable=False)), mine)
+    yield case("by a gateway", team(lane("blue", user), type=LANE_GATEWAY), mine)
+    stranger = {"call": {"caller": {"service": "somebody"}, "headers": mine}}
+    yield case("not by its entry", team(lane("blue", user)), mine, **stranger)
+    for stain in (f"{TEAM}/blue", "blue", "green", f"{TEAM}/pink", "pink"):
+        yield case(f"carried as {stain}", team(lane("blue", user), lane("green", b)), {"service-lane": stain})
+    carried = {"call": {"caller": {"service": "somebody"}, "headers": {"service-lane": f"{TEAM}/blue"}}}
+    yield case("carried by a stranger", team(lane("blue", user)), {}, **carried)
+    yield case("without conditions", team(lane("blue")), mine)
+    yield case("without instances", team(lane("gone", user)), mine)
+    yield case("strict without instances", team(lane("gone", user, match_mode="STRICT")), mine)
+    sick = {"instances": (blue | {"healthy": False}, green, base)}
+    yield case("sick", team(lane("blue", user)), mine, **sick)
+    yield case("sick and strict", team(lane("blue", user, match_mode="STRICT")), mine, **sick)
+    yield case("first by priority", team(lane("blue", user, priority=2), lane("green", user, priority=1)), mine)
+    yield case("two conditions, one holds", team(lane("blue", user, b)), mine)
+    yield case("two conditions, both hold", team(lane("blue", user, b)), mine | {"b": "1"})
+    either = {"traffic_match_rule": {"arguments": [user, b], "match_mode": "OR"}}
+    yield case("either of two, one holds", team(lane("blue", **either)), {"b": "1"})
+    yield case("either of two, none holds", team(lane("blue", **either)), {"b": "2"})
+    for type, value, given in (("REGEX", "^bl", "blue"), ("NOT_EQUALS", "red", "blue"), ("IN", "blue,pink", "blue"),
+                               ("NOT_IN", "red,pink", "blue"), ("IN", "red,pink", "blue")):  # fmt: skip
+        yield case(f"{type} {value}", team(lane("blue", argument("user", match(value, type)))), {"user": given})
+    not_told = team(lane("blue", argument("user", match("red", "NOT_EQUALS"))))
+    why = "a condition on something that the call does not tell never holds; polaris-go takes it for an empty text"
+    yield case("NOT_EQUALS of nothing", not_told, {"other": "1"}, differs=why, ours=((3,),))
+    any_user = team(lane("blue", argument("user", match("*"))))
+    why = "* is any, as in route rules; polaris-go takes it for a star in lanes"
+    yield case("of any value", any_user, mine, differs=why, ours=((1,),))
+    far = {"destinations": [{"namespace": "default", "service": "elsewhere", "name": "d"}]}
+    yield case("that does not go here", team(lane("blue", user), **far), mine)
+    swim = ({"port": 1, "metadata": {"swim": "blue"}}, {"port": 2, "metadata": {"lane": "x"}}, base)
+    yield case("with a key of its own", team(lane("blue", user, label_key="swim")), mine, instances=swim)
+    yield case("with a key of its own, none", team(lane("gone", user, label_key="swim")), mine, instances=swim)
+    yield case(
+        "with a key of its own, another call", team(lane("blue", user, label_key="swim")), others, instances=swim
+    )
+    for percent in (0, 100):
+        gray = {"traffic_gray": {"mode": "PERCENTAGE", "percentage": {"percent": percent}}}
+        yield case(f"of {percent} percent", team(lane("blue", user, **gray)), mine)
+    labelled = {"call": {"caller": {"service": CALLER, "labels": {"tier": "edge"}}, "headers": mine}}
+    yield case("by an entry with labels", team(lane("blue", user), labels={"tier": match("edge")}), mine, **labelled)
+    yield case("by an entry without its labels", team(lane("blue", user), labels={"tier": match("edge")}), mine)
+    told = (blue, blue | {"port": 4, "metadata": {"lane": "blue", "version": "v1"}}, A | {"port": 5}, base)
+    by_version = (rule(sub([source()], V1)),)
+    yield case("and a rule", team(lane("blue", user)), mine, instances=told, rules=by_version)
+    yield case("and a rule, base line", team(lane("blue", user)), others, instances=told, rules=by_version)
+
+
 def cases() -> tuple[Case, ...]:
     """Every case; no two of one name."""
-    parts = (sources, callers, groups, priorities, routes, health, places, wishes, sets, canaries)
+    parts = (sources, callers, groups, priorities, routes, health, places, wishes, sets, canaries, lanes)
     found = tuple(case for part in parts for case in part())
     assert len({case.name for case in found}) == len(found)
     return found
@@ -530,7 +622,7 @@ def named(case: Case, at: int) -> Document:
     callee, caller = f"routed-{at}", f"caller-{at}"
 
     def own(value: Any) -> Any:
-        text = json.dumps(value).replace(CALLEE, callee).replace(CALLER, caller)
+        text = json.dumps(value).replace(CALLEE, callee).replace(CALLER, caller).replace(TEAM, f"team-{at}")
         return json.loads(text)
 
     metadata = case.metadata
@@ -544,6 +636,7 @@ def named(case: Case, at: int) -> Document:
             for each in case.instances
         ],
         "rules": [own({**each, "name": f"{each['name']}-{at}"}) for each in case.rules],
+        "lanes": own(list(case.lanes)),
         "call": {"service": callee, "namespace": "default"} | own(case.call),
     }  # fmt: skip
 

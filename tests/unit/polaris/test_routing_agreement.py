@@ -32,6 +32,7 @@ def world() -> World:
         ("/naming/v1/services", "services"),
         ("/naming/v1/instances", "instances"),
         ("/naming/v2/routings", "rules"),
+        ("/naming/v1/lane/groups", "lanes"),
     ):
         items = [item for each in told for item in each[kind]]
         for at in range(0, len(items), 100):
