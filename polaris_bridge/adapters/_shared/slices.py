@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Hashable
 from typing import Any, Final
 
+from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.ports import Scheduler
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ SLICE_S: Final = 0.004
 
 Work = Generator[None, None, Any]
 """Yields wherever it may be interrupted; returns its result."""
+Writing = Generator[Commit | None, None, Any]
+"""The same; yields a commit where it has to wait for one."""
 
 
 class Slices:
@@ -26,9 +29,9 @@ class Slices:
     def __init__(self, scheduler: Scheduler, elapsed: Callable[[], float] = time.perf_counter) -> None:
         self._scheduler = scheduler
         self._elapsed = elapsed
-        self._running: dict[Hashable, tuple[Work, list[Callable[[Any], None]]]] = {}
+        self._running: dict[Hashable, tuple[Writing, list[Callable[[Any], None]]]] = {}
 
-    def run(self, key: Hashable, make: Callable[[], Work], done: Callable[[Any], None]) -> None:
+    def run(self, key: Hashable, make: Callable[[], Writing], done: Callable[[Any], None]) -> None:
         """Begin the work of ``make``, or join what runs under the same key. ``done`` gets the result, None if it failed."""
         known = self._running.get(key)
         if known is not None:
@@ -42,7 +45,10 @@ class Slices:
         until = self._elapsed() + SLICE_S
         try:
             while True:
-                next(work)
+                commit = next(work)
+                if commit is not None and not commit.done:
+                    commit.then(lambda _error: self._scheduler.soon(lambda: self._go_on(key)))
+                    return
                 if self._elapsed() >= until:
                     self._scheduler.soon(lambda: self._go_on(key))
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from http_bottle import Answer
 
 from polaris_bridge.adapters._shared import zips
 from polaris_bridge.adapters.nacos.server.forms_cs import together
+from polaris_bridge.adapters.nacos.service.config import transfer
 from polaris_bridge.core.batches import SETTLED, Commit
 
 META = "metadata:\n- {dataId: x, group: G, type: json, desc: hey, appName: aa}\n"
@@ -271,3 +273,33 @@ def test_removal_by_ids(port: ConfigBottle, path: str, params: dict[str, str]) -
     assert port.call("DELETE", path, ids="", **params).json["data"] is True
     assert port.call("DELETE", path, ids="x", **params).status == 400
     assert port.call("DELETE", path, **params).status in (400, 500)
+
+
+def test_an_import_and_a_removal_of_many_leave_room_in_the_queue_of_writes(
+    port: ConfigBottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "AHEAD", 4)
+    commits: list[Commit] = []
+    waiting: list[int] = []
+
+    def counted(command: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            done = command(*arguments, **more)
+            commits.append(done.commit)
+            waiting.append(sum(1 for commit in commits if not commit.done))
+            return done
+
+        return call
+
+    config = port.registry.config
+    monkeypatch.setattr(config.transfer, "bring_in", counted(config.transfer.bring_in))
+    monkeypatch.setattr(config.files, "delete", counted(config.files.delete))
+    found = bring(port, *((f"g/{n}", str(n)) for n in range(100)))
+    assert found["data"] == {"succCount": 100, "skipCount": 0}
+    rows = port.get(V1, search="accurate", dataId="", group="", tenant="dev", pageNo=1, pageSize=200)["pageItems"]
+    assert len(rows) == 100
+    answer = port.call("DELETE", V1, delType="ids", ids=",".join(row["id"] for row in rows), tenant="dev")
+    assert answer.status == 200, answer
+    assert names(port) == []
+    assert len(commits) == 200
+    assert max(waiting) <= 5, "each waits for the one that is so far ahead"

@@ -52,11 +52,11 @@ class Later:
 
 
 class Sliced:
-    """An answer that is made a few milliseconds at a time: a generator that yields where it may be interrupted."""
+    """An answer that is made a few milliseconds at a time: a generator that yields where it may be interrupted or has to wait."""
 
     __slots__ = ("work",)
 
-    def __init__(self, work: Generator[None, None, Answer]) -> None:
+    def __init__(self, work: Generator[Commit | None, None, Answer]) -> None:
         self.work = work
 
 

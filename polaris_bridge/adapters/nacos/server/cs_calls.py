@@ -28,7 +28,7 @@ from polaris_bridge.core.model import Caller
 from . import cs_shown
 from .answers import Answer, encode
 from .call import HttpCall
-from .forms_cs import Part, Work, check_may, together
+from .forms_cs import Part, Work, Writing, check_may, together
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
@@ -155,7 +155,7 @@ def known(service: NacosService, namespace_id: str) -> bool:
 
 def imported(
     service: NacosService, call: HttpCall, data: bytes, policy: str, caller: Caller, say: Say, *, newer: bool
-) -> Work:
+) -> Writing:
     """Take an archive in. ``newer``: only one of the newer form."""
     try:
         files = (yield from zips.read(data)) if data.startswith(b"PK") else []
@@ -211,7 +211,9 @@ def clones(call: HttpCall) -> list[_Clone]:
     return [clone for clone in found if clone is not None]
 
 
-def cloned(service: NacosService, call: HttpCall, wanted: list[_Clone], policy: str, caller: Caller, say: Say) -> Work:
+def cloned(
+    service: NacosService, call: HttpCall, wanted: list[_Clone], policy: str, caller: Caller, say: Say
+) -> Writing:
     """Publish configurations once more in the namespace of the call, some under other names."""
     admin, namespace = service.config_admin, call.scope.namespace
     by_id: dict[int, _Clone] = {}
@@ -247,7 +249,7 @@ def _first(*texts: str | None) -> str:
 
 def removed(
     service: NacosService, call: HttpCall, ids: Sequence[int], caller: Caller, done: Callable[[], Answer]
-) -> Work:
+) -> Writing:
     """Remove the configurations with these ids; those that are not there are passed over."""
     admin = service.config_admin
     found = yield from admin.search.by_id(set(ids))

@@ -276,3 +276,5 @@ def together(commits: Sequence[Commit]) -> Commit:
 
 Work = Generator[None, None, Answer]
 """An answer that is made a little at a time."""
+Writing = Generator[Commit | None, None, Answer]
+"""The same, waiting for the store now and then."""

@@ -21,6 +21,7 @@ from polaris_bridge.adapters.nacos.service.scope import Scope
 from polaris_bridge.adapters.nacos.wire.config import Unreadable
 from polaris_bridge.adapters.nacos.wire.messages import Refused
 from polaris_bridge.adapters.nacos.wire.params import IllegalParam, Params
+from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.errors import CoreError, Unavailable
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Undecided
@@ -326,7 +327,7 @@ def _named(service: NacosService, scope: Scope, kind: Kind) -> str:
     return service.key(scope).name if scope.name else ""
 
 
-def _refusable(work: Generator[None, None, Answer]) -> Generator[None, None, Answer | Exception]:
+def _refusable(work: Generator[Commit | None, None, Answer]) -> Generator[Commit | None, None, Answer | Exception]:
     """Work whose refusal is an answer."""
     try:
         return (yield from work)

@@ -2,11 +2,13 @@
 
 Conflict policies as Nacos 2.5.1 means them: ``ABORT`` stops at the first configuration that is there (what came before it is in,
 it has failed, the rest is skipped), ``SKIP`` leaves what is there, ``OVERWRITE`` replaces it. Each configuration is a commit of
-its own, so that thousands of them hold up nobody; the answer waits for all.
+its own, so that thousands of them hold up nobody, and no more than ``AHEAD`` of them wait for the store; the answer waits for
+all.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -24,6 +26,8 @@ from polaris_bridge.core.config.reading import FileSnapshot
 from polaris_bridge.core.config.transfer import ABORT, OVERWRITE, SKIP, Carried
 from polaris_bridge.core.model import Caller
 
+AHEAD: Final = 256
+"""Commits of one call that wait for the store: the queue of writes is everybody's."""
 POLICIES: Final = {"ABORT": ABORT, "SKIP": SKIP, "OVERWRITE": OVERWRITE}
 """By their names on the wire."""
 
@@ -69,27 +73,29 @@ class Carrying:
 
     def bring_in(
         self, configs: Sequence[Packed], namespace: str, policy: str, caller: Caller
-    ) -> Generator[None, None, Report]:
+    ) -> Generator[Commit | None, None, Report]:
         """Take configurations of an archive in and publish them. Raises ``Busy``."""
         return (yield from self._take((_carried(config, namespace) for config in configs), policy, caller))
 
     def clone(
         self, clones: Sequence[CloneOf], namespace: str, policy: str, caller: Caller
-    ) -> Generator[None, None, Report]:
+    ) -> Generator[Commit | None, None, Report]:
         """Publish what everybody sees of configurations in a namespace. What the server has encrypted it encrypts again."""
         return (yield from self._take(self._cloned(clones, namespace), policy, caller))
 
-    def remove(self, keys: Iterable[FileKey], caller: Caller) -> Generator[None, None, tuple[Commit, ...]]:
+    def remove(self, keys: Iterable[FileKey], caller: Caller) -> Generator[Commit | None, None, tuple[Commit, ...]]:
         """Remove configurations. Raises ``Busy``."""
         commits: dict[int, Commit] = {}
+        waiting: deque[Commit] = deque()
         for key in keys:
             commit = self._centre.files.delete(key, caller).commit
             commits[id(commit)] = commit
-            yield
+            yield _next(waiting, commit)
         return tuple(commits.values())
 
-    def _take(self, files: Iterable[Carried], policy: str, caller: Caller) -> Generator[None, None, Report]:
+    def _take(self, files: Iterable[Carried], policy: str, caller: Caller) -> Generator[Commit | None, None, Report]:
         commits: dict[int, Commit] = {}
+        waiting: deque[Commit] = deque()
         succeeded = 0
         skipped: list[FileKey] = []
         failed: list[FileKey] = []
@@ -105,7 +111,7 @@ class Carrying:
             skipped += report.skipped
             failed += [failure.key for failure in report.failed]
             stopped = bool(report.failed) and there and policy == ABORT
-            yield
+            yield _next(waiting, report.commit)
         return Report(tuple(commits.values()), succeeded, tuple(skipped), tuple(failed))
 
     def _cloned(self, clones: Sequence[CloneOf], namespace: str) -> Iterable[Carried]:
@@ -122,6 +128,12 @@ class Carrying:
                     file.algorithm,
                     file.client_key,
                 )
+
+
+def _next(waiting: deque[Commit], commit: Commit) -> Commit | None:
+    """Enter a commit; the one that has to be done before there is another."""
+    waiting.append(commit)
+    return waiting.popleft() if len(waiting) > AHEAD else None
 
 
 def _carried(config: Packed, namespace: str) -> Carried:
