@@ -382,7 +382,15 @@ class Server:
             connections[listener.settings.name] += listener.counters().connections_open
         kept = self._heartbeats
         redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
-        return census(self.registry, connections, redis, self.health)
+        found = census(self.registry, connections, redis, self.health)
+        limiter = self.limiter
+        if limiter is not None:
+            found.limiter = {"clients": limiter.clients, "counters": limiter.counters}
+            found.limited = {"passed": limiter.used_total, "limited": limiter.limited_total}
+        if self._shared is not None:
+            sharer, place = self._shared
+            found.limiter_redis = int(place.alive), sharer.failures
+        return found
 
     def _limits(self) -> Limiter[Any] | None:
         """Who counts for clients that limit themselves; whoever serves them says how they are told."""

@@ -43,6 +43,12 @@ class Census:
     """One moment. Everything may be left empty; what is left empty does not appear."""
 
     revision: int = 0
+    limiter: Mapping[str, int] = field(default_factory=dict)
+    """Kind (clients, counters) -> how many."""
+    limited: Mapping[str, int] = field(default_factory=dict)
+    """Result (passed, limited) -> requests that clients of the limiter told of since the start."""
+    limiter_redis: tuple[int, int] | None = None
+    """Whether it answers, and failed exchanges; None when the limiter's counters are not shared."""
     services: Sequence[ServiceCount] = ()
     """Every service, empty ones too."""
     sources: Sequence[SourceCount] = ()

@@ -76,6 +76,12 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
     yield _gauge(names.CONNECTIONS, [((listener,), n) for listener, n in census.connections.items()])
     yield _gauge(names.PROTECTION, [((namespace,), on) for namespace, on in census.protected.items()])
     yield _gauge(names.PROTECTED, [((namespace,), count) for namespace, count in census.held.items()])
+    yield _gauge(names.LIMITER, [((kind,), n) for kind, n in census.limiter.items()])
+    yield _counter(names.LIMITER_REQUESTS, [((result,), n) for result, n in census.limited.items()])
+    if census.limiter_redis is not None:
+        up, failures = census.limiter_redis
+        yield _gauge(names.LIMITER_SHARED, [((), up)])
+        yield _counter(names.LIMITER_FAILURES, [((), failures)])
     yield from _config(census)
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}

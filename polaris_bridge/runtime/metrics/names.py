@@ -69,6 +69,16 @@ REFUSED = _own("connections_refused_total", "counter", "listener reason", "conne
 LIMITED = _own(
     "calls_limited_total", "counter", "protocol limit", "calls refused by `plugin.ratelimit`: ip, api, instance"
 )
+LIMITER = _own("limiter", "gauge", "kind", "clients that count at the limiter, and their counters")
+LIMITER_REQUESTS = _own(
+    "limiter_requests_total", "counter", "result", "requests that clients of the limiter say they passed or limited"
+)
+LIMITER_SHARED = _own(
+    "limiter_redis_up", "gauge", "", "1 while the Redis in which nodes share the limiter's counters answers"
+)
+LIMITER_FAILURES = _own(
+    "limiter_redis_failures_total", "counter", "", "exchanges of the limiter's counters that Redis did not take"
+)
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -103,7 +113,8 @@ CACHE_COST = _polaris("cache_update_cost", "histogram", "", "milliseconds of a p
 OWN: Final = (
     BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, CONFIG_FILES, CONFIG_GRAY,
     CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
-    WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LOG_DROPPED,
+    WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LIMITER, LIMITER_REQUESTS,
+    LIMITER_SHARED, LIMITER_FAILURES, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from polaris_bridge.adapters.polaris.wire import limiter as wire
@@ -60,6 +61,12 @@ class Stream:
         return code
 
 
+async def get(front: str, path: str) -> str:
+    """What the main HTTP port answers."""
+    async with httpx.AsyncClient(base_url=front, timeout=10) as client:
+        return (await client.get(path)).text
+
+
 async def discovered(running: Running, service: str) -> list[Any]:
     """What an SDK that looks for a service is told."""
     request = v1.DiscoverRequest(type=v1.DiscoverRequest.INSTANCE)
@@ -91,6 +98,9 @@ async def test_both_ports_count_together_and_sdks_find_the_limiter(transport: st
             assert (await b.use(key, 6, now)).quotaLefts[0].left == 0
             pushed = await a.read()
             assert (pushed.cmd, pushed.rateLimitReportResponse.quotaLefts[0].left) == (wire.ACQUIRE, 0)
+            metrics = (await get(running.front, "/metrics")).splitlines()
+            assert 'polaris_bridge_limiter{kind="clients"} 2.0' in metrics
+            assert 'polaris_bridge_limiter_requests_total{result="passed"} 10.0' in metrics
             assert (await b.use(key + (1 << 24), 1, now)).code == 400214
             assert await b.ended() is grpc.StatusCode.OK
 

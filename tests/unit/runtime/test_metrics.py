@@ -100,6 +100,9 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         redis=(1, 2, 3),
         config_groups=[GroupCount("default", "g", 5, 3, 1), GroupCount("default", "h", 1, 0, 0)],
         config_holders=6,
+        limiter={"clients": 3, "counters": 9},
+        limited={"passed": 40, "limited": 2},
+        limiter_redis=(0, 5),
     )
     found = samples(metrics)
     own = {SERVER: "10.0.0.1"}
@@ -109,6 +112,10 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         assert value(found, "polaris_bridge_config_files", namespace="default", state=state) == count
     assert value(found, "polaris_bridge_config_gray_releases", namespace="default") == 1
     assert value(found, "polaris_bridge_config_holders") == 6
+    assert value(found, "polaris_bridge_limiter", kind="counters") == 9
+    assert value(found, "polaris_bridge_limiter_requests_total", result="limited") == 2
+    assert value(found, "polaris_bridge_limiter_redis_up") == 0
+    assert value(found, "polaris_bridge_limiter_redis_failures_total") == 5
     assert value(found, "config_group_count", namespace="default", **own) == 2
     assert value(found, "config_file_count", namespace="default", group="g", **own) == 5
     assert value(found, "config_release_file_count", namespace="default", group="h", **own) == 0
@@ -147,7 +154,7 @@ def test_the_names_of_polaris_can_be_switched_off() -> None:
 
 
 def test_what_is_listed_is_what_is_exposed(metrics: Metrics) -> None:
-    metrics.census = lambda: Census(redis=(1, 0, 0))
+    metrics.census = lambda: Census(redis=(1, 0, 0), limiter_redis=(1, 0))
     text = metrics.render().decode()
     exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     assert {name.name for name in (*OWN, *POLARIS)} <= exposed
