@@ -30,7 +30,10 @@ PRIMES: Final = (251, 1009, 4093)
 """Sizes of Maglev tables: the first that is four times the instances."""
 MOST_IN_TABLE: Final = 1000
 """Above so many instances the ring is used in place of a table, which would take too long to fill."""
-KEPT: Final = 64
+KEPT: Final = 256
+"""Groups whose rings, tables and urns are kept."""
+TURNS: Final = 4096
+"""Groups whose turns are counted; one that comes after so many others begins anew."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -86,7 +89,7 @@ class Picker:
         turns = self._turns.get(about)
         if turns is None:
             turns = self._turns[about] = _Turns()
-            _trim(self._turns)
+            _trim(self._turns, TURNS)
         return turns.next(targets)
 
     def _made_of(self, share: Share, kind: type[M]) -> M:
@@ -97,12 +100,12 @@ class Picker:
             return kept[1]
         made = kind(share.targets)
         self._made[key] = share, made
-        _trim(self._made)
+        _trim(self._made, KEPT)
         return made
 
 
-def _trim(kept: OrderedDict[K, V]) -> None:
-    while len(kept) > KEPT:
+def _trim(kept: OrderedDict[K, V], most: int) -> None:
+    while len(kept) > most:
         kept.popitem(last=False)
 
 

@@ -141,3 +141,19 @@ def test_turns_of_services_are_counted_apart() -> None:
     first = [picker.pick(decision, ROUND_ROBIN, "a"), picker.pick(decision, ROUND_ROBIN, "b")]
     assert first[0] == first[1]
     assert picker.pick(decision, ROUND_ROBIN, "a") != first[0]
+
+
+def test_turns_of_many_services_are_not_forgotten() -> None:
+    picker, decision = Picker(lambda _below: 0), one_share(1, 1)
+    first = [picker.pick(decision, ROUND_ROBIN, n) for n in range(1000)]
+    assert all(picker.pick(decision, ROUND_ROBIN, n) != first[n] for n in range(1000))
+
+
+def test_what_is_kept_of_groups_is_bounded_and_right() -> None:
+    picker = Picker(lambda below: below - 1)
+    decisions = [one_share(1, n + 1) for n in range(600)]
+    for _ in range(2):
+        for decision in decisions:
+            picked = picker.pick(decision, WEIGHTED_RANDOM)
+            assert picked is not None
+            assert picked[1] is decision.tiers[0].shares[0].targets[-1]

@@ -371,6 +371,11 @@ def test_a_lane_that_does_not_go_through_the_service_is_the_base_line() -> None:
     assert ids(decide(EVERY, team(lane(), services=(CART,)), enters(user="blue"))) == ["base"]
 
 
+def test_without_a_group_of_lanes_a_label_is_a_label() -> None:
+    assert ids(decide(EVERY)) == ["base", "blue", "green"]
+    assert ids(decide(EVERY, team(), enters(user="blue"))) == ["base"], "with one there is a base line, whoever calls"
+
+
 def test_a_lane_whose_instances_are_sick_is_left() -> None:
     sick = target("blue", labels={"lane": "blue"}, healthy=False)
     assert ids(decide((sick, BASE), team(lane()), enters(user="blue"))) == ["base"]
