@@ -7,15 +7,15 @@ import asyncio
 import json
 import os
 import signal
-import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from child import ROOT, Child
+from child import Child
 from nacos_light import Client, Http, Lost, hosts, leave, named, until
+from wall_clock import WallClock
 
 FACTOR = int(os.environ.get("SOAK_FACTOR", "1"))
 ENOUGH = 1000 * min(FACTOR, 10)
@@ -270,39 +270,7 @@ async def test_a_full_disk_is_an_error_and_no_empty_list(start: Start, transport
 
 # ---------------------------------------------------------------- a wall clock that jumps
 
-MOVED = """
-import mmap, os, struct, time
-
-_file = open(os.environ["CLOCK_MOVED"], "rb")
-_moved = mmap.mmap(_file.fileno(), 8, access=mmap.ACCESS_READ)
-_time_ns = time.time_ns
-
-
-def time_ns():
-    return _time_ns() + struct.unpack("<q", _moved)[0]
-
-
-time.time_ns = time_ns
-time.time = lambda: time_ns() / 1e9
-"""
-"""Taken in by the child as ``sitecustomize``: its wall clock is off by as many nanoseconds as a file says."""
 HOUR = 3600
-
-
-class WallClock:
-    """Of a child."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(MOVED)
-        self._file = folder / "moved"
-        self.env = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "CLOCK_MOVED": str(self._file)}
-        self._file.write_bytes(bytes(8))
-
-    def move(self, seconds: int) -> None:
-        """To so much before or after the true time."""
-        with self._file.open("r+b") as file:
-            file.write(struct.pack("<q", seconds * 1_000_000_000))
 
 
 async def test_a_wall_clock_that_jumps_expires_nobody(start: Start, tmp_path: Path) -> None:

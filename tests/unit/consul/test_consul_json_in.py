@@ -175,3 +175,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         definitions_in.check(body)
     except Refused as error:
         assert error.status == 400  # noqa: PT017 - either outcome is right
+
+
+def test_bytes_that_are_no_utf_8_are_replaced_as_in_go() -> None:
+    assert json_in.value(b'{"Name":"\xff\xfe"}') == {"Name": "��"}

@@ -60,6 +60,7 @@ _OWN: Final = b""
 MOST_NAME: Final = 255
 MOST_LABEL: Final = 63
 _CLIENT_SUBNET: Final = 8
+_SUBNET_HEAD: Final = 4
 PLAIN_SIZE: Final = 512
 """Bytes that an answer over UDP may have when the client says nothing else."""
 MOST_MESSAGE: Final = 65_535
@@ -241,8 +242,8 @@ def _subnet(options: bytes) -> bytes:
             raise ValueError("an option that ends too early")
         if code == _CLIENT_SUBNET:
             subnet = options[at : at + length]
-            if len(subnet) < 4:
-                raise ValueError("a client subnet without lengths")
+            if not _SUBNET_HEAD <= length <= _SUBNET_HEAD + 16:  # it is sent back, so it must not be any length
+                raise ValueError("a client subnet without lengths, or longer than an address")
             return subnet
         at += length
     return b""

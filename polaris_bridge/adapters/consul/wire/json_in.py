@@ -42,7 +42,7 @@ def value(body: bytes) -> Any:
     """The first JSON value of a body; what follows it is not looked at. Raises ``BadJson``."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _first(body)
     except RecursionError:
         raise BadJson(_TOO_DEEP) from None
