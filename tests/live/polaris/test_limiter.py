@@ -26,7 +26,7 @@ EVERY_MS = 30
 SECONDS = 10
 
 
-@pytest.fixture(params=["polaris-go-1.6", "polaris-go-1.7"])
+@pytest.fixture(params=["polaris-go-1.6", "polaris-go-1.7", "polaris-java"])
 def processes(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Iterator[list[Member]]:
     """Three processes of one library."""
     client = SDKS[request.param]

@@ -52,6 +52,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import live.Orders.Order;
 import shade.polaris.com.google.protobuf.Message;
 import shade.polaris.com.google.protobuf.util.JsonFormat;
@@ -88,6 +89,7 @@ public final class Sdk {
     commands.put("changes", sdk::changes);
     commands.put("rule", sdk::rule);
     commands.put("quota", sdk::quota);
+    commands.put("pace", sdk::pace);
     commands.put("report", sdk::report);
     commands.put("breaker", sdk::check);
     commands.put("describe", sdk::describe);
@@ -259,6 +261,27 @@ public final class Sdk {
       }
     }
     return Map.of("passed", passed);
+  }
+
+  /** Asks for quota at a steady pace, every so many milliseconds; tells when each call that passed was made. */
+  private Map<String, Object> pace(Order order) throws InterruptedException {
+    List<Long> passed = new ArrayList<>();
+    int limited = 0;
+    long next = System.nanoTime();
+    for (int turn = 0; turn < order.number("count"); turn++) {
+      TimeUnit.NANOSECONDS.sleep(next - System.nanoTime());
+      next += TimeUnit.MILLISECONDS.toNanos(order.number("every"));
+      QuotaRequest request = new QuotaRequest();
+      request.setNamespace(order.namespace());
+      request.setService(order.text("service"));
+      request.setMethod(order.text("method"));
+      if (limiter.getQuota(request).getCode() == QuotaResultCode.QuotaResultOk) {
+        passed.add(System.currentTimeMillis());
+      } else {
+        limited++;
+      }
+    }
+    return Map.of("passed", passed, "limited", limited);
   }
 
   private Map<String, Object> report(Order order) {
