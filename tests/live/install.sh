@@ -25,7 +25,7 @@ cargo_package() {
 
 install_toolchains() {
   local missing=() packages=() tool
-  for tool in javac mvn node npm go redis-server mariadbd cargo curl openssl; do
+  for tool in javac mvn node npm go redis-server mariadbd cargo curl openssl dig; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ ${#missing[@]} = 0 ] && return
@@ -40,6 +40,7 @@ install_toolchains() {
       go) packages+=(golang-go) ;;
       redis-server) packages+=(redis-server) ;;
       mariadbd) packages+=(mariadb-server) ;;
+      dig) packages+=(bind9-dnsutils) ;;
       cargo) packages+=("$(cargo_package)") ;;
       curl | openssl) packages+=("$tool" ca-certificates) ;;
     esac

@@ -74,7 +74,8 @@ def test_nodes(names: Resolver, registry: Registry) -> None:
     texts = names.ask(f"{me}.node.consul", "TXT").data("TXT")
     assert any(text.startswith('"consul-version=') for text in texts)
     backwards = ".".join(reversed(node["Address"].split("."))) + ".in-addr.arpa"
-    assert names.ask(backwards, "PTR").data("PTR") == [f"{me}.node.dc1.consul."]
+    # The node of other protocols' instances has the same address.
+    assert f"{me}.node.dc1.consul." in names.ask(backwards, "PTR").data("PTR")
 
 
 def test_the_zone(names: Resolver) -> None:
