@@ -81,6 +81,14 @@ def unknown(value: bytes) -> bytes:
     return b"\x82\x7d" + bytes([len(value)]) + value
 
 
+def known_condition(match: Any) -> None:
+    """An operator that there is; not that of patterns, for not every text is one."""
+    if match.type not in (v1.MatchString.EXACT, v1.MatchString.NOT_EQUALS, v1.MatchString.IN):
+        match.ClearField("type")
+    if match.value_type not in (v1.MatchString.TEXT, v1.MatchString.PARAMETER, v1.MatchString.VARIABLE):
+        match.ClearField("value_type")
+
+
 def right(draw: Any, name: str, drawn: Any) -> Any:
     """A drawn rule with what it needs to be accepted and to be about the service."""
     example = EXAMPLES[name]()
@@ -103,6 +111,8 @@ def right(draw: Any, name: str, drawn: Any) -> Any:
     if name == "lane":
         for number, lane in enumerate(drawn.rules):
             lane.name, lane.id = f"lane-{number}", f"id-{number}"
+            for argument in lane.traffic_match_rule.arguments:
+                known_condition(argument.value)
     for field in ("namespace", "description"):
         if field in drawn.DESCRIPTOR.fields_by_name and isinstance(getattr(drawn, field), str):
             setattr(drawn, field, getattr(drawn, field)[:20])
