@@ -35,3 +35,31 @@ def test_paths_in_examples_are_served() -> None:
     asked = re.findall(r"\$U(/[\w/]+)", block)
     assert len(asked) >= 5
     assert [path for path in asked if paths.find(f"/v1{path}") is None] == []
+
+
+GUIDE = (ROOT / "docs" / "consul.md").read_text("utf-8")
+
+
+def test_the_guide_asks_for_what_is_served() -> None:
+    paths = Paths(ROUTES)
+    asked = re.findall(r"\$U(/[\w/]+)", GUIDE)
+    assert len(asked) >= 15
+    assert [path for path in asked if paths.find(f"/v1{path}") is None] == []
+
+
+def test_the_guide_names_options_that_there_are() -> None:
+    known = {field.alias or name for name, field in ConsulOptions.model_fields.items()}
+    known |= {field.alias or name for name, field in ListenerOptions.model_fields.items()}
+    block = GUIDE.partition("## Datacenters")[2].partition("## Beside")[0]
+    assert set(re.findall(r"^      (\w+):", block, re.MULTILINE)) <= known
+    for name in (
+        "nodeName",
+        "singleNode",
+        "foreignNode",
+        "springLayout",
+        "metadataAsTags",
+        "trustedProxies",
+        "maxBodySize",
+    ):
+        assert f"`{name}" in GUIDE
+        assert name in known
