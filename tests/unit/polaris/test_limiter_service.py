@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -262,6 +264,21 @@ def test_the_end_of_a_stream_frees_its_client(port: Port) -> None:
     a.close()
     assert port.limiter.clients == 1
     assert lefts(again.use({"counterKey": 0x1000001})) == [(0x1000001, 10, 1, 1)]
+
+
+def test_a_stream_that_ended_leaves_no_garbage(port: Port) -> None:
+    call: Any = Stream(port, "a")
+    handler = call._handler
+    handler.on_message(wire.RateLimitRequest(rateLimitInitRequest={"clientId": "a"}).SerializeToString())
+    call._handler = None
+    handler.on_close()
+    gone = weakref.ref(handler)
+    gc.disable()
+    try:
+        del handler
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_windows_roll_and_late_reports_count_while_they_may(port: Port) -> None:

@@ -37,7 +37,7 @@ def methods(service: TokenService, observers: Observers) -> Methods:
 class _Stream:
     """One answer per message, in order; in between, what others used up."""
 
-    __slots__ = ("_call", "_observers", "_seat", "_service")
+    __slots__ = ("__weakref__", "_call", "_observers", "_seat", "_service")
 
     def __init__(self, service: TokenService, observers: Observers, call: Call) -> None:
         self._service = service

@@ -19,6 +19,9 @@ from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.limiting.model import MAX_SLOTS, Left, Refused
 from polaris_bridge.core.ports import Clock, Scheduler
 
+BEGINNING: Final = 4
+REPORTING: Final = 2
+"""How much longer these take than what ``LongWork`` reckons with."""
 BACKLOG: Final = 65_536
 """Bytes that a client may have left unread and still be told unasked; its own next report tells it the same."""
 
@@ -38,6 +41,12 @@ class Seat:
     def push(self, message: bytes) -> None:
         """Tell the client."""
         self._push(message)
+
+    def close(self) -> None:
+        """Nobody listens any more. What pushes refers to the stream, and the stream to this: nothing is to be left for the
+        collector of garbage."""
+        self.open = False
+        self._push = _nobody
 
 
 class TokenService:
@@ -98,7 +107,7 @@ class TokenService:
             return answer
         whole.clientKey = client.key
         size = sum(len(one.totals) * max(1, len(one.target.labels_list)) for one in request.request)
-        return self._long.result(self._batch(seat, client, request, answer), size)
+        return self._long.result(self._batch(seat, client, request, answer), size * BEGINNING)
 
     def _batch(
         self,
@@ -163,7 +172,7 @@ class TokenService:
             report.code = codes.UNKNOWN_CLIENT
         else:
             report.code = codes.OK
-            return self._long.result(self._report(seat.client, request, answer), len(uses))
+            return self._long.result(self._report(seat.client, request, answer), len(uses) * REPORTING)
         return answer
 
     def _report(
@@ -184,7 +193,7 @@ class TokenService:
 
     def leave(self, seat: Seat) -> None:
         """The stream is over; its client goes with it, unless it came back on another."""
-        seat.open = False
+        seat.close()
         client, seat.client = seat.client, None
         if client is not None:
             self.limiter.leave(client, seat)
@@ -198,6 +207,10 @@ class TokenService:
 
 _MODE: Final = wire.BATCH_OCCUPY
 """What polaris-limiter says whatever was asked for."""
+
+
+def _nobody(_message: bytes) -> None:
+    """For a seat that was left."""
 
 
 def _unfit(request: wire.RateLimitInitRequest) -> int:
