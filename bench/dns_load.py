@@ -92,7 +92,11 @@ def _connected(address: Sequence[object]) -> socket.socket:
 
 
 def _load(address: Sequence[object], message: bytes, seconds: float, at_once: int) -> Asked:
-    sock = _connected(address)
+    with _connected(address) as sock:
+        return _by(sock, message, seconds, at_once)
+
+
+def _by(sock: socket.socket, message: bytes, seconds: float, at_once: int) -> Asked:
     tail = message[2:]
     sent: dict[int, float] = {}
     latencies: list[float] = []

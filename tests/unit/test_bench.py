@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from polaris_bridge.adapters.consul.wire.definitions_in import service as consul_service
 from polaris_bridge.adapters.eureka.wire.decoding import decode_instance
 from polaris_bridge.adapters.eureka.wire.replication import decode_batch
 from polaris_bridge.adapters.nacos.wire.config import changed_line, probe, probe_text
@@ -249,3 +250,72 @@ def test_polls_are_answered_each_once_and_whole(module):
             assert len(polls.answers(10, b"abcd")) == 3
         done.set()
         thread.join()
+
+
+def test_a_consul_instance_is_a_registration_with_one_check_that_lasts(module):
+    fleet = module("consul_fleet").ConsulFleet("orders", 300, subnet=1)
+    said = consul_service(fleet.registration(258, "2.0").encode())
+    assert (said.id, said.name, said.address, said.port) == ("orders-00258", "orders", "10.161.1.2", 8080)
+    assert said.meta["version"] == "2.0"
+    (check,) = said.checks
+    assert (check.ttl_ns, check.status) == (3_600_000_000_000, "passing")
+    assert fleet.beat(258) == "/v1/agent/check/pass/service:orders-00258"
+
+
+def test_a_blocking_read_names_what_its_client_has_seen(module):
+    consul_fleet = module("consul_fleet")
+    request = consul_fleet.blocking("h:1", consul_fleet.ConsulFleet("orders", 1).listing, 17)
+    line, _, rest = request.partition(b"\r\n")
+    assert line == b"GET /v1/health/service/orders?index=17&wait=600s HTTP/1.1"
+    assert b"\r\nHost: h:1\r\n" in b"\r\n" + rest
+    assert b"gzip" not in rest, "what comes is looked at"
+
+    class Answering:
+        def __init__(self, status: int, head: bytes) -> None:
+            self.answer = module("plain_http").Answer(status, b"[]", 2, head)
+
+        def call(self, *_: object) -> object:
+            return self.answer
+
+    head = b"HTTP/1.1 200 OK\r\nx-consul-Index: 18\r\n"
+    assert consul_fleet.index(Answering(200, head), "/") == 18
+    for wrong in (Answering(500, head), Answering(200, b"HTTP/1.1 200 OK\r\n")):
+        with pytest.raises(RuntimeError):
+            consul_fleet.index(wrong, "/")
+
+
+def test_where_names_of_a_consul_peer_are_answered(module, monkeypatch):
+    consul_fleet = module("consul_fleet")
+    monkeypatch.setenv("PEER_CONSUL", "somewhere:8500")
+    monkeypatch.delenv("PEER_CONSUL_PID", raising=False)
+    monkeypatch.delenv("PEER_CONSUL_DNS", raising=False)
+    peer = consul_fleet.peer_server()
+    assert (peer.base, consul_fleet.dns_of(peer)) == ("http://somewhere:8500", ("somewhere", 8600))
+    monkeypatch.setenv("PEER_CONSUL_DNS", "elsewhere:53")
+    assert consul_fleet.dns_of(peer) == ("elsewhere", 53)
+
+
+def test_a_load_of_questions_counts_answers_and_what_is_lost_or_wrong(module):
+    dns_load = module("dns_load")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(5)
+
+        def serve() -> None:
+            for n in range(500):
+                data, address = sock.recvfrom(100)
+                if n == 400:
+                    sock.sendto(b"\xff\xff" + data[2:], address)  # of nobody
+                elif n == 401:
+                    sock.sendto(data + b"longer", address)
+                elif n != 402:  # this one is lost
+                    sock.sendto(data, address)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        done = dns_load._load(sock.getsockname(), b"\0\0question", 1.5, 4)
+        thread.join()
+    assert done.answers >= 300
+    assert done.wrong == 2
+    assert done.lost >= 2
+    assert 0 < done.p50_us <= done.p99_us
