@@ -32,16 +32,12 @@ class Client:
     # Registers metadata, filters answers.
     metadata: bool = True
     filters: bool = True
-    # The recipe of a lock.
-    locks: bool = False
-    # Its call to update a transaction's outcome gives the errors of a refused one as values, not as an exception.
-    tells_refused_transaction: bool = False
 
 
 CLIENTS = {
     client.name: client
     for client in (
-        Client("go", programs.GO, locks=True, tells_refused_transaction=True),
+        Client("go", programs.GO),
         Client("py-consul", programs.PY_CONSUL),
         Client("python-consul", programs.PYTHON_CONSUL, metadata=False, filters=False),
         Client("node", programs.NODE),

@@ -8,7 +8,7 @@ import pytest
 
 from ..waiting import until
 from .conftest import RUN
-from .members import NOTICES_WITHIN_S, Member
+from .members import CLIENTS, NOTICES_WITHIN_S, Member
 from .registry import HOST, Registry
 from .telling import Watch, by_port, of_ports
 
@@ -130,9 +130,8 @@ def test_probes(member: Member, registry: Registry, service: str) -> None:
     assert member.instances(service, passing=True).keys() == {alive}
 
 
+@pytest.mark.parametrize("member", [client.name for client in CLIENTS.values() if client.filters], indirect=True)
 def test_filters(member: Member, registry: Registry, service: str) -> None:
-    if not member.client.filters:
-        pytest.skip(f"{member.name} has no filters")
     registry.register(service, OTHER, Tags=["a"], Meta={"stage": "live"})
     registry.register(service, THIRD, Tags=["b"], Check={"TTL": "60s"})
     for expression, ports in {
