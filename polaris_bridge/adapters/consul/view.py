@@ -65,7 +65,7 @@ class Instance:
         "checks",
         "node",
         "order",
-        "place",
+        "places",
         "registration",
         "service",
         "status",
@@ -82,8 +82,8 @@ class Instance:
         self.status = worst((node.status, *(check.status for check in checks)))
         """The worst of its own and its node's checks."""
         self.registration = registration
-        self.place: Any = None
-        """What names (DNS) make of it."""
+        self.places: dict[str, Any] | None = None
+        """What names (DNS) make of it, by domain."""
         self.order = (node.shape.node.lower(), service.id.lower())
         self._health: bytes | None = None
         self._catalog: bytes | None = None
@@ -293,7 +293,7 @@ class View:
         """Whether a service can be read at once; else ``build`` should have run."""
         view = self._services.get(ServiceKey(namespace, name.lower()))
         if view is not None:
-            return not variant or variant in view.encoded
+            return not variant or variant in view.encoded or len(view._at) <= SMALL
         known = self._registry.same_name(namespace, name)
         return sum(len(self._registry.snapshot(each).addresses) for each in known) <= SMALL
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from consul_bottle import ConsulBottle
 
+from polaris_bridge.adapters.consul.translate.keys import NodeKey
 from polaris_bridge.core.model import Checks, RegistrationKey, ServiceKey
 from polaris_bridge.core.views import shown
 
@@ -383,3 +384,15 @@ def test_another_check_that_fails_does_not_count(bottle: ConsulBottle) -> None:
     )
     bottle.move(200)
     assert "web" in bottle.get("/v1/agent/services").json
+
+
+def test_a_check_that_a_service_takes_from_its_node_counts_no_more_as_the_nodes() -> None:
+    bottle = ConsulBottle()
+    check = {"Name": "x", "TTL": "1h"}
+    bottle.register("a", Port=80, Checks=[])
+    bottle.done("/v1/agent/check/register", check)
+    for _ in range(2):
+        bottle.register("a", Port=80, Checks=[])
+    bottle.done("/v1/agent/check/register", check | {"ServiceID": "a"})
+    (registration,) = bottle.service.index.services(NodeKey("default", "here"))
+    assert registration.liveness == Checks({"x": "critical"}, 0, bottle.clock.now_ms)

@@ -204,3 +204,14 @@ def test_a_check_of_a_node_changes_only_its_instances() -> None:
     bottle.done("/v1/catalog/register", {"Node": "n2", "Address": "10.0.0.2", "Check": check})
     assert [i["Service"]["ID"] for i in bottle.get("/v1/health/service/web?passing").json] == ["web0", "web1"]
     assert bottle.service.view.service("default", "web").instances[0] is first
+
+
+def test_names_of_a_large_service_that_was_listed_before_are_prepared_too(bottle: ConsulBottle) -> None:
+    bottle.get("/v1/health/service/orders")
+    query = dns.message.make_query("orders.service.consul.", "A").to_wire()
+    assert not isinstance(resolver(bottle).resolve(query, "127.0.0.1", True), bytes)
+    assert len(resolved(bottle, "orders.service.consul.", "A")) == MANY
+    bottle.registry.register(foreign(3, host="10.9.9.9"), STRANGER)
+    bottle.timers.settle()
+    assert isinstance(resolver(bottle).resolve(query, "127.0.0.1", True), bytes), "one of many is made at once"
+    assert "10.9.9.9" in resolved(bottle, "orders.service.consul.", "A")

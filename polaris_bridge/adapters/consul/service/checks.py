@@ -64,7 +64,8 @@ class CheckCalls:
         before = self._registry.newest(key)
         if before is None:
             raise missing(f"ServiceID {quoted(service_id)} does not exist")
-        after = with_check(before, record, status, output, self._registry.clock.wall_ms())
+        now_ms = self._registry.clock.wall_ms()
+        after = with_check(before, record, status, output, now_ms)
         elsewhere = live is not None and live.owner != key
         if after == before and not elsewhere:
             self._index.restart(node, (record.id,))
@@ -72,7 +73,10 @@ class CheckCalls:
         with self._registry.transaction() as commit:
             if live is not None and elsewhere:
                 self._registering.drop_check(live, caller)
-            self._registry.amend(key, lambda _newest: after, caller, "check")
+            # of the newest: while it was the node's check, its state counted for this service too, and that is gone now
+            self._registry.amend(
+                key, lambda newest: with_check(newest, record, status, output, now_ms), caller, "check"
+            )
         self._index.restart(node, (record.id,))
         return commit
 

@@ -261,8 +261,11 @@ class Names:
             return [
                 self._place(i, domain, ttl) for i in self._catalog.instances(namespace, name) if i.status != CRITICAL
             ]
-        if not self._view.ready(namespace, name):
-            raise Unprepared((namespace, name), partial(self._view.build, namespace, name))
+        variant = f"names, {domain}"
+        if not self._view.ready(namespace, name, variant):
+            ttl = self._ttl(name)
+            build = partial(self._view.build, namespace, name, variant, lambda i: self._placed(i, domain, ttl))
+            raise Unprepared((namespace, name, domain), build)
         service = self._view.service(namespace, name)
         made: dict[str, list[Place]] = service.records(lambda _: {})
         found = made.get(domain)
@@ -273,10 +276,12 @@ class Names:
 
     def _placed(self, instance: Instance, domain: str, ttl: int) -> Place:
         """The same for as long as the instance is the same, so that a change of one in thousands costs one."""
-        kept: tuple[str, Place] | None = instance.place
-        if kept is None or kept[0] != domain:
-            kept = instance.place = domain, self._place(instance, domain, ttl)
-        return kept[1]
+        if instance.places is None:
+            instance.places = {}
+        kept: Place | None = instance.places.get(domain)
+        if kept is None:
+            kept = instance.places[domain] = self._place(instance, domain, ttl)
+        return kept
 
     def _place(self, instance: Instance, domain: str, ttl: int) -> Place:
         node, service = instance.node, instance.service
