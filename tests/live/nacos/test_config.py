@@ -66,15 +66,16 @@ def test_is_told_of_what_others_do(member: Member, files: Files, service: str) -
     hearing.close()
 
 
-def test_what_one_publishes_is_told_to_all(member: Member, sdks: list[Member], files: Files, service: str) -> None:
+def test_what_one_publishes_is_told_to_all(sdks: list[Member], files: Files, service: str) -> None:
     files.publish(service, "before")
     hearings = [Hearing(files, other, service) for other in sdks]
     settle(hearings, files, service)
-    for hearing in hearings:
-        hearing.skip()
-    assert member.ask("publish", service, content="after")["done"]
-    for hearing in hearings:
-        hearing.hears("after")
+    for member in sdks:
+        for hearing in hearings:
+            hearing.skip()
+        assert member.ask("publish", service, content=f"by {member.name}")["done"]
+        for hearing in hearings:
+            hearing.hears(f"by {member.name}")
     end(hearings)
 
 
@@ -175,9 +176,8 @@ def test_many_files(member: Member, files: Files, service: str) -> None:
     names = [f"{service}.{number}" for number in range(MANY)]
     hearing = Hearing(files, member, *names)
     hearing.listens()
-    for number in (0, 7, MANY - 1):
+    for number in (0, 7, MANY - 1):  # one by one: what comes while nacos-sdk-go 2 asks it takes for asked already
         files.publish(names[number], str(number))
-    for number in (0, 7, MANY - 1):
         hearing.hears(str(number), names[number], 2 * NOTICES_WITHIN_S)
     assert {one["file"] for one in hearing.all() if one["content"]} == {names[number] for number in (0, 7, MANY - 1)}
     hearing.close()
