@@ -277,7 +277,7 @@ def test_a_read_waits_for_its_own_changes_alone(target: str, changes: list[str],
         for other in (*others, "PUT /v1/session/create"):
             method, _, path = other.partition(" ")
             bottle.ask(method, path, b"" if method == "DELETE" else b"{}")
-            bottle.timers.until(bottle.clock.now_s + 1)
+            bottle.timers.until(bottle.clock.now_s + 0.5)
             assert not waiting.answered, other
         method, _, path = change.partition(" ")
         bottle.ask(method, path, b"2")
@@ -401,3 +401,17 @@ def test_rights_are_asked_for_and_lists_leave_out() -> None:
     assert listed.json == ["a", "config/open/f"]
     assert listed.headers["x-consul-results-filtered-by-acls"] == "true"
     assert [e["Key"] for e in bottle.get("/v1/kv/config/?recurse&token=r").json] == ["config/open/f"]
+
+
+def test_a_tree_with_nothing_in_it_is_not_waited_for_long():
+    bottle = ConsulBottle()
+    index = bottle.get("/v1/kv/config/app/?recurse").index
+    waiting = bottle.begin("GET", f"/v1/kv/config/app/?recurse&index={index}&wait=55s")
+    bottle.timers.settle()
+    assert not waiting.answered
+    bottle.move(4)
+    assert (waiting.answer.status, waiting.answer.index) == (404, index)
+    waiting = bottle.begin("GET", f"/v1/kv/config/app/?recurse&index={index}&wait=55s")
+    bottle.done("/v1/kv/config/app/data", b"x")
+    bottle.timers.settle()
+    assert waiting.answer.status == 200

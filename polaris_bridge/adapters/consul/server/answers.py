@@ -33,6 +33,8 @@ class Answer(Struct, frozen=True, gc=False):
     """Whether something was hidden from the caller for want of a right."""
     unchanged: bool = False
     """Whether it is what the client says it has seen, told by something else than an index: a blocking read waits."""
+    most_wait_s: float = 0.0
+    """Above 0: how long a blocking read waits for something newer than this at most, whatever it asked for."""
 
 
 class Later:

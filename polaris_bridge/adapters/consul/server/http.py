@@ -157,6 +157,8 @@ class ConsulHttp:
                 return _Pending(self, call, route, _durable(reply), self._observer(request, path, began))
             waits = call is not None and route.blocking is not None and seen(reply, call)
             if call is not None and waits and not self._stopping:
+                if 0 < reply.most_wait_s < call.options.wait_s:
+                    call.options = structs.replace(call.options, wait_s=reply.most_wait_s)
                 return Blocked(self, call, route, since)
             whole = self.read_whole(route, call) if call is not None and waits else reply
             reply = whole if isinstance(whole, Later) else self.response(whole, route, call)

@@ -30,6 +30,9 @@ _RAW: Final[Headers] = (
 _NOTHING: Final[Headers] = ()
 LARGE: Final = 1000
 """Entries of a tree from which on it is read in slices."""
+MISSING_S: Final = 3.0
+"""How long a read of a tree with nothing in it waits at most. Spring waits for its contexts one after the other, most of which
+are usually missing; on a real agent whatever changes beside a missing tree wakes it, so that the next one has its turn."""
 PORTION: Final = 500
 """Keys that one transaction of a recursive delete takes, at most."""
 
@@ -65,7 +68,7 @@ def _tree(service: ConsulService, call: ConsulCall) -> Answer | Later:
         seen = [entry for entry in found if may_key(service, call, "key:read", entry.key)]
     filtered = len(seen) < len(found)
     if not seen:
-        return Answer(b"", index, 404, _NOTHING, filtered=filtered)
+        return Answer(b"", index, 404, _NOTHING, filtered=filtered, most_wait_s=MISSING_S)
     return Answer(wire.encode([pair(entry) for entry in seen]), index, filtered=filtered)
 
 
