@@ -143,6 +143,8 @@ def room(data: bytes) -> int:
 
 def test_packets_of_any_kind(child: Child, udp: socket.socket) -> None:
     generator = random.Random(7)
+    udp.send(query("large.service.consul.", "A"))  # the first answer of a large service comes late
+    assert dns.message.from_wire(udp.recv(65_535)).answer
     after(udp, 0xFFFF)
     before = resident(child)
     answered = 0
