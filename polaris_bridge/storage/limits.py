@@ -46,7 +46,7 @@ end
 return found
 """
 
-log = logging.getLogger("polaris_bridge.limiter")
+log = logging.getLogger(__name__)
 
 
 class RedisCounters:
