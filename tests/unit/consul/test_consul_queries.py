@@ -160,6 +160,18 @@ def test_a_query_goes_with_its_session(bottle):
     assert (answer.status, answer.text) == (500, f'invalid session "{session}"')
 
 
+def test_one_query_is_waited_for(bottle):
+    id = made(bottle, Name="q", Service={"Service": "web"})
+    waiting = bottle.begin("GET", f"/v1/query/{id}?index={bottle.get(f'/v1/query/{id}').index}")
+    bottle.register("other")
+    bottle.timers.settle()
+    assert not waiting.answered
+    bottle.done(f"/v1/query/{id}", {"Name": "q", "Service": {"Service": "web", "OnlyPassing": True}})
+    bottle.timers.until(bottle.clock.now_s + 0.2)
+    bottle.timers.settle()
+    assert waiting.answer.json[0]["Service"]["OnlyPassing"]
+
+
 def test_what_is_not_there(bottle):
     for path in ("/v1/query/nosuch", "/v1/query/nosuch/execute", "/v1/query/nosuch/explain"):
         answer = bottle.get(path)

@@ -92,7 +92,7 @@ def _explain(service: ConsulService, call: ConsulCall, name: str) -> Reply:
 ROUTES: Final[Routes] = {
     ("GET", "/v1/query"): Route(_all, reads=True, blocking=EVERYTHING),
     ("POST", "/v1/query"): Route(_create),
-    ("GET", "/v1/query/"): Route(_get, reads=True),
+    ("GET", "/v1/query/"): Route(_get, reads=True, blocking=EVERYTHING),
     ("PUT", "/v1/query/"): Route(_put),
     ("DELETE", "/v1/query/"): Route(_delete),
 }
