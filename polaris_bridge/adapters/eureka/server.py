@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from polaris_bridge.adapters._shared.asking import Asked
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices, Work
@@ -159,31 +160,6 @@ def _with_headers(work: Work, headers: Headers) -> Work:
     return Response(200, body, headers)
 
 
-class Asked:
-    """A response to a request whose password is being checked: the request is answered when that is done."""
-
-    __slots__ = ("_again", "_undecided")
-
-    def __init__(self, undecided: Undecided, again: Callable[[], Response | Deferred]) -> None:
-        self._undecided = undecided
-        self._again = again
-
-    def then(self, reply: Callable[[Response], None]) -> None:
-        """See ``Deferred``."""
-
-        def decided() -> None:
-            answer = self._again()
-            if isinstance(answer, Response):
-                reply(answer)
-            else:
-                answer.then(reply)
-
-        try:
-            self._undecided.then(decided)
-        except CoreError as error:
-            reply(refusal(error))
-
-
 Answer = Response | Durable | InSlices
 
 
@@ -225,7 +201,7 @@ class EurekaServer:
         try:
             operation, answer = self._answer(request)
         except Undecided as undecided:
-            return Asked(undecided, lambda: self.handle(request))
+            return Asked(undecided, lambda: self.handle(request), refusal)
         observe = self._observe
         if observe is not None:
             if isinstance(answer, Response):

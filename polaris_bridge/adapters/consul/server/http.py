@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.routing import Route as Path
 
+from polaris_bridge.adapters._shared.asking import Asked
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
 from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response, abandoning
 from polaris_bridge.adapters.consul.wire import params as reading
@@ -148,7 +149,7 @@ class ConsulHttp:
             call = self._call(request, route, rest)
             reply = route.run(self.service, call)
         except Undecided as undecided:
-            return _Asked(undecided, lambda: self._run(request, route, path, rest, began))
+            return Asked(undecided, lambda: self._run(request, route, path, rest, began), self._refusal)
         except (Refused, CoreError) as error:
             reply = self._refusal(error)
         if isinstance(reply, Answer):
@@ -321,28 +322,6 @@ class _Pending:
             reply(found)
 
         self._begin(arrive)
-
-
-class _Asked:
-    """A response to a request whose password is being checked: the request is answered when that is done."""
-
-    __slots__ = ("_again", "_undecided")
-
-    def __init__(self, undecided: Undecided, again: Callable[[], Response | Deferred]) -> None:
-        self._undecided = undecided
-        self._again = again
-
-    def then(self, reply: Callable[[Response], None]) -> None:
-        """See ``Deferred``."""
-
-        def decided() -> None:
-            answer = self._again()
-            if isinstance(answer, Response):
-                reply(answer)
-            else:
-                answer.then(reply)
-
-        self._undecided.then(decided)
 
 
 def _durable(answer: Answer) -> Begin:

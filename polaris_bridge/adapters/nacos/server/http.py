@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from polaris_bridge.adapters._shared.asking import Asked
 from polaris_bridge.adapters._shared.endpoint import asgi_endpoint
-from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response, abandoning
+from polaris_bridge.adapters._shared.exchange import Deferred, Handler, Headers, Request, Response
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.service.admission import Forbidden, Kind, file_name
 from polaris_bridge.adapters.nacos.service.scope import Scope
@@ -128,7 +129,11 @@ class NacosHttp:
         try:
             reply = self._reply(request, route)
         except Undecided as undecided:
-            return _Asked(undecided, lambda: self._run(request, route, operation, began), self, request, route)
+            return Asked(
+                undecided,
+                lambda: self._run(request, route, operation, began),
+                lambda error: self._unasked(error, request, route),
+            )
         except (Refused, CoreError) as error:
             reply = self.refusal(error, request, route)
         observe = self._observe
@@ -145,6 +150,11 @@ class NacosHttp:
         if isinstance(reply, Held):
             return self._held(reply, request, route, operation, self._elapsed() - began)
         return _Pending(self, request, route, self._beginning(reply), self._observer(operation, began))
+
+    def _unasked(self, error: CoreError, request: Request, route: Route) -> Response:
+        """What is said when a password cannot be checked."""
+        found = self.refusal(error, request, route)
+        return _response(found, request) if isinstance(found, Answer) else found
 
     def _reply(self, request: Request, route: Route) -> Reply:
         """Let the call in and run its route. The one place that asks ``Admission``."""
@@ -274,50 +284,6 @@ class _Pending:
             reply(found)
 
         self._begin(arrive)
-
-
-class _Asked:
-    """A response to a request whose password is being checked: the request is answered when that is done."""
-
-    __slots__ = ("_again", "_answer", "_http", "_request", "_route", "_undecided")
-
-    def __init__(
-        self,
-        undecided: Undecided,
-        again: Callable[[], Response | Deferred],
-        http: NacosHttp,
-        request: Request,
-        route: Route,
-    ) -> None:
-        self._undecided = undecided
-        self._again = again
-        self._answer: Response | Deferred | None = None
-        self._http = http
-        self._request = request
-        self._route = route
-
-    def then(self, reply: Callable[[Response], None]) -> None:
-        """See ``Deferred``."""
-
-        def decided() -> None:
-            answer = self._answer = self._again()
-            if isinstance(answer, Response):
-                reply(answer)
-            else:
-                answer.then(reply)
-
-        try:
-            self._undecided.then(decided)
-        except CoreError as error:
-            found = self._http.refusal(error, self._request, self._route)
-            reply(_response(found, self._request) if isinstance(found, Answer) else found)
-
-    def abandon(self) -> None:
-        """See ``Parked``."""
-        answer = self._answer
-        let_go = None if answer is None or isinstance(answer, Response) else abandoning(answer)
-        if let_go is not None:
-            let_go()
 
 
 def _named(service: NacosService, scope: Scope, kind: Kind) -> str:
