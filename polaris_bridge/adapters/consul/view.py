@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from polaris_bridge.core.events import AddressChange, Published
-from polaris_bridge.core.model import OUT_OF_SERVICE, Address, AddressKey, Registration, ServiceKey, same_document
+from polaris_bridge.core.model import OUT_OF_SERVICE, Address, Registration, ServiceKey, same_document
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import shown
 from polaris_bridge.core.watching import Scope, Watches
@@ -29,169 +28,13 @@ from .translate.shown import (
     own_service,
     tags_of_metadata,
     weight_unit,
-    worst,
 )
-from .wire.shapes import CheckShape, NodeShape, ServiceShape, catalog_json, encode, instance_json, service_json
+from .view_instances import Instance, NodeView, ServiceView
 
 SMALL: Final = 100
 """Addresses of a service up to which it is built in one go."""
 _MOST_KEPT: Final = 20_000
 """Services kept built; the one built longest ago goes first."""
-
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class NodeView(Struct, frozen=True):
-    """A node with its checks."""
-
-    key: NodeKey
-    shape: NodeShape
-    checks: tuple[CheckShape, ...]
-    status: str
-    """The worst of its checks."""
-    json: bytes
-    checks_json: tuple[bytes, ...]
-    maintained: bool = False
-    """Whether all of it is in maintenance."""
-
-
-class Instance:
-    """One instance. Its encoded forms are made when they are asked for."""
-
-    __slots__ = (
-        "_catalog",
-        "_health",
-        "_plain",
-        "checks",
-        "node",
-        "order",
-        "places",
-        "registration",
-        "service",
-        "status",
-    )
-
-    def __init__(
-        self, node: NodeView, service: ServiceShape, checks: list[CheckShape], registration: Registration | None
-    ) -> None:
-        """``registration``: None for the server itself."""
-        self.node = node
-        self.service = service
-        self.checks = checks
-        """Its own ones."""
-        self.status = worst((node.status, *(check.status for check in checks)))
-        """The worst of its own and its node's checks."""
-        self.registration = registration
-        self.places: dict[str, Any] | None = None
-        """What names (DNS) make of it, by domain."""
-        self.order = (node.shape.node.lower(), service.id.lower())
-        self._health: bytes | None = None
-        self._catalog: bytes | None = None
-        self._plain: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None)
-
-    @property
-    def health(self) -> bytes:
-        """``{"Node", "Service", "Checks"}``."""
-        if self._health is None:
-            checks = [*self.node.checks_json, *map(encode, self.checks)]
-            self._health = instance_json(self.node.json, service_json(self.service), checks)
-        return self._health
-
-    @property
-    def catalog(self) -> bytes:
-        """``CatalogService``."""
-        if self._catalog is None:
-            self._catalog = catalog_json(self.node.shape, self.service)
-        return self._catalog
-
-    @property
-    def health_plain(self) -> dict[str, Any]:
-        """``health`` as plain values, for filters."""
-        health, catalog = self._plain
-        if health is None:
-            health = _decode(self.health)
-            self._plain = health, catalog
-        return health
-
-    @property
-    def catalog_plain(self) -> dict[str, Any]:
-        """``catalog`` as plain values."""
-        health, catalog = self._plain
-        if catalog is None:
-            catalog = _decode(self.catalog)
-            self._plain = health, catalog
-        return catalog
-
-
-class ServiceView:
-    """A service as it is now."""
-
-    __slots__ = ("_at", "_bodies", "_records", "_sorted", "_unit", "encoded", "name", "own", "weights")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        """In its own spelling, for lists."""
-        self._at: dict[tuple[ServiceKey, AddressKey], tuple[Instance, ...]] = {}
-        self._sorted: list[Instance] | None = None
-        self._bodies: dict[str, bytes] = {}
-        self._records: Any = None
-        self._unit = 100
-        self.encoded: set[str] = set()
-        """The variants of lists for which every instance was encoded once."""
-        self.own = 0
-        """How many of the instances are registrations of Consul's clients."""
-        self.weights: dict[int, int] = {}
-        """The weights of the others, each with how many have it."""
-
-    @property
-    def instances(self) -> list[Instance]:
-        """By node and id. Not to be changed."""
-        if self._sorted is None:
-            self._sorted = sorted((i for here in self._at.values() for i in here), key=lambda i: i.order)
-        return self._sorted
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Every tag of every instance, once."""
-        return tuple(dict.fromkeys(tag for instance in self.instances for tag in instance.service.tags))
-
-    def body(self, variant: str, make: Callable[[list[Instance]], bytes]) -> bytes:
-        """A list of the service, encoded once per change."""
-        found = self._bodies.get(variant)
-        if found is None:
-            found = self._bodies[variant] = make(self.instances)
-        return found
-
-    def records(self, make: Callable[[list[Instance]], Any]) -> Any:
-        """What somebody derives from the instances (DNS), made once per change."""
-        if self._records is None:
-            self._records = make(self.instances)
-        return self._records
-
-    def _put(self, at: tuple[ServiceKey, AddressKey], instances: tuple[Instance, ...]) -> None:
-        for instance in self._at.get(at, ()):
-            self._count(instance, -1)
-        for instance in instances:
-            self._count(instance, 1)
-        if instances:
-            self._at[at] = instances
-        else:
-            self._at.pop(at, None)
-        self._sorted = self._records = None
-        self._bodies.clear()
-
-    def _count(self, instance: Instance, more: int) -> None:
-        r = instance.registration
-        if r is None:
-            return
-        if r.source == SOURCE:
-            self.own += more
-            return
-        left = self.weights.get(r.weight, 0) + more
-        if left:
-            self.weights[r.weight] = left
-        else:
-            del self.weights[r.weight]
 
 
 class Indexes(Struct):
@@ -433,10 +276,11 @@ class View:
         """Since when the list of nodes is as it is."""
         return self._nodes_changed.get(namespace, self._floor)
 
-    def forget_node(self, key: NodeKey) -> None:
-        """A node is not what it was, for a reason that is in no document (its address changed)."""
-        self._kept.pop(key.folded, None)
-        self._rebuild_on(key.folded)
+    def moved(self) -> None:
+        """The server has another address: its own nodes are not what they were, and nothing says so but this."""
+        self._kept.clear()
+        self._services.clear()
+        self._building.clear()
 
     # ------------------------------------------------------------------ building
 
@@ -624,8 +468,3 @@ def _says_other(before: Address | None, after: Address | None) -> bool:
         x is not y and (x.id != y.id or (several and x.live != y.live) or not same_document(x, y))
         for x, y in zip(a, b, strict=True)
     )
-
-
-def joined(items: Iterable[bytes]) -> bytes:
-    """A JSON list of encoded items."""
-    return b"[" + b",".join(items) + b"]"

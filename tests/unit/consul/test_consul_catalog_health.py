@@ -380,3 +380,13 @@ def test_a_change_costs_one_instance(bottle):
     bottle.foreign(service="many", key="k7", host="10.2.0.7", liveness=Checks({}), metadata={"new": "1"})
     after = {id(i) for i in bottle.service.view.service("default", "many").instances}
     assert len(before & after) == 49
+
+
+def test_the_server_has_another_address(bottle, monkeypatch):
+    bottle.foreign()
+    assert bottle.get("/v1/catalog/service/api").json[0]["Address"] == "10.0.0.9"
+    monkeypatch.setattr(bottle.service.nodes, "_address", lambda: "10.0.0.10")
+    bottle.move(1)
+    assert bottle.get("/v1/catalog/service/api").json[0]["Address"] == "10.0.0.10"
+    assert {n["Address"] for n in bottle.get("/v1/catalog/nodes").json} == {"10.0.0.10"}
+    assert bottle.get("/v1/health/service/orders").json[0]["Node"]["Address"] == "10.0.0.10"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from polaris_bridge.adapters.consul.filters import Filter, Record
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.service.selecting import Wanted, compiled
-from polaris_bridge.adapters.consul.view import Indexes, Instance
+from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire.params import boolean
 from polaris_bridge.adapters.consul.wire.refusals import bad, failed
 from polaris_bridge.core.model import ServiceKey

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from polaris_bridge.adapters.consul.filters.records import CATALOG_SERVICE, NODE, SERVICE
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Indexes, Instance, joined
+from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view_instances import Instance, joined
 from polaris_bridge.adapters.consul.wire import catalog_in
 from polaris_bridge.adapters.consul.wire.shapes import encode, service_json
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.filters.records import CHECK, INSTANCE
 from polaris_bridge.adapters.consul.service.catalog import Listed
-from polaris_bridge.adapters.consul.view import Indexes, Instance
+from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view_instances import Instance
 
 from .answers import Answer, Reply
 from .call import ConsulCall, Route, Routes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.service.queries import Result
-from polaris_bridge.adapters.consul.view import joined
+from polaris_bridge.adapters.consul.view_instances import joined
 from polaris_bridge.adapters.consul.wire import query as wire
 from polaris_bridge.adapters.consul.wire.refusals import Refused, bad
 

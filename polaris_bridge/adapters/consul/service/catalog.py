@@ -9,7 +9,8 @@ from msgspec import Struct
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Instance, NodeView, View, joined
+from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view_instances import Instance, NodeView, joined
 from polaris_bridge.adapters.consul.wire.shapes import ServiceShape, encode
 
 from .nodes import Nodes

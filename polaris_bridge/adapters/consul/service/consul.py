@@ -110,6 +110,7 @@ class ConsulService:
         self.sessions = Sessions(registry, settings, self.index, self.nodes, ids)
         self.events = Events(registry, ids, self.index.services)
         self.txn = Transactions(self)
+        self._address = self.nodes.address
 
     @property
     def server_address(self) -> str:
@@ -124,3 +125,7 @@ class ConsulService:
         self.state.sweep()
         self.nodes.sweep()
         self.sessions.sweep()
+        if self.nodes.address != self._address:
+            self._address = self.nodes.address
+            self.nodeviews.moved()
+            self.view.moved()

@@ -16,7 +16,8 @@ from msgspec import Struct
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Instance, NodeView, View
+from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view_instances import Instance, NodeView
 from polaris_bridge.adapters.consul.wire import dns
 from polaris_bridge.adapters.consul.wire.dns import Answer, Question, Record
 from polaris_bridge.core.model import CRITICAL, PASSING, WARNING

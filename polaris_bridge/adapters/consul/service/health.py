@@ -9,7 +9,8 @@ import msgspec
 
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Instance, View, joined
+from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view_instances import Instance, joined
 from polaris_bridge.adapters.consul.wire.shapes import CheckShape, encode
 from polaris_bridge.core.model import PASSING
 

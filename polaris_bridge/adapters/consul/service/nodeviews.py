@@ -8,7 +8,7 @@ from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
 from polaris_bridge.adapters.consul.translate.nodes import NodeRecord, stable_id, tagged_of
 from polaris_bridge.adapters.consul.translate.shown import check_shape, serf_check, worst
-from polaris_bridge.adapters.consul.view import NodeView
+from polaris_bridge.adapters.consul.view_instances import NodeView
 from polaris_bridge.adapters.consul.wire.shapes import CheckShape, NodeShape, encode
 from polaris_bridge.core.model import CRITICAL
 from polaris_bridge.core.registry import Registry
@@ -55,6 +55,10 @@ class NodeViews:
             record = NodeRecord(name, address, id, tagged_of(address), meta)
             found = self._foreign[namespace] = self._view(Node(NodeKey(namespace, name), record, 0))
         return found
+
+    def moved(self) -> None:
+        """The server has another address."""
+        self._foreign.clear()
 
     def _view(self, node: Node) -> NodeView:
         record, floor = node.record, max(1, self._registry.ledger.floor)

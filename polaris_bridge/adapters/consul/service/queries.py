@@ -10,7 +10,8 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from polaris_bridge.adapters.consul.settings import ConsulSettings
-from polaris_bridge.adapters.consul.view import Instance, View
+from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire import query as wire
 from polaris_bridge.adapters.consul.wire.durations import quoted
 from polaris_bridge.adapters.consul.wire.query import Query

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from polaris_bridge.adapters.consul.filters import BadFilter, Filter, Filters, Record
-from polaris_bridge.adapters.consul.view import Instance
+from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire.refusals import failed
 from polaris_bridge.core.model import PASSING
 
