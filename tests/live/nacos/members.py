@@ -52,6 +52,8 @@ class Client:
     relistens: bool = True
     # Its clients of configuration all speak of the namespace of the first one in the process.
     one_namespace: bool = False
+    # Once it has let go of several files at a time it hears of no further file: it gives it to a poller that has ended.
+    forgets_pollers: bool = False
 
     @property
     def keeps_connection(self) -> bool:
@@ -75,6 +77,7 @@ SDKS = {
             chooses=False,
             lists_services=False,
             tells_status=False,
+            forgets_pollers=True,
         ),
         Client("python-3", programs.PYTHON_3, "gRPC", batches=True, chooses=False, swaps=True, relistens=False),
         Client(

@@ -172,7 +172,10 @@ def test_namespaces_and_groups_are_apart(member: Member, files: Files, service: 
     see(member, service, None, **place)
 
 
-def test_many_files(member: Member, files: Files, service: str) -> None:
+def test_many_files(member: Member, files: Files, service: str, target: Target) -> None:
+    if member.client.forgets_pollers:
+        member = target.fleet.start(member.client, f"{member.name}-many")
+        member.talker.greet()
     names = [f"{service}.{number}" for number in range(MANY)]
     hearing = Hearing(files, member, *names)
     hearing.listens()
