@@ -1,0 +1,1 @@
+"""gRPC methods and HTTP routes: bytes to what ``service`` knows, and back."""

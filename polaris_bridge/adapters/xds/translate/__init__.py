@@ -1,0 +1,1 @@
+"""Core values to xDS resources. Pure functions."""
