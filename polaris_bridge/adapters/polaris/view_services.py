@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters._shared.slices import Work
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
 from polaris_bridge.adapters.polaris.view import PIECE, field
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import ServiceKey, ServiceRecord

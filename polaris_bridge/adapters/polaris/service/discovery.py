@@ -14,8 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from polaris_bridge.adapters._shared.catalog import Catalog, Sight
 from polaris_bridge.adapters._shared.slices import Slices, Work
-from polaris_bridge.adapters.polaris.service.catalog import Catalog, Sight
 from polaris_bridge.adapters.polaris.service.discover_answers import (
     DEFAULT_NAMESPACE,
     INSTANCE,

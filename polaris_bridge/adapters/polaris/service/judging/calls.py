@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters.polaris.answers import respond, text
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
 from polaris_bridge.adapters.polaris.service.routes import CLIENT, Result, Route, Text, Unreadable
 from polaris_bridge.adapters.polaris.settings import DISCOVER
 from polaris_bridge.adapters.polaris.translate.limits import INTERFACE

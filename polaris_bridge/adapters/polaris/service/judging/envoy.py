@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters.polaris.translate.envoy import answer_of, asked_of, service_of
 from polaris_bridge.adapters.polaris.wire import rls
 from polaris_bridge.core.limiting.judging import Judge

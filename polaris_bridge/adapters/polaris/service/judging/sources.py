@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters.polaris.service.rules.kinds import RATE_LIMIT
 from polaris_bridge.adapters.polaris.service.rules.records import shown
 from polaris_bridge.adapters.polaris.translate.limits import limit_rules

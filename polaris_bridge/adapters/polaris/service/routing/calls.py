@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.polaris.answers import respond, text
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
 from polaris_bridge.adapters.polaris.service.discovery import Later
 from polaris_bridge.adapters.polaris.service.routes import CLIENT, Query, Result, Route, Text, Unreadable
 from polaris_bridge.adapters.polaris.settings import DISCOVER

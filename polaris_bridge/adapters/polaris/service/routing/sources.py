@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters._shared.slices import Work
-from polaris_bridge.adapters.polaris.service.catalog import Catalog
 from polaris_bridge.adapters.polaris.service.rules import kinds
 from polaris_bridge.adapters.polaris.service.rules.records import message_of
 from polaris_bridge.adapters.polaris.translate.routing_rules import rules_of

@@ -17,7 +17,7 @@ from polaris_bridge.core.registry import Registry
 EVERYWHERE: Final = "*"
 """In ``export_to``: every namespace."""
 CASELESS: Final = frozenset({"eureka"})
-"""Protocols whose readers do not know the case of a name. PolarisMesh keeps their services in lower case: that stays an alias."""
+"""Sources whose readers do not know the case of a name. Others keep their services in lower case: that stays an alias."""
 
 
 class Sight(Struct, frozen=True, gc=False):
