@@ -9,8 +9,15 @@ from .ports import Row
 
 
 def with_registrations(address: Address, registrations: tuple[Registration, ...]) -> Address:
-    """An address with other registrations and the same switches."""
-    return Address(address.host, address.port, address.vpc, registrations, address.switches)
+    """An address with other registrations, as withdrawn and as ejected as it was."""
+    return Address(address.host, address.port, address.vpc, registrations, address.switches, address.ejection)
+
+
+def remaining(address: Address, left: tuple[Registration, ...], switches: tuple[Switch, ...]) -> Address | None:
+    """What stays of an address; None when nothing does. Where nobody is registered nobody is ejected."""
+    if not left and not switches:
+        return None
+    return Address(address.host, address.port, address.vpc, left, switches, address.ejection if left else None)
 
 
 def oldest_first(registrations: Iterable[Registration]) -> tuple[Registration, ...]:
@@ -50,6 +57,4 @@ def swapped(address: Address, old: Registration, new: Registration | None, keep_
         return with_registrations(address, tuple(new if r is old else r for r in address.registrations))
     left = tuple(r for r in address.registrations if r is not old)
     switches = address.switches if keep_switches else surviving_switches(address.switches, old, left)
-    if not left and not switches:
-        return None
-    return Address(address.host, address.port, address.vpc, left, switches)
+    return remaining(address, left, switches)

@@ -86,6 +86,7 @@ def instance_events(published: Published) -> Iterator[InstanceEvent]:
         after = {r.id: r for r in change.after.registrations} if change.after else {}
         withdrawn_before = _withdrawn(change.before)
         withdrawn_after = _withdrawn(change.after)
+        ejected_before, ejected_after = _ejected(change.before), _ejected(change.after)
         for key, was in before.items():
             if key not in after:
                 yield _event(published, OFFLINE, was)
@@ -94,11 +95,12 @@ def instance_events(published: Published) -> Iterator[InstanceEvent]:
             if old is None:
                 yield _event(published, ONLINE, now)
                 continue
-            if old is now and withdrawn_before == withdrawn_after:
+            if old is now and withdrawn_before == withdrawn_after and ejected_before == ejected_after:
                 continue
             kinds = []
-            if _healthy(old) != _healthy(now):
-                kinds.append(TURN_HEALTHY if _healthy(now) else TURN_UNHEALTHY)
+            healthy, was_healthy = _healthy(now) and not ejected_after, _healthy(old) and not ejected_before
+            if healthy != was_healthy:
+                kinds.append(TURN_HEALTHY if healthy else TURN_UNHEALTHY)
             isolated, was_isolated = now.reported != UP or withdrawn_after, old.reported != UP or withdrawn_before
             if isolated != was_isolated:
                 kinds.append(ISOLATE_ON if isolated else ISOLATE_OFF)
@@ -112,6 +114,10 @@ def _healthy(r: Registration) -> bool:
 
 def _withdrawn(address: Address | None) -> bool:
     return address is not None and any(switch.on for switch in address.switches)
+
+
+def _ejected(address: Address | None) -> bool:
+    return address is not None and address.ejection is not None
 
 
 def _event(published: Published, kind: str, r: Registration) -> InstanceEvent:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from .addresses import oldest_first, surviving_switches, swapped, switch_row, with_registrations
+from msgspec import structs
+
+from .addresses import oldest_first, remaining, surviving_switches, swapped, switch_row, with_registrations
 from .batches import REGISTER, Batch, BatchTerms, Commit, Draft
 from .errors import Busy, TooLate, Unavailable
 from .events import AddressChange, DocumentChange, Published
@@ -24,6 +26,7 @@ from .model import (
     Address,
     AddressKey,
     Document,
+    Ejection,
     NamespaceRecord,
     Registration,
     RegistrationKey,
@@ -254,12 +257,9 @@ class Ledger:
         address = draft.addresses[place]
         others = tuple(s for s in address.switches if (s.source, s.key) != (switch.source, switch.key))
         switches = (*others, switch) if on else others
-        if address.registrations or switches:
-            self._set(
-                draft.addresses,
-                place,
-                Address(address.host, address.port, address.vpc, address.registrations, switches),
-            )
+        after = remaining(address, address.registrations, switches)
+        if after is not None:
+            self._set(draft.addresses, place, after)
         else:
             self._unset(draft.addresses, place)
         self._touch(batch, service, place)
@@ -339,6 +339,29 @@ class Ledger:
         for switch in before.switches:
             self._behind(switch_row(service, place, switch, None, revision, self._clock.wall_ms()))
         self._publish(revision, [AddressChange(service, place, before, None)], {service: addresses}, {})
+
+    def eject_now(self, service: ServiceKey, ejections: Mapping[AddressKey, Ejection | None]) -> None:
+        """Eject addresses, or (None) take them in again, at once. Nothing is stored.
+
+        Where nobody is registered there is nothing to eject. Pending commands on the same addresses go on from here.
+        """
+        snapshot = self.services.get(service)
+        if snapshot is None:
+            return
+        addresses, published = dict(snapshot.addresses), []
+        for place, ejection in ejections.items():
+            before = addresses.get(place)
+            if before is None or not before.registrations or before.ejection == ejection:
+                continue
+            addresses[place] = after = structs.replace(before, ejection=ejection)
+            published.append(AddressChange(service, place, before, after))
+            for batch in (*self._queue, self._open):
+                draft = batch.drafts.get(service) if batch is not None else None
+                pending = draft.addresses.get(place) if draft is not None else None
+                if draft is not None and pending is not None and pending.registrations:
+                    draft.addresses[place] = structs.replace(pending, ejection=ejection)
+        if published:
+            self._publish(self.next_revision(), published, {service: addresses}, {})
 
     def drop_documents_now(self, gone: list[Document]) -> None:
         """Forget documents at once; the store is written behind."""
@@ -564,8 +587,9 @@ class Ledger:
         for switch in address.switches:
             if switch not in switches:
                 self._row(batch, switch_row(r.service_key, place, switch, None, revision, wall_ms))
-        if left or switches:
-            self._set(draft.addresses, place, Address(r.host, r.port, r.vpc, left, switches))
+        after = remaining(address, left, switches)
+        if after is not None:
+            self._set(draft.addresses, place, after)
         else:
             self._unset(draft.addresses, place)
         self._touch(batch, r.service_key, place)

@@ -215,14 +215,30 @@ class Switch(Struct, frozen=True, gc=False):
         return self.word != UP
 
 
+class Ejection(Struct, frozen=True, gc=False):
+    """Nobody should call an address for a while: callers, or the server's own probes, found that calls to it fail.
+
+    A passing fact, never stored: after a restart nothing is ejected until it is found out again.
+    """
+
+    rule: str
+    """Id of the rule that it follows from."""
+    name: str
+    """Name of the rule, for people."""
+    why: str = ""
+    """What was found, for people."""
+    since_ms: int = 0
+
+
 class Address(Struct, frozen=True, gc=False):
-    """What is known of one place: the registrations at it, oldest first, and the switches on it."""
+    """What is known of one place: the registrations at it, oldest first, the switches on it, and whether it is ejected."""
 
     host: str
     port: int
     vpc: str
     registrations: tuple[Registration, ...] = ()
     switches: tuple[Switch, ...] = ()
+    ejection: Ejection | None = None
 
     @property
     def key(self) -> AddressKey:

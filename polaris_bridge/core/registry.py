@@ -17,6 +17,7 @@ from .addresses import oldest_first
 from .batches import DEREGISTER, REGISTER, SETTLED, Commit
 from .config.centre import ConfigCentre
 from .documents import Documents
+from .ejections import Ejections
 from .errors import Conflict, NotFound
 from .events import InstanceEvent, OperationRecord, Published, instance_events
 from .kv.store import KeyValues
@@ -70,6 +71,7 @@ class Registry:
         self.documents = Documents(self.ledger, clock, self._note_document)
         self.config = ConfigCentre(self.ledger, self.documents, clock, scheduler, self._note, self._ensure_namespace)
         self.kv = KeyValues(self.ledger, self.documents, clock, scheduler, self._note, self._ensure_namespace)
+        self.ejections = Ejections(self.ledger, self._note)
         self.counters = self.liveness.counters
         self.operations: list[Callable[[OperationRecord], None]] = []
         self.events: list[Callable[[InstanceEvent], None]] = []
@@ -430,8 +432,6 @@ class Registry:
         liveness = _checked(liveness, r, self.clock.wall_ms())
         kept = r.marks if marks is None else marks
         return structs.replace(r, liveness=liveness, marks=kept, revision=self.ledger.next_revision())
-
-    # ------------------------------------------------------------------ time
 
     # ------------------------------------------------------------------ after a publication
 

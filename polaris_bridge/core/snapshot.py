@@ -47,6 +47,8 @@ class ServiceSnapshot:
                 newest = max(address.registrations, key=lambda r: r.seq, default=None)
                 digest.update((newest.source if newest is not None else "").encode())
                 digest.update(_encoder.encode(sorted((s.source, s.key, s.word) for s in address.switches)))
+                if address.ejection is not None:
+                    digest.update(_encoder.encode((address.ejection.rule, address.ejection.name)))
             self._content_hash = digest.hexdigest()
         return self._content_hash
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from .model import DOWN, OUT_OF_SERVICE, SEVERITY, UP, Address, Checks, Registration, Switch
+from .model import DOWN, OUT_OF_SERVICE, SEVERITY, UP, Address, Checks, Ejection, Registration, Switch
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -18,11 +18,13 @@ class Shown(Struct, frozen=True, gc=False):
 
     registration: Registration
     word: str
-    """The effective status word: a switch, else what was reported (checks included)."""
+    """The effective status word: a switch, else what was reported (checks included); down when that was up, but ejected."""
     live: bool
-    """False when only silent registrations are left at the address (lease lost)."""
+    """False when only silent registrations are left at the address (lease lost), and while it is ejected."""
     own: bool
     """Whether it is the reader's own protocol that made it."""
+    ejection: Ejection | None = None
+    """Why it is ejected, if it is."""
 
 
 def shown(address: Address, reader: str) -> tuple[Shown, ...]:
@@ -32,7 +34,19 @@ def shown(address: Address, reader: str) -> tuple[Shown, ...]:
     2. the reader's own among them, each; if it has none, all of the protocol whose document changed last
     3. word: of own ones what each reported; for others the worst of any candidate
     4. a switch withdraws it for everybody
+    5. while the address is ejected everybody sees it as one that is not heard of
     """
+    if address.ejection is not None:
+        return tuple(_ejected(each, address.ejection) for each in _shown(address, reader))
+    return _shown(address, reader)
+
+
+def _ejected(one: Shown, ejection: Ejection) -> Shown:
+    """Withdrawals and what was reported stay what they are: who is out of service is not called either way."""
+    return Shown(one.registration, DOWN if one.word == UP else one.word, False, one.own, ejection)
+
+
+def _shown(address: Address, reader: str) -> tuple[Shown, ...]:
     registrations = address.registrations
     if len(registrations) == 1 and not address.switches:
         only = registrations[0]

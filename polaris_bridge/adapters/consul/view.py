@@ -21,6 +21,7 @@ from polaris_bridge.core.watching import Scope, Watches
 
 from .translate.keys import CHECK, NODE, SOURCE, Document, NodeKey
 from .translate.shown import (
+    ejection_check,
     foreign_checks,
     foreign_id,
     foreign_service,
@@ -311,8 +312,10 @@ class View:
                 node = self.node(NodeKey(service.namespace, r.ext.node))
                 if node is not None:
                     withdrawn = one.word == OUT_OF_SERVICE and not node.maintained
-                    checks = own_checks(r, r.ext, node.shape.node, withdrawn=withdrawn)
-                    made.append(Instance(node, own_service(r, r.ext), checks, r))
+                    checks, shape = own_checks(r, r.ext, node.shape.node, withdrawn=withdrawn), own_service(r, r.ext)
+                    if one.ejection is not None:
+                        checks.append(ejection_check(one.ejection, shape, node.shape.node, r.revision))
+                    made.append(Instance(node, shape, checks, r))
                 continue
             node = self._foreign_node(service.namespace)
             id = foreign_id(service.name, r, len(found) == 1)

@@ -173,8 +173,8 @@ class NamespaceView:
             first = False
 
     def _stays(self, where: Where, s: Shown) -> bool:
-        """Whether another protocol's instance is listed still: it is for a while after it was lost."""
-        if s.live:
+        """Whether another protocol's instance is listed still: it is for a while after it was lost, and while it is ejected."""
+        if s.registration.live:
             self._leaving.pop(where, None)
             return True
         now = self._registry.clock.monotonic()

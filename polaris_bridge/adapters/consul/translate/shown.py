@@ -19,6 +19,7 @@ from polaris_bridge.core.model import (
     UP,
     WARNING,
     Checks,
+    Ejection,
     Location,
     Registration,
 )
@@ -185,6 +186,8 @@ def foreign_checks(shown: Shown, service: ServiceShape, node: str) -> list[Check
     status = PASSING if shown.live and (withdrawn or shown.word == UP) else CRITICAL
     said = "heard of" if shown.live else "not heard of any more"
     output = f"{r.source}: {shown.word.replace('_', ' ')}, {said}"
+    if shown.ejection is not None:
+        output = _ejected(shown.ejection)
     make = _check(node, service, r.revision)
     found = [make(f"service:{id}", f"Service '{service.name}' check", status, output, "ttl")]
     if r.weight == 0:
@@ -192,6 +195,16 @@ def foreign_checks(shown: Shown, service: ServiceShape, node: str) -> list[Check
     if withdrawn:
         found.append(_maintenance(node, id, service.name, service.tags, f"{r.source}: out of service", r.revision))
     return found
+
+
+def ejection_check(ejection: Ejection, service: ServiceShape, node: str, index: int) -> CheckShape:
+    """The check that fails while nobody should call an instance, because calls to it were found to fail."""
+    make = _check(node, service, index)
+    return make(f"ejected:{service.id}", "Circuit breaker", CRITICAL, _ejected(ejection), "ttl")
+
+
+def _ejected(ejection: Ejection) -> str:
+    return f"ejected by the circuit breaker rule {ejection.name}: {ejection.why}"
 
 
 def _check(node: str, s: ServiceShape, index: int) -> Callable[[str, str, str, str, str], CheckShape]:

@@ -143,7 +143,8 @@ def isolated(s: Shown, address: Address) -> bool:
     if withdrawn(address.switches, address.registrations):
         return True
     copied = bool(s.registration.copied_from)
-    peers = (r for r in address.registrations if r.live is s.live and bool(r.copied_from) is copied)
+    live = s.registration.live  # what is ejected is shown as silent, but is not
+    peers = (r for r in address.registrations if r.live is live and bool(r.copied_from) is copied)
     return any(r.reported != UP for r in peers)
 
 
