@@ -16,6 +16,13 @@ from msgspec import Struct
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
+from polaris_bridge.adapters.consul.translate.names import (
+    is_rfc2782,
+    label_of,
+    name_of,
+    reversed_address,
+    service_and_tag,
+)
 from polaris_bridge.adapters.consul.view import View
 from polaris_bridge.adapters.consul.view_instances import Instance, NodeView
 from polaris_bridge.adapters.consul.wire import dns
@@ -26,7 +33,6 @@ from .catalog import Catalog
 
 _ADDRESSES: Final = frozenset({dns.A, dns.AAAA, dns.ANY})
 _TYPE_OF: Final = {4: dns.A, 6: dns.AAAA}
-_KINDS: Final = frozenset({"service", "connect", "ingress", "virtual", "node", "query", "addr"})
 _SUFFIXES: Final = {"dc": "datacenter", "ns": "default", "ap": "default"}
 _REFRESH: Final = (3600, 600, 86_400, 0)
 _MOST_CNAMES: Final = 3
@@ -76,10 +82,8 @@ class Hosts(Protocol):
 class Place(Struct, frozen=True, gc=False):
     """One instance as names show it."""
 
-    target: bytes
-    """The name that SRV records point at, in wire form."""
-    srv: bytes
-    """Its SRV record's data."""
+    srv: Record
+    """Its SRV record."""
     address: Record | None
     """Its A or AAAA record under the name that was asked; None: its address is a host name."""
     glue: tuple[Record, ...]
@@ -89,8 +93,6 @@ class Place(Struct, frozen=True, gc=False):
     tags: frozenset[str]
     """Lower case."""
     passing: bool
-    ttl: int
-    """Seconds."""
 
 
 class Unprepared(Exception):
@@ -130,7 +132,9 @@ class Names:
         self._shuffle = shuffle
         self._hosts = hosts
         self._queries = queries
-        self._domains = [d for d in (self._dns.domain, self._dns.alt_domain) if d]
+        self._own_namespace = settings.namespace
+        self._domains = [(d, f".{d}") for d in (self._dns.domain, self._dns.alt_domain) if d]
+        self._authorities: dict[str, tuple[int, Record]] = {}
         self._labels: dict[str, tuple[int, dict[str, str]]] = {}
 
     # ------------------------------------------------------------------ entry
@@ -138,31 +142,33 @@ class Names:
     def answer(self, question: Question, peer: str) -> Answer | None:
         """The answer; None: the name is nobody's here. Raises ``Unprepared``."""
         name = question.name
-        for domain in self._domains:
+        for domain, below in self._domains:
+            if name.endswith(below):
+                return self._inside(question.type, name[: -len(below)], domain, peer)
             if name == domain:
                 return self._apex(question.type, domain)
-            if name.endswith("." + domain):
-                return self._inside(question.type, name[: -len(domain) - 1], domain, peer)
         if name.endswith((".in-addr.arpa.", ".ip6.arpa.")):
             return self._reverse(question.type, name)
         return None
 
     def authority(self, domain: str) -> Record:
-        """The SOA record of a domain."""
-        at = dns.name_wire(domain)
-        data = dns.soa(dns.name_wire(f"ns.{domain}"), dns.name_wire(f"hostmaster.{domain}"), self._wall_s(), *_REFRESH)
-        return Record(dns.SOA, data, 0, at)
+        """The SOA record of a domain; its serial is the second that it is."""
+        now = self._wall_s()
+        second, record = self._authorities.get(domain) or (0, None)
+        if record is None or second != now:
+            mailbox = dns.name_wire(f"hostmaster.{domain}")
+            data = dns.soa(dns.name_wire(f"ns.{domain}"), mailbox, now, *_REFRESH)
+            record = Record(dns.SOA, data, 0, dns.name_wire(domain))
+            self._authorities[domain] = now, record
+        return record
 
     # ------------------------------------------------------------------ kinds of names
 
     def _inside(self, type: int, name: str, domain: str, peer: str, level: int = 0) -> Answer:
-        labels = name.split(".")
-        place = next((i for i in range(len(labels) - 1, -1, -1) if labels[i] in _KINDS), -1)
-        if place < 0:
-            if type == dns.SRV and len(labels) in (2, 3) and labels[0][:1] == labels[1][:1] == "_":
-                return self._service(type, labels[:2], self._namespace(labels[2:]), domain, level)
-            return self._nobody(domain)
-        kind, parts, namespace = labels[place], labels[:place], self._namespace(labels[place + 1 :])
+        kind, parts, suffix = name_of(name)
+        if not kind and type == dns.SRV and len(parts) in (2, 3) and is_rfc2782(parts):
+            kind, parts, suffix = "service", parts[:2], parts[2:]
+        namespace = self._namespace(suffix)
         if kind == "addr":
             return self._address(type, parts, domain)
         if namespace is None or not parts:
@@ -175,8 +181,10 @@ class Names:
             return self._query(type, parts, namespace, domain, peer, level)
         return self._nobody(domain)  # nothing takes part in a mesh here
 
-    def _namespace(self, suffix: list[str]) -> str | None:
+    def _namespace(self, suffix: tuple[str, ...]) -> str | None:
         """The namespace that the labels behind a kind mean; None: there is no such datacenter."""
+        if not suffix:
+            return self._own_namespace
         datacenter = ""
         rest = list(suffix)
         while rest:
@@ -192,7 +200,7 @@ class Names:
             else:
                 return None
         if not datacenter or datacenter == self._settings.datacenter.lower():
-            return self._settings.namespace
+            return self._own_namespace
         known = {name.lower(): namespace for name, namespace in self._settings.datacenters.items()}
         return known.get(datacenter)
 
@@ -219,7 +227,7 @@ class Names:
         record = address_record(node.shape.address, 0, target)
         return [(target, [record] if record is not None else [])][:_MOST_NS]
 
-    def _address(self, type: int, parts: list[str], domain: str) -> Answer:
+    def _address(self, type: int, parts: tuple[str, ...], domain: str) -> Answer:
         """``0a010203.addr``: the address itself."""
         hex = parts[0] if len(parts) == 1 else ""
         try:
@@ -234,17 +242,11 @@ class Names:
 
     # ------------------------------------------------------------------ services
 
-    def _service(self, type: int, parts: list[str], namespace: str | None, domain: str, level: int) -> Answer:
-        if namespace is None:
-            return self._nobody(domain)
-        if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
-            name, tag = parts[0][1:], parts[1][1:]
-            tag = "" if tag == "tcp" else tag
-        else:
-            name, tag = parts[-1], ".".join(parts[:-1])
+    def _service(self, type: int, parts: tuple[str, ...], namespace: str, domain: str, level: int) -> Answer:
+        name, tag = service_and_tag(parts)
         places = self._places(namespace, name, domain)
-        if not places:
-            places = self._places(namespace, self._by_label(namespace, name), domain)
+        if not places and (other := self._by_label(namespace, name)) != name:
+            places = self._places(namespace, other, domain)
         if tag:
             places = [place for place in places if tag in place.tags]
         if self._dns.only_passing:
@@ -307,8 +309,8 @@ class Names:
         if self._dns.node_meta_txt:
             glue += meta_records(node, ttl, node_name)
         tags = frozenset(tag.lower() for tag in service.tags)
-        srv = dns.srv(1, weight, service.port, target)
-        return Place(target, srv, record, tuple(glue), name, tags, instance.status == PASSING, ttl)
+        srv = Record(dns.SRV, dns.srv(1, weight, service.port, target), ttl)
+        return Place(srv, record, tuple(glue), name, tags, instance.status == PASSING)
 
     def _shown(self, type: int, places: Iterable[Place], domain: str, level: int) -> Answer:
         """The records of some instances, in their order."""
@@ -332,20 +334,20 @@ class Names:
 
     def _srv_answer(self, places: Iterable[Place]) -> Answer:
         answers: dict[bytes, Record] = {}
-        glue: dict[tuple[bytes, int, bytes], Record] = {}
+        glue: dict[bytes, Record] = {}
         for place in places:
-            answers[place.srv] = Record(dns.SRV, place.srv, place.ttl)
+            answers[place.srv.wire] = place.srv
             for record in place.glue:
-                glue[record.owner, record.type, record.data] = record
+                glue[record.wire] = record
         return Answer(answers=list(answers.values()), additional=list(glue.values()))
 
     def _cname(self, type: int, target: bytes, level: int) -> Answer:
         """An address that is a host name: the name, and its addresses when it is one of ours."""
         alias = Record(dns.CNAME, target)
         name = dns.name_text(target)
-        for own in self._domains:
-            if level < _MOST_CNAMES and name.endswith("." + own):
-                further = self._inside(type, name[: -len(own) - 1], own, "", level + 1)
+        for own, below in self._domains:
+            if level < _MOST_CNAMES and name.endswith(below):
+                further = self._inside(type, name[: -len(below)], own, "", level + 1)
                 answers = [alias, *(r if r.owner else Record(r.type, r.data, r.ttl, target) for r in further.answers)]
                 return Answer(answers=answers)
         return Answer(answers=[alias])
@@ -399,9 +401,9 @@ class Names:
         except ValueError:  # a node's name that is no name
             return dns.name_wire(f"{label_of(node.shape.node)}.node.{self._datacenter(node.key.namespace)}.{domain}")
 
-    def _query(self, type: int, parts: list[str], namespace: str, domain: str, peer: str, level: int) -> Answer:
-        if len(parts) == 2 and parts[0][:1] == parts[1][:1] == "_":
-            parts = [parts[0][1:]]
+    def _query(self, type: int, parts: tuple[str, ...], namespace: str, domain: str, peer: str, level: int) -> Answer:
+        if len(parts) == 2 and is_rfc2782(parts):
+            parts = (parts[0][1:],)
         found = None if self._queries is None else self._queries.executed(namespace, ".".join(parts), peer)
         if found is None or not found.instances:
             return self._nobody(domain)
@@ -470,11 +472,6 @@ def host_wire(name: str) -> bytes:
         return b""
 
 
-def label_of(name: str) -> str:
-    """The label under which a name with characters that no label has is found (mapping.md section 1.3)."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:63]
-
-
 def meta_records(node: NodeView, ttl: int, owner: bytes) -> list[Record]:
     """A node's metadata as TXT records (RFC 1464); keys that begin with ``rfc1035-`` give the value alone."""
     meta: Mapping[str, str] = node.shape.meta or {}
@@ -486,16 +483,3 @@ def meta_records(node: NodeView, ttl: int, owner: bytes) -> list[Record]:
 
 def _attribute(key: str) -> str:
     return key.replace("`", "``").replace("=", "`=")
-
-
-def reversed_address(name: str) -> str:
-    """The address that a name below ``in-addr.arpa`` or ``ip6.arpa`` means; empty when it means none."""
-    labels = name.split(".")[:-3][::-1]
-    try:
-        if name.endswith(".in-addr.arpa."):
-            return str(ipaddress.IPv4Address(".".join(labels)))
-        if len(labels) != 32 or any(len(label) != 1 for label in labels):
-            return ""
-        return str(ipaddress.IPv6Address(bytes.fromhex("".join(labels))))
-    except ValueError:
-        return ""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 A: Final = 1
 NS: Final = 2
@@ -44,6 +45,7 @@ _FIXED: Final = struct.Struct("!HHIH")
 _SRV: Final = struct.Struct("!HHH")
 _SOA: Final = struct.Struct("!IIIII")
 _OPTION: Final = struct.Struct("!HH")
+_POINTER: Final = struct.Struct("!H")
 
 _RESPONSE: Final = 0x8000
 _AUTHORITATIVE: Final = 0x0400
@@ -91,7 +93,7 @@ class Question(Struct, frozen=True, gc=False):
 
 
 class Record(Struct, frozen=True, gc=False):
-    """One record of an answer."""
+    """One record of an answer. Records are made once and written often: what is written is made with them."""
 
     type: int
     data: bytes
@@ -100,6 +102,16 @@ class Record(Struct, frozen=True, gc=False):
     """Seconds."""
     owner: bytes = _OWN
     """In wire form; empty: the name that was asked."""
+    wire: bytes = b""
+    """All of it without compression, its own owner in front. Follows from the others."""
+    target: bytes = b""
+    """The name that an SRV record points at; empty for others. Follows from the data."""
+
+    def __post_init__(self) -> None:
+        wire = self.owner + _FIXED.pack(self.type, IN, self.ttl, len(self.data)) + self.data
+        force_setattr(self, "wire", wire)
+        if self.type == SRV:
+            force_setattr(self, "target", self.data[_SRV.size :])
 
 
 class Answer(Struct, frozen=True):
@@ -273,20 +285,18 @@ def write(question: Question, answer: Answer, *, recursors: bool = False, trunca
     places: dict[bytes, int] = {wire[:-4]: HEADER.size} if wire else {}
     for records in (answer.answers, answer.authority, answer.additional):
         for record in records:
-            owner = record.owner
-            data = record.data
+            owner, written = record.owner, record.wire
             if not owner:
-                name = _AT_QUESTION
+                written = _AT_QUESTION + written
             elif (place := places.get(owner)) is not None:
-                name = (0xC000 | place).to_bytes(2, "big")
-            else:
-                name = owner
-                if at < _POINTED:
-                    places[owner] = at
-            if record.type == SRV and at < _POINTED - MOST_NAME:
-                places.setdefault(data[6:], at + len(name) + 16)
-            append(name + _FIXED.pack(record.type, IN, record.ttl, len(data)) + data)
-            at += len(name) + 10 + len(data)
+                written = _POINTER.pack(0xC000 | place) + written[len(owner) :]
+            elif at < _POINTED:
+                places[owner] = at
+            append(written)
+            at += len(written)
+            target = record.target
+            if target and at < _POINTED:
+                places.setdefault(target, at - len(target))
     if question.size:
         append(_opt(question, rcode))
     return b"".join(parts)
@@ -313,7 +323,7 @@ def fitted(
         answer = _cut(answer, most_answers)
     room = most_bytes - HEADER.size - len(question.wire) - (len(_opt(question, answer.rcode)) if question.size else 0)
     owner = len(question.wire) - 4
-    if sum(_weight(r, owner) for part in (answer.answers, answer.authority, answer.additional) for r in part) > room:
+    if sum([_size(part, owner) for part in (answer.answers, answer.authority, answer.additional) if part]) > room:
         answer = _cut(answer, max(1, _fitting(answer, owner, room)))
     message = write(question, answer, recursors=recursors, truncated=mark and len(answer.answers) < count)
     if len(message) <= most_bytes:
@@ -329,10 +339,10 @@ def _fitting(answer: Answer, owner: int, room: int) -> int:
     """How many answers fit with what belongs to them."""
     beside: dict[bytes, int] = {}
     for record in answer.additional:
-        beside[record.owner] = beside.get(record.owner, 0) + _weight(record, owner)
-    room -= sum(_weight(record, owner) for record in answer.authority)
+        beside[record.owner] = beside.get(record.owner, 0) + _size((record,), owner)
+    room -= _size(answer.authority, owner)
     for place, record in enumerate(answer.answers):
-        room -= _weight(record, owner) + (beside.pop(record.data[6:], 0) if record.type == SRV else 0)
+        room -= _size((record,), owner) + (beside.pop(record.target, 0) if record.target else 0)
         if room < 0:
             return place
     return len(answer.answers)
@@ -341,10 +351,10 @@ def _fitting(answer: Answer, owner: int, room: int) -> int:
 def _cut(answer: Answer, most: int) -> Answer:
     """The first answers, and of the additional records those that belong to them."""
     answers = answer.answers[:most]
-    wanted = {record.data[6:] for record in answers if record.type == SRV}
+    wanted = {record.target for record in answers if record.target}
     additional = [r for r in answer.additional if r.owner in wanted]
     return Answer(answer.rcode, answers, answer.authority, additional, answer.authoritative)
 
 
-def _weight(record: Record, owner: int) -> int:
-    return (len(record.owner) or owner) + 10 + len(record.data)
+def _size(records: Sequence[Record], owner: int) -> int:
+    return sum([len(record.wire) if record.owner else len(record.wire) + owner for record in records])
