@@ -145,6 +145,11 @@ class Liveness:
         """Whether a connection stands. If not, what it held waits for it in vain or for a while."""
         return id in self._open_sessions
 
+    def session_left_s(self, id: str) -> float:
+        """How long what a connection held that is gone still waits for it; 0: it waits no more, or the connection stands."""
+        due = self._lost_sessions.get(id)
+        return 0.0 if due is None else max(0.0, due - self._now())
+
     def _watch_checks(self, r: Registration, checks: Checks, now: float) -> None:
         """Note when a failing registration is to go; forget it when it does not fail."""
         if checks.critical and checks.deregister_ms:

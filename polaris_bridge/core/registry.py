@@ -401,6 +401,10 @@ class Registry:
         """Whether a connection stands. If not, what it held waits for it in vain or for a while."""
         return self.liveness.session_open(id)
 
+    def session_left_s(self, id: str) -> float:
+        """How long what a connection held that is gone still waits for it, as after a start; 0: it does not."""
+        return self.liveness.session_left_s(id)
+
     def tick(self) -> None:
         """Let time pass: expiry, self-protection, lost sessions, lingering switches. To be called once a second."""
         self.liveness.tick()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from grpc_world import START_MS, World, hosts
 
 from polaris_bridge.adapters.nacos.wire.payload import decode
@@ -267,6 +268,51 @@ def test_a_client_that_replaces_its_connection_is_not_missed() -> None:
     assert reader.ports() == [8080]
     again.deregister()
     assert reader.ports() == []
+
+
+@pytest.mark.parametrize("away", ["restart", "sent away"])
+def test_a_client_that_comes_back_twice_is_not_missed(away: str) -> None:
+    """It registers by the connection that it gives up, and by the other one 3 s later."""
+    world = World()
+    client = world.client()
+    client.register()
+    if away == "restart":
+        world.start()
+    else:
+        connection = world.service.connections.get(client.id)
+        assert connection is not None
+        world.service.connections.reset(connection)
+        client.link.cut()
+    reader = world.client()
+    reader.subscribe()
+    world.pass_time(1)
+    first = world.client(client.link.host)
+    first.register()
+    first.link.cut()
+    second = world.client(client.link.host)
+    world.pass_time(3)
+    second.register()
+    world.pass_time(3)
+    assert all(hosts(push) == [8080] for push in reader.pushes())
+    assert reader.ports() == [8080]
+    second.deregister()
+    assert reader.ports() == []
+
+
+def test_a_client_that_comes_back_and_dies_at_once_is_waited_for_no_longer_than_before() -> None:
+    world = World()
+    client = world.client()
+    client.register()
+    world.start()
+    reader, again = world.client(), world.client(client.link.host)
+    world.pass_time(1)
+    again.register()
+    again.link.cut()
+    gone_in_s = 0
+    while reader.ports():
+        world.pass_time(1)
+        gone_in_s += 1
+    assert world.registry.terms.session_grace_s - 2 <= gone_in_s <= world.registry.terms.session_grace_s + 1
 
 
 def test_a_client_that_we_send_to_another_server_is_gone_when_it_goes() -> None:

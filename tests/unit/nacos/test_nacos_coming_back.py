@@ -14,7 +14,7 @@ def back(world: World, after: str) -> None:
     if after == "restart":
         world.restart()
     else:
-        world.nacos.registering.over = {"1"}.__contains__
+        world.nacos.registering.left_s = {"1": 10.0}.get
 
 
 @pytest.fixture(params=AFTER)
@@ -83,7 +83,7 @@ def test_who_was_sent_away_and_came_back_may_leave_at_once() -> None:
     world.service.connections.reset(connection)
     client.link.cut()
     world.settle()
-    assert world.service.connections.is_over(client.id)
+    assert world.service.connections.left_s(client.id) == world.registry.terms.session_grace_s
     again = world.client(client.link.host)
     again.register()
     assert reader.ports() == [8080]
@@ -93,5 +93,5 @@ def test_who_was_sent_away_and_came_back_may_leave_at_once() -> None:
         world.pass_time(1)
         again.ask("HealthCheckRequest")
     assert not world.service.connections._awaited
-    assert world.service.connections.is_over(client.id)
-    assert not world.service.connections.is_over(again.id)
+    assert world.service.connections.left_s(client.id) == 0
+    assert world.service.connections.left_s(again.id) is None

@@ -35,6 +35,9 @@ log = logging.getLogger("polaris_bridge.apiserver")
 BACK_S: Final = 0.5
 """How long what a lost connection published waits for its client: some replace a connection by closing it a moment before they
 register anew. The real server takes it from its lists at once, but gathers changes for as long before it tells anybody."""
+SETTLES_S: Final = 5.0
+"""A client that was told twice to reconnect (by the server that leaves, and by the end of its stream) does it twice: Java clients
+that find the server back register by the first connection, give it up for a second one, and register there up to 3 s later."""
 LOOK_S: Final = 3.0
 """How often connections are looked at."""
 QUIET_S: Final = 20.0
@@ -137,10 +140,11 @@ class Connections:
         self._going: dict[Connection, None] = {}
         """Who is gone, and whose publications are still to end."""
         self._clearing = False
-        self._awaited: set[str] = set()
-        """Connections that are gone, and whose publications wait for their clients to come back by others."""
+        self._awaited: dict[str, float] = {}
+        """Connections that are gone, and whose publications wait for their clients to come back by others: until when (monotonic
+        seconds)."""
         self._due: list[tuple[float, str]] = []
-        """When (monotonic seconds) which of them is waited for no more; a heap."""
+        """The same as a heap."""
         self._next_due = float("inf")
         """When that is looked at next."""
         self._leaving = False
@@ -262,21 +266,29 @@ class Connections:
         del self._going[connection]
         for told in self.left:
             told(connection)
-        publishes = connection.held is not None and bool(connection.held.published)
-        connection.held = None
+        held, connection.held = connection.held, None
         if self._leaving:
             return
-        wait_s = self._registry.terms.session_grace_s if connection.sent_away else BACK_S if publishes else 0.0
+        wait_s = 0.0
+        if connection.sent_away:
+            wait_s = self._registry.terms.session_grace_s
+        elif held is not None and held.published:
+            wait_s = self._wait_s(held)
         connection.sent_away = False
         if wait_s:
             self._await(connection.id, wait_s)
         else:
             self._registry.close_session(connection.id)
 
+    def _wait_s(self, held: Held) -> float:
+        """How long what a lost connection published waits. One that had just taken over what was waiting may not be the one that
+        stays: then its client has the rest of the time that it had before."""
+        now = self._clock.monotonic()
+        return max(BACK_S, held.awaited_until - now) if now - held.back_at <= SETTLES_S else BACK_S
+
     def _await(self, id: str, wait_s: float) -> None:
         """Its client has so long to come back by another connection."""
-        self._awaited.add(id)
-        due = self._registry.clock.monotonic() + wait_s
+        due = self._awaited[id] = self._clock.monotonic() + wait_s
         heappush(self._due, (due, id))
         if due < self._next_due:
             self._next_due = due
@@ -295,12 +307,15 @@ class Connections:
         if self._due:
             self._registry.scheduler.later(self._next_due - now, self._close_due)
 
-    def is_over(self, id: str) -> bool:
-        """Whether what a connection published only waits for its client to come back by another one."""
-        return id in self._awaited or not self._registry.session_open(id)
+    def left_s(self, id: str) -> float | None:
+        """For how long what a connection published still waits for its client to come back by another one. None: it stands."""
+        due = self._awaited.get(id)
+        if due is not None:
+            return due - self._clock.monotonic()
+        return None if self._registry.session_open(id) else self._registry.session_left_s(id)
 
     def _close_session(self, id: str) -> None:
-        self._awaited.discard(id)
+        self._awaited.pop(id, None)
         if id not in self._by_id and not self._leaving:
             self._registry.close_session(id)
 

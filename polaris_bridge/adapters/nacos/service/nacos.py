@@ -94,7 +94,7 @@ class NacosService:
         self.subscribers = Subscribers()
         self.requests = Requests(registry.clock, registry.scheduler)
         self.connections = Connections(registry, self.requests)
-        self.registering.over = self.connections.is_over
+        self.registering.left_s = self.connections.left_s
         self.pushing = Pushing(
             registry,
             self.requests,

@@ -86,8 +86,10 @@ class Registering:
         self._registry = registry
         self._services = services
         self._overrides = overrides
-        self.over: Callable[[str], bool] = lambda connection: not registry.session_open(connection)
-        """Whether a connection is gone, and what it published only waits for its client to come back."""
+        self.left_s: Callable[[str], float | None] = lambda connection: (
+            None if registry.session_open(connection) else registry.session_left_s(connection)
+        )
+        """Of a connection that is gone: for how long what it published still waits for its client. None: it stands."""
         self._numbered_ms = 0
         self._number = 0
         self.counters = Counters()
@@ -164,8 +166,13 @@ class Registering:
         address = self._registry.newest_address(key, AddressKey(instance.ip, instance.port))
         for r in address.registrations if address is not None else ():
             connection = connection_of(r.key) if r.source == SOURCE else ""
-            if connection and connection != held.id and r.cluster == cluster and self.over(connection):
+            if not connection or connection == held.id or r.cluster != cluster:
+                continue
+            left_s = self.left_s(connection)
+            if left_s is not None:
                 self._registry.deregister(r.id, caller)
+                held.back_at = self._registry.clock.monotonic()
+                held.awaited_until = max(held.awaited_until, held.back_at + left_s)
 
     def _publishes(self, held: Held, key: ServiceKey, keys: tuple[str, ...], commit: Commit) -> None:
         """Note what a connection holds; as before if the store does not take it."""

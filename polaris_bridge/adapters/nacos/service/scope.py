@@ -33,3 +33,7 @@ class Held(Struct, eq=False):
     client_port: int
     published: dict[ServiceKey, tuple[str, ...]] = {}
     """Keys (``RegistrationKey.key``) of what it registered, by service of the core: one, or the set of a batch."""
+    back_at: float = float("-inf")
+    """Monotonic seconds when its client last took over what another connection had left."""
+    awaited_until: float = 0.0
+    """Until when that would have waited for it."""
