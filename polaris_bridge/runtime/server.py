@@ -246,7 +246,7 @@ class Server:
             return
         from polaris_bridge.storage.limits import RedisCounters
 
-        place = RedisCounters(settings, self.clock)
+        place = RedisCounters(settings, self.clock, self.limiter.terms.node)
         scheduler, interval_s = (
             self.registry.scheduler,
             max(0.005, self.config.limiter.redis.flush_interval.total_seconds()),

@@ -63,6 +63,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             doors=around.doors,
             accounts=around.accounts,
             too_often=None if around.throttle is None else partial(around.throttle.too_often, SOURCE),
+            limiter=around.limiter,
         )
 
     return around.share(SOURCE, make)

@@ -30,6 +30,7 @@ class Counter(Generic[H]):
         "amount",
         "clients",
         "each",
+        "elsewhere",
         "exhausted",
         "identity",
         "kept_ms",
@@ -48,6 +49,8 @@ class Counter(Generic[H]):
         self.each = False
         self.clients: tuple[Client[H], ...] = ()
         """Mostly few, and a tuple takes a quarter of the memory of anything that is quicker to change."""
+        self.elsewhere = 0
+        """Clients that count on it on other nodes."""
         self.exhausted = False
         """Whether everybody was told that nothing is left, since something was."""
         self.limited = 0
@@ -62,6 +65,11 @@ class Counter(Generic[H]):
         """Parts of its window."""
         return self.window.slots
 
+    @property
+    def sharers(self) -> int:
+        """How many clients count on it, on all nodes."""
+        return len(self.clients) + self.elsewhere
+
     def load(self, quota: Quota, kept_ms: int) -> None:
         """What is allowed from now on; whoever asked last is right."""
         self.amount = quota.amount
@@ -70,5 +78,5 @@ class Counter(Generic[H]):
 
     def left(self, now_ms: int) -> int:
         """Negative when more was used than allowed."""
-        limit = self.amount * len(self.clients) if self.each else self.amount
+        limit = self.amount * self.sharers if self.each else self.amount
         return limit - self.window.roll(now_ms)

@@ -1,13 +1,17 @@
 """Deciding here and now: whether somebody may use some of what is allowed, never more than that within any window.
 
-One gate for each key; what it counts is this process's own. All allowances of a key are taken from, or none.
+One gate for each key; what it counts is this process's own. Where clients or other nodes count the same, what they used is
+looked at too, and they are told what is used here. All allowances of a key are taken from, or none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
-from .model import Allowance, Decision
+from .counters import Counter
+from .limiter import Limiter
+from .model import Allowance, Decision, Quota
 from .sweeping import Round
 from .windows import STRICT_SLOTS, Window
 
@@ -15,11 +19,13 @@ from .windows import STRICT_SLOTS, Window
 class Gate:
     """The windows of one key."""
 
-    __slots__ = ("allowances", "used_ms", "windows")
+    __slots__ = ("allowances", "beside", "used_ms", "windows")
 
     def __init__(self, allowances: Sequence[Allowance]) -> None:
         self.allowances = allowances
         self.windows = tuple(map(_window, allowances))
+        self.beside: tuple[Counter[Any] | None, ...] = ()
+        """For each allowance what others count of it together with this process; empty: nobody does."""
         self.used_ms = 0
 
     def reload(self, allowances: Sequence[Allowance]) -> None:
@@ -32,17 +38,26 @@ class Gate:
             windows.append(window)
         self.windows = tuple(windows)
         self.allowances = allowances
+        self.beside = ()
 
 
 def _window(allowance: Allowance) -> Window:
     return Window(allowance.duration_ms, STRICT_SLOTS, strict=True, most=allowance.amount)
 
 
+Place = tuple[str, str, str]
+"""What clients count on: namespace, service, and their name for the counter."""
+
+Wanted = tuple[Hashable, Sequence[Allowance], Place | None]
+"""A key, what is allowed of it, and where clients count the same (None: nowhere)."""
+
+
 class Gates:
     """All gates of a process. Memory: about 850 bytes for a key with one allowance."""
 
-    def __init__(self, *, idle_ms: int = 30_000) -> None:
-        """``idle_ms``: how long a key is kept beyond its longest window when nobody asks."""
+    def __init__(self, *, idle_ms: int = 30_000, limiter: Limiter[Any] | None = None) -> None:
+        """``idle_ms``: how long a key is kept beyond its longest window when nobody asks. ``limiter``: where clients count."""
+        self._limiter = limiter
         self._gates: dict[Hashable, Gate] = {}
         self._idle_ms = idle_ms
         self._round: Round[Hashable] = Round()
@@ -62,16 +77,46 @@ class Gates:
             _spend(gate, tokens, now_ms)
         return decision
 
-    def take_all(
-        self, wanted: Sequence[tuple[Hashable, Sequence[Allowance]]], tokens: int, now_ms: int
-    ) -> list[Decision]:
+    def take_all(self, wanted: Sequence[Wanted], tokens: int, now_ms: int) -> list[Decision]:
         """As ``take`` of several keys at once, all different: tokens are taken from all of them, or from none."""
-        gates = [self._gate(key, allowances, now_ms) for key, allowances in wanted]
+        gates = []
+        for key, allowances, place in wanted:
+            gate = self._gate(key, allowances, now_ms)
+            if place is not None:
+                self._meet(gate, place, now_ms)
+            elif gate.beside:
+                gate.beside = ()
+            gates.append(gate)
         decisions = [_look(gate, tokens, now_ms) for gate in gates]
         if tokens and all(decision.allowed for decision in decisions):
             for gate in gates:
                 _spend(gate, tokens, now_ms)
+                if gate.beside:
+                    self._tell(gate, tokens, now_ms)
         return decisions
+
+    def _meet(self, gate: Gate, place: Place, now_ms: int) -> None:
+        """Find what others count of the same. Who begins to count there learns what was used here until now."""
+        limiter = self._limiter
+        if limiter is None:
+            return
+        beside: list[Counter[Any] | None] = []
+        for at, allowance in enumerate(gate.allowances):
+            seconds, rest = divmod(allowance.duration_ms, 1000)
+            counter = None
+            if not rest:  # clients count by whole seconds
+                counter = limiter.meet((*place, seconds), Quota(seconds, allowance.amount), now_ms)
+            if counter is not None and not (gate.beside and gate.beside[at] is counter):
+                used = gate.windows[at].roll(now_ms)
+                if used:
+                    limiter.spend(counter, used, now_ms)
+            beside.append(counter)
+        gate.beside = tuple(beside) if any(beside) else ()
+
+    def _tell(self, gate: Gate, tokens: int, now_ms: int) -> None:
+        for counter in gate.beside:
+            if counter is not None and self._limiter is not None:
+                self._limiter.spend(counter, tokens, now_ms)
 
     def peek(self, key: Hashable, allowances: Sequence[Allowance], tokens: int, now_ms: int) -> Decision:
         """What ``take`` would say. Nothing is taken or remembered. ValueError without any allowance."""
@@ -118,9 +163,16 @@ def _look(gate: Gate, tokens: int, now_ms: int) -> Decision:
     """What ``take`` would say; ``remaining`` and ``reset_ms`` as they are after it."""
     nearest, remaining = 0, -1
     windows = gate.windows
+    beside = gate.beside
     for at, allowance in enumerate(gate.allowances):
         window = windows[at]
         left = allowance.amount - window.roll(now_ms)
+        if beside:
+            counter = beside[at]
+            if counter is not None:
+                together = allowance.amount - counter.window.roll(now_ms)
+                if together < left:
+                    window, left = counter.window, together
         if left < tokens:
             wanted = max(0, allowance.amount - tokens)
             return Decision(False, max(0, left), window.until_at_most(now_ms, wanted), at)

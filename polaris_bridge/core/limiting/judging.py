@@ -6,15 +6,16 @@ Never more than a rule allows within any stretch of its time, whoever asks throu
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from ..model import ServiceKey
 from ..routing.ports import Patterns
-from .deciding import Gates
+from .deciding import Gates, Place
+from .limiter import Limiter
 from .model import Allowance, Decision
-from .rules import LimitRule, ReadyRule, ReadyRules, make_ready
+from .rules import VALUES, LimitRule, Made, ReadyRule, ReadyRules, make_ready
 
 MOST_COUNTERS: Final = 100_000
 """Counters at a time (about 85 MB). Values of a rule that come when there is no room count together: never is too much let
@@ -77,7 +78,7 @@ class Told(Struct, frozen=True):
 
 FREE: Final = Verdict(True)
 
-_Found = tuple[ReadyRule, Hashable, tuple[Allowance, ...]]
+_Found = tuple[ReadyRule, tuple[Any, ...], tuple[Allowance, ...], Place | None]
 
 
 class _Kept(Struct):
@@ -90,13 +91,19 @@ class Judge:
     """All decisions of a process. Belongs to the event loop's thread; times are milliseconds since 1970."""
 
     def __init__(
-        self, book: LimitBook, patterns: Patterns, instances: Callable[[ServiceKey], int], gates: Gates | None = None
+        self,
+        book: LimitBook,
+        patterns: Patterns,
+        instances: Callable[[ServiceKey], int],
+        limiter: Limiter[Any] | None = None,
     ) -> None:
-        """``instances``: how many a service has, for rules that say what one of them may take."""
+        """``instances``: how many a service has, for rules that say what one of them may take. ``limiter``: where clients count
+        by the same rules; what they and others use is one number then."""
         self._book = book
         self._patterns = patterns
         self._instances = instances
-        self.gates = gates or Gates()
+        self._limiter = limiter
+        self.gates = Gates(limiter=limiter)
         self._ready: dict[ServiceKey, _Kept] = {}
 
     # ------------------------------------------------------------------ deciding
@@ -110,25 +117,25 @@ class Judge:
         counts once, with the most tokens that one of them asks for."""
         found = [self._found(asked) for asked in wanted]
         tokens: dict[Hashable, int] = {}
-        by_counter: dict[Hashable, _Found] = {}
+        by_counter: dict[tuple[Any, ...], _Found] = {}
         for asked, rules in zip(wanted, found, strict=True):
             for each in rules:
                 counter = each[1]
                 by_counter[counter] = each
                 tokens[counter] = max(tokens.get(counter, 0), asked.tokens)
         decisions = self._decisions(by_counter, tokens, now_ms)
-        self._count(by_counter, tokens, decisions)
+        self._count(by_counter, tokens, decisions, now_ms)
         return [_verdict(rules, decisions) for rules in found]
 
     def _decisions(
-        self, by_counter: Mapping[Hashable, _Found], tokens: Mapping[Hashable, int], now_ms: int
+        self, by_counter: Mapping[tuple[Any, ...], _Found], tokens: Mapping[Hashable, int], now_ms: int
     ) -> dict[Hashable, Decision]:
         """Groups of equal need, the smallest first; a group that is refused keeps the larger ones from taking anything."""
         decisions: dict[Hashable, Decision] = {}
         may = True
         for amount in sorted(set(tokens.values())):
             counters = [counter for counter in by_counter if tokens[counter] == amount]
-            wanted = [(counter, by_counter[counter][2]) for counter in counters]
+            wanted = [(counter, by_counter[counter][2], by_counter[counter][3]) for counter in counters]
             taken = self.gates.take_all(wanted, amount if may else 0, now_ms)
             decisions.update(zip(counters, taken, strict=True))
             may = may and all(decision.allowed for decision in taken)
@@ -136,36 +143,45 @@ class Judge:
 
     def _count(
         self,
-        by_counter: Mapping[Hashable, _Found],
+        by_counter: Mapping[tuple[Any, ...], _Found],
         tokens: Mapping[Hashable, int],
         decisions: Mapping[Hashable, Decision],
+        now_ms: int,
     ) -> None:
         may = all(decision.allowed for decision in decisions.values())
-        for counter, (rule, _, _) in by_counter.items():
+        for counter, (rule, *_) in by_counter.items():
             if may:
                 rule.allowed += tokens[counter]
-            elif not decisions[counter].allowed:
+            elif decisions[counter].allowed:
+                continue  # another rule refused the call
+            else:
                 rule.refused += 1
+            if tokens[counter]:
+                rule.last.append(Made(now_ms, may, tokens[counter], counter[VALUES:]))
 
     def _found(self, asked: Asked) -> list[_Found]:
         """The rules that are about a call, with the counters that it counts on."""
         if asked.limit is not None:
             rule = ReadyRule(LimitRule("", OWN, (asked.limit,)), self._patterns)
             own = ("", asked.service, *sorted(asked.labels.items()))
-            return [(rule, self._room_for(rule, own), rule.rule.allowances)]
+            return [(rule, self._room_for(rule, own), rule.rule.allowances, None)]
         ready = self.rules(asked.service)
         if ready is None:
             return []
         instances = self._instances(asked.service) if ready.scaled else 1
         found: list[_Found] = []
+        alone = self._limiter is None or self._limiter.alone
         for rule in ready.rules:
             if not rule.defect:
                 counter = rule.counter(asked.labels, asked.texts, asked.caller)
                 if counter is not None:
-                    found.append((rule, self._room_for(rule, counter), rule.allowances(instances)))
+                    room = self._room_for(rule, counter)
+                    name = None if alone or room is not counter else rule.name(counter)
+                    place = None if name is None else (*asked.service, name)
+                    found.append((rule, room, rule.allowances(instances), place))
         return found
 
-    def _room_for(self, rule: ReadyRule, counter: Hashable) -> Hashable:
+    def _room_for(self, rule: ReadyRule, counter: tuple[Any, ...]) -> tuple[Any, ...]:
         """A counter of its own while there is room. Who was counted with others stays with them until that is forgotten, so
         that nobody has both."""
         if counter in self.gates:
@@ -220,7 +236,7 @@ class Judge:
 def _verdict(rules: Sequence[_Found], decisions: Mapping[Hashable, Decision]) -> Verdict:
     """Of several rules the first that refuses, else the one with the least left."""
     nearest: Verdict | None = None
-    for rule, counter, allowances in rules:
+    for rule, counter, allowances, _ in rules:
         decision = decisions[counter]
         made = Verdict(decision.allowed, rule, allowances[decision.nearest], decision.remaining, decision.reset_ms)
         if not decision.allowed:

@@ -6,7 +6,7 @@ reported late counts in the slot of its time while the window has it, where pola
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 from .counters import Client, Counter
@@ -69,6 +69,8 @@ class Limiter(Generic[H]):
         self._client_keys.discard(client.key)
         for counter in client.counters.values():
             counter.clients = tuple(other for other in counter.clients if other is not client)
+            if counter.each and self.touched is not None:
+                self.touched[counter.key] = counter
         client.counters.clear()
 
     def _client_key(self) -> int:
@@ -91,11 +93,9 @@ class Limiter(Generic[H]):
         found: list[Counter[H]] = []
         for quota in quotas:
             identity = (*place, quota.duration_s)
-            counter = self._counters.get(self._keys.get(identity, 0))
+            counter = self._counters.get(self._keys.get(identity, 0)) or self._make(identity, slots)
             if counter is None:
-                if len(self._counters) >= min(self.terms.max_counters, MAX_COUNTERS):
-                    return Refused.TOO_MANY_COUNTERS
-                counter = self._make(identity, slots)
+                return Refused.TOO_MANY_COUNTERS
             counter.load(quota, kept_ms)
             counter.used_ms = now_ms
             if counter.key not in client.counters:
@@ -106,7 +106,10 @@ class Limiter(Generic[H]):
             found.append(counter)
         return found
 
-    def _make(self, identity: Identity, slots: int) -> Counter[H]:
+    def _make(self, identity: Identity, slots: int) -> Counter[H] | None:
+        """None: there is no room."""
+        if len(self._counters) >= min(self.terms.max_counters, MAX_COUNTERS):
+            return None
         while True:
             self._next_index = self._next_index % MAX_COUNTERS + 1
             key = self.terms.node << INDEX_BITS | self._next_index
@@ -131,12 +134,8 @@ class Limiter(Generic[H]):
         if counter.exhausted and counter.left(now_ms) > 0:
             counter.exhausted = False  # time alone brought something back
         if used:
-            slot = counter.window.add_at(now_ms, at_ms, used)
+            self._use(counter, counter.window.add_at(now_ms, at_ms, used), used)
             self.used_total += used
-            if slot is not None and self.touched is not None:
-                if counter.waiting is None:
-                    counter.waiting = {}
-                counter.waiting[slot] = counter.waiting.get(slot, 0) + used
         if limited:
             counter.limited += limited
             self.limited_total += limited
@@ -144,19 +143,58 @@ class Limiter(Generic[H]):
             self._look(counter, client, now_ms)
         return counter
 
+    def _use(self, counter: Counter[H], slot: int | None, used: int) -> None:
+        """Somebody used something in a slot of the window: others are to hear of it."""
+        if slot is not None and self.touched is not None:
+            if counter.waiting is None:
+                counter.waiting = {}
+            counter.waiting[slot] = counter.waiting.get(slot, 0) + used
+
+    # ------------------------------------------------------------------ decided here
+
+    @property
+    def alone(self) -> bool:
+        """Whether whoever decides here need not ask: no client counted lately, and use is shared with no other node."""
+        return self.touched is None and not self._counters
+
+    def meet(self, identity: Identity, quota: Quota, now_ms: int) -> Counter[H] | None:
+        """The counter that whoever decides here shares with clients and other nodes; None: nobody counts on it but this
+        process. Made if there is none while use is shared, for others may count on it elsewhere."""
+        counter = self._counters.get(self._keys.get(identity, 0))
+        if counter is None:
+            if self.touched is None:
+                return None
+            counter = self._make(identity, self.terms.slots)
+            if counter is None:
+                return None
+            counter.load(quota, shared(max(2000 * quota.duration_s, self.terms.idle_ms)))
+        counter.used_ms = now_ms
+        if self.touched is not None:
+            self.touched[counter.key] = counter
+        return counter
+
+    def spend(self, counter: Counter[H], tokens: int, now_ms: int) -> None:
+        """Somebody who decided here used so much; clients are told when nothing is left."""
+        self._use(counter, counter.window.add(now_ms, tokens), tokens)
+        self._look(counter, None, now_ms)
+
+    # ------------------------------------------------------------------ told
+
     def _look(self, counter: Counter[H], client: Client[H] | None, now_ms: int) -> None:
         left = counter.left(now_ms)
         if left > 0:
             counter.exhausted = False
         elif not counter.exhausted:
             counter.exhausted = True
-            word = Left(counter.key, left, len(counter.clients))
+            word = Left(counter.key, left, counter.sharers)
             for other in counter.clients:
                 if other is not client:
                     self.told(other.seat, counter, word)
 
-    def learn(self, counter: Counter[H], totals: dict[int, int], now_ms: int) -> None:
-        """What all nodes together used of a counter, by slot, what this one has not told them yet included."""
+    def learn(self, counter: Counter[H], totals: Mapping[int, int], elsewhere: int, now_ms: int) -> None:
+        """What all nodes together used of a counter, by slot, what this one has not told them yet included; and how many
+        clients count on it on the others."""
+        counter.elsewhere = elsewhere
         counter.window.roll(now_ms)
         for slot, amount in totals.items():
             counter.window.raise_to(slot, amount)

@@ -22,12 +22,25 @@ class Used(Struct, frozen=True, gc=False):
     """How long others may want to know of it."""
     added: Mapping[int, int]
     """By slot; may be empty: then only the totals are wanted."""
+    newest: int = 0
+    """Number of the slot now under way."""
+    clients: int | None = None
+    """How many count on it here; None: their number makes no difference."""
+
+
+class Totals(Struct, frozen=True, gc=False):
+    """What all nodes know of one counter."""
+
+    used: Mapping[int, int]
+    """By slot."""
+    elsewhere: int = 0
+    """Clients that count on it on other nodes, as those said within the last window."""
 
 
 class Exchange(Protocol):
     """A place outside where counters are added up. Calls never block nor raise."""
 
-    def exchange(self, batch: Sequence[Used], answer: Callable[[Sequence[Mapping[int, int]] | None], None], /) -> None:
+    def exchange(self, batch: Sequence[Used], answer: Callable[[Sequence[Totals] | None], None], /) -> None:
         """Add what was used, all of the batch at once, and learn the totals of all nodes by slot, in the order of the batch.
 
         ``answer`` is called exactly once, on the core's thread. None: it did not work, or nobody knows whether it did.

@@ -6,7 +6,9 @@ a condition let through has a counter of its own, unless the rule says that what
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -14,6 +16,11 @@ from ..routing.matching import Test, ready
 from ..routing.model import EXACT, Condition
 from ..routing.ports import Patterns
 from .model import Allowance
+
+LAST: Final = 16
+"""Decisions of a rule that are remembered."""
+VALUES: Final = 2
+"""Where the values begin in a counter's key: behind the rule and the caller."""
 
 
 class LimitRule(Struct, frozen=True):
@@ -34,6 +41,19 @@ class LimitRule(Struct, frozen=True):
     """What a refused call is to be answered with; empty: the rule does not say."""
     defect: str = ""
     """Why it is not evaluated here."""
+    named: Callable[[Sequence[str]], str] | None = None
+    """What clients that count for themselves call the counter of these values, one for each condition; None: they do not share
+    what they count of this rule."""
+
+
+class Made(NamedTuple):
+    """A decision that was made."""
+
+    at_ms: int
+    allowed: bool
+    tokens: int
+    values: tuple[str, ...]
+    """Of the labels that the rule looks at, in the order of its conditions."""
 
 
 class Part(Struct, frozen=True):
@@ -49,7 +69,7 @@ class Part(Struct, frozen=True):
 class ReadyRule:
     """A rule made ready, and what became of the calls that it was about."""
 
-    __slots__ = ("_scaled", "allowed", "defect", "parts", "refused", "rule")
+    __slots__ = ("_scaled", "allowed", "defect", "last", "parts", "refused", "rule")
 
     def __init__(self, rule: LimitRule, patterns: Patterns) -> None:
         self.rule = rule
@@ -58,6 +78,8 @@ class ReadyRule:
         """Tokens that calls were given."""
         self.refused = 0
         """Calls that were refused because of this rule."""
+        self.last: deque[Made] = deque(maxlen=LAST)
+        """The last decisions by this rule, the newest at the end."""
         self._scaled: tuple[int, tuple[Allowance, ...]] = (1, rule.allowances)
         parts: list[Part] = []
         for condition in rule.conditions:
@@ -69,7 +91,7 @@ class ReadyRule:
                 parts.append(Part(condition.key, condition.value, made.test, fixed))
         self.parts = tuple(parts)
 
-    def counter(self, labels: Mapping[str, str], texts: frozenset[str], caller: str) -> Hashable | None:
+    def counter(self, labels: Mapping[str, str], texts: frozenset[str], caller: str) -> tuple[str, ...] | None:
         """Which counter a call counts on; None: the rule is not about it.
 
         ``texts``: labels whose value may be the text of a condition instead, because somebody else compared already.
@@ -83,6 +105,11 @@ class ReadyRule:
                 return None
             values.append(part.text if part.fixed else value)
         return (self.rule.id, caller if self.rule.alone else "", *values)
+
+    def name(self, counter: tuple[str, ...]) -> str | None:
+        """What clients call a counter; None: they have no such counter."""
+        named = self.rule.named
+        return None if named is None or len(counter) < VALUES else named(counter[VALUES:])
 
     def unmet(self, labels: Mapping[str, str], texts: frozenset[str]) -> str:
         """The label of the first condition that does not hold; empty when all do."""
@@ -119,6 +146,6 @@ def make_ready(rules: tuple[LimitRule, ...], patterns: Patterns, before: ReadyRu
         each = ReadyRule(rule, patterns)
         old = known.get(rule.id)
         if old is not None:
-            each.allowed, each.refused = old.allowed, old.refused
+            each.allowed, each.refused, each.last = old.allowed, old.refused, old.last
         made.append(each)
     return ReadyRules(tuple(made), any(rule.each for rule in rules))

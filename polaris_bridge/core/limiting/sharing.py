@@ -7,7 +7,7 @@ twice, and a little less passes, never more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from polaris_bridge.core.ports import Clock, Scheduler
 
 from .counters import Counter
 from .limiter import Limiter
-from .ports import Exchange, Used
+from .ports import Exchange, Totals, Used
 
 BATCH: Final = 250
 """Counters in one exchange: about a millisecond's work here and there."""
@@ -94,10 +94,11 @@ class Sharer:
         window.roll(now_ms)
         oldest, waiting, counter.waiting = window.oldest, counter.waiting, None
         added = {slot: amount for slot, amount in waiting.items() if slot >= oldest} if waiting else {}
-        return Used(counter.identity, counter.slots, oldest, window.span_ms, added)
+        clients = len(counter.clients) if counter.each else None
+        return Used(counter.identity, counter.slots, oldest, window.span_ms, added, window.newest, clients)
 
     def _answered(
-        self, counters: Sequence[Counter[Any]], batch: Sequence[Used], totals: Sequence[Mapping[int, int]] | None
+        self, counters: Sequence[Counter[Any]], batch: Sequence[Used], totals: Sequence[Totals] | None
     ) -> None:
         self._under_way -= 1
         if totals is None:
@@ -108,8 +109,8 @@ class Sharer:
             now_ms = self._clock.wall_ms()
             for counter, found in zip(counters, totals, strict=True):
                 waiting = counter.waiting or {}
-                known = {slot: total + waiting.get(slot, 0) for slot, total in found.items()}
-                self._limiter.learn(counter, known, now_ms)
+                known = {slot: total + waiting.get(slot, 0) for slot, total in found.used.items()}
+                self._limiter.learn(counter, known, found.elsewhere, now_ms)
         self._again()
 
     def _keep(self, counters: Sequence[Counter[Any]], batch: Sequence[Used]) -> None:

@@ -106,6 +106,11 @@ class Window:
         return ring[slot % len(ring)] if self._newest - len(ring) < slot <= self._newest else 0
 
     @property
+    def newest(self) -> int:
+        """Number of the slot under way."""
+        return self._newest
+
+    @property
     def oldest(self) -> int:
         """Number of the oldest slot that counts: milliseconds since 1970 divided by ``slot_ms``."""
         return self._newest - len(self._ring) + 1

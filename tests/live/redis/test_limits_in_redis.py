@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from polaris_bridge.adapters.polaris.wire import limiter as wire
@@ -30,7 +32,9 @@ AMOUNT = 1_000_000
 class Client:
     """A client that counts on one node, one report after the other."""
 
-    def __init__(self, address: str, id: str) -> None:
+    def __init__(self, server: Server, id: str) -> None:
+        self.server = server
+        address = f"127.0.0.1:{server.port}"
         self._channel = grpc.insecure_channel(address)
         self._sent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         stream = self._channel.stream_stream(SERVICE, request_serializer=bytes, response_deserializer=bytes)
@@ -79,7 +83,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
                 server = Server(folder, "service-limiter", (f"limiter.nodeId={number}", *options))
                 stack.callback(server.close)
                 server.start()
-                client = Client(f"127.0.0.1:{server.port}", f"client-{number}")
+                client = Client(server, f"client-{number}")
                 stack.callback(client.close)
                 clients.append(client)
             return clients
@@ -103,6 +107,82 @@ def test_what_one_node_counted_the_other_knows(nodes: Nodes, tmp_path: Path) -> 
         with redis.client() as client:
             assert 0 < client.pttl(key) <= 600_000
             assert sum(map(int, client.hgetall(key).values())) == 42
+
+
+def ask(server: Server, tokens: int) -> Any:
+    """Asks one node whether a call may go ahead."""
+    question = {"service": "orders", "tokens": tokens}
+    answer = httpx.post(f"http://127.0.0.1:{server.http_port}/ratelimit/v1/check", json=question, timeout=10)
+    assert answer.status_code in (200, 429), answer.text
+    return answer.json()
+
+
+def rules(server: Server, *amounts: dict[str, Any]) -> None:
+    """A limit of all calls to the service."""
+    base = f"http://127.0.0.1:{server.http_port}"
+    login = httpx.post(f"{base}/core/v1/user/login", json={"name": "polaris", "password": "polaris"}, timeout=10)
+    token = {"X-Polaris-Token": login.json()["loginResponse"]["token"]}
+    rule = {"name": "all", "namespace": "default", "service": "orders", "type": "GLOBAL", "resource": "QPS"}
+    made = httpx.post(f"{base}/naming/v1/ratelimits", json=[rule | {"amounts": amounts}], headers=token, timeout=10)
+    assert made.status_code == 200, made.text
+
+
+def test_who_asks_one_node_and_who_counts_on_another_use_one_number(nodes: Nodes, tmp_path: Path) -> None:
+    redis = Redis(tmp_path)
+    with running(redis):
+        a, b = nodes(kvAddr=redis.address)
+        for client in (a, b):
+            rules(client.server, {"maxAmount": AMOUNT, "validDuration": "600s"})
+        assert ask(a.server, 30)["remaining"] == AMOUNT - 30
+        agree([a, b], 30)
+        b.use(12)
+        until(lambda: ask(a.server, 0)["remaining"] == AMOUNT - 42, SHARED_WITHIN_S, "the first node knows of 42")
+        assert ask(b.server, AMOUNT - 42 + 1)["allowed"] is False
+        assert ask(b.server, AMOUNT - 42)["allowed"] is True
+        until(lambda: not ask(a.server, 1)["allowed"], SHARED_WITHIN_S, "nothing is left on the first node")
+
+
+def test_two_nodes_that_are_asked_keep_a_limit_together(nodes: Nodes, tmp_path: Path) -> None:
+    """A limit of 1,000 a second with all that two callers can ask for: in every second no more than that, and what is asked for
+    between two flushes."""
+    redis = Redis(tmp_path)
+    with running(redis):
+        clients = nodes(kvAddr=redis.address)
+        for client in clients:
+            rules(client.server, {"maxAmount": 1000, "validDuration": "1s"})
+        passed: list[list[float]] = [[], []]
+        offered: list[list[float]] = [[], []]
+        over = time.monotonic() + 6
+
+        def load(which: int) -> None:
+            url = f"http://127.0.0.1:{clients[which].server.http_port}/ratelimit/v1/check"
+            question = {"service": "orders", "tokens": 20}
+            with httpx.Client(timeout=10) as http:
+                while time.monotonic() < over:
+                    allowed = http.post(url, json=question).json()["allowed"]
+                    now = time.monotonic()
+                    offered[which].append(now)
+                    if allowed:
+                        passed[which].append(now)
+
+        threads = [threading.Thread(target=load, args=(which,)) for which in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        times = sorted([*passed[0], *passed[1]])
+        asked = sorted([*offered[0], *offered[1]])
+        begin, end = asked[0], asked[-1]
+        assert 20 * len(asked) / (end - begin) > 2000, "too little was asked for to say anything"
+        flush = 20 * max(count_within(asked, at, 0.15) for at in asked)
+        worst = 20 * max(count_within(times, at, 0.9) for at in times)
+        assert worst <= 1000 + flush
+        assert 20 * len(times) >= 0.9 * 1000 * (end - begin)
+
+
+def count_within(times: list[float], at: float, seconds: float) -> int:
+    """How many lie in a stretch that begins then."""
+    return bisect_right(times, at + seconds) - bisect_right(times, at) + 1
 
 
 def test_in_a_cluster_of_redis(nodes: Nodes, tmp_path: Path) -> None:

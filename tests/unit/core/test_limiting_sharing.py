@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import settings
@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from polaris_bridge.core.limiting.counters import Client, Counter
 from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.limiting.model import Left, LimiterTerms, Quota
-from polaris_bridge.core.limiting.ports import Used
+from polaris_bridge.core.limiting.ports import Totals, Used
 from polaris_bridge.core.limiting.sharing import BATCH, RETRY_S, Sharer
 
 T0 = 1_700_000_000_000
-Answer = Callable[[Sequence[Mapping[int, int]] | None], None]
+Answer = Callable[[Sequence[Totals] | None], None]
 
 
 class Time:
@@ -51,6 +51,8 @@ class Place:
 
     def __init__(self) -> None:
         self.totals: dict[Any, dict[int, int]] = {}
+        self.clients: dict[Any, dict[int, int]] = {}
+        """Clients of a counter by node (its sharer)."""
         self.away = False
         self.held: list[Callable[[], None]] | None = None
         self.sizes: list[int] = []
@@ -65,7 +67,11 @@ class Place:
             totals = self.totals.setdefault((used.identity, used.slots), {})
             for slot, amount in used.added.items():
                 totals[slot] = totals.get(slot, 0) + amount
-            found.append({slot: amount for slot, amount in totals.items() if slot >= used.oldest})
+            if used.clients is not None:
+                self.clients.setdefault(used.identity, {})[id(answer.func.__self__)] = used.clients  # type: ignore[attr-defined]
+            others = self.clients.get(used.identity, {})
+            elsewhere = sum(n for node, n in others.items() if node != id(answer.func.__self__))  # type: ignore[attr-defined]
+            found.append(Totals({slot: n for slot, n in totals.items() if slot >= used.oldest}, elsewhere))
         if self.held is None:
             answer(found)
         else:
@@ -183,6 +189,25 @@ def test_many_counters_go_batch_by_batch() -> None:
         a.own.run()
         turns += 1
     assert (turns, sorted(place.sizes)) == (3, [1, BATCH, BATCH])
+
+
+def test_shares_are_multiplied_by_the_clients_of_all_nodes() -> None:
+    time, _, a, b = nodes()
+    for node in (a, b):
+        found = node.limiter.begin(node.client, ("n", "s", "each"), [Quota(10, 100, each=True)], 0, time.now_ms)
+        assert isinstance(found, list)
+        node.counter = found[0]
+    assert (a.left, b.left) == (100, 100)
+    for _ in range(2):
+        for node in (a, b):
+            node.use(0)
+            node.own.run()
+    assert (a.left, b.left, a.counter.sharers) == (200, 200, 2)
+    b.limiter.leave(b.client, "seat")
+    b.own.run()
+    a.use(10)
+    a.own.run()
+    assert (a.left, a.counter.sharers) == (90, 1)
 
 
 def test_at_the_end_the_rest_is_told() -> None:

@@ -116,7 +116,7 @@ def test_nearly_all_of_what_is_allowed_gets_through() -> None:
 def test_all_keys_or_none_and_a_look_costs_nothing() -> None:
     gates = Gates()
     few, many = (Allowance(1, 1000),), (Allowance(10, 1000),)
-    wanted = [("many", many), ("few", few)]
+    wanted = [("many", many, None), ("few", few, None)]
     assert [d.allowed for d in gates.take_all(wanted, 1, T0)] == [True, True]
     assert [d.allowed for d in gates.take_all(wanted, 1, T0)] == [True, False]
     assert gates.take("many", many, 0, T0).remaining == 9

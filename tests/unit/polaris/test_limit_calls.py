@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from http_world import World, document, header
+from msgspec.structs import replace
 
 from polaris_bridge.adapters.polaris.translate.limits import argument_key, limit_rules
 from polaris_bridge.adapters.polaris.wire import v1
@@ -182,6 +183,22 @@ def test_explaining_takes_nothing_and_shows_what_was_counted():
         w.check()
     (line,) = w.explain()
     assert (line["tokensAllowed"], line["callsRefused"], line["allowed"]) == (2, 1, False)
+    assert [each["allowed"] for each in line["last"]] == [False, True, True], "the newest first"
+
+
+def test_the_last_decisions_show_what_the_rule_looks_at():
+    w = Limited()
+    w.put(rule(method={"type": "REGEX", "value": "^/a"}, arguments=[argument("HEADER", "u1", "user")]))
+    w.check(method="/a/1", labels={"$header.user": "u1", "$header.password": "secret"})
+    w.check(tokens=0, method="/a/2", labels={"$header.user": "u1"})
+    w.check(method="/b", labels={"$header.user": "u1"})
+    (line,) = w.explain()
+    labels = {"$path": "/a/1", "$header.user": "u1"}
+    assert line["last"] == [{"at": w.clock.now_ms, "allowed": True, "tokens": 1, "labels": labels}]
+    for _ in range(30):
+        w.check(method="/a/1", labels={"$header.user": "u1"})
+    (line,) = w.explain()
+    assert len(line["last"]) == 16
 
 
 def test_tokens_and_looking():
@@ -237,7 +254,10 @@ def test_rules_as_the_core_has_them():
     )
     conditions = (Condition("$path", "^/a", REGEX), Condition("$query.q", "1,2", IN), Condition("c", "*"))
     expected = LimitRule("i", "n", (Allowance(5, 1500),), conditions, True, False, True, "later")
-    assert limit_rules([message]) == (expected,)
+    (made,) = limit_rules([message])
+    assert made.named is not None
+    assert made.named(["^/a", "1,2", "x"]) == "^/a|CUSTOM:c:x|QUERY:q:1,2"
+    assert replace(made, named=None) == expected
     message.disable.value = True
     assert limit_rules([message]) == ()
 

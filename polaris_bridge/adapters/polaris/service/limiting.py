@@ -187,7 +187,7 @@ class TokenService:
             if isinstance(counter, Refused):
                 given.code = CODES[counter]
                 break
-            add(counterKey=key, left=counter.left(now_ms), mode=_MODE, clientCount=len(counter.clients))
+            add(counterKey=key, left=counter.left(now_ms), mode=_MODE, clientCount=counter.sharers)
             yield
         return answer
 

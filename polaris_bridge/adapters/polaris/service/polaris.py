@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from polaris_bridge.adapters._shared.host import Host
 from polaris_bridge.adapters._shared.patterns import LinearSearch
@@ -12,6 +13,7 @@ from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.core.limiting.judging import Judge
+from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids, Resource
 from polaris_bridge.core.registry import Registry
@@ -59,10 +61,12 @@ class PolarisService:
         doors: Doors | None = None,
         accounts: Accounts | None = None,
         too_often: Callable[[str], bool] | None = None,
+        limiter: Limiter[Any] | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
         process, without which there is no maintain API. ``doors``: who judges callers, when not ``authority`` all of them.
-        ``accounts``: the directory, without which there are no calls about it. ``too_often``: see ``Registering``."""
+        ``accounts``: the directory, without which there are no calls about it. ``too_often``: see ``Registering``.
+        ``limiter``: where SDKs count by rate limits."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -93,7 +97,7 @@ class PolarisService:
         self.contracts = Contracts(registry, ids.unique, self.discovering.catalog.target, visible)
         self.rules = Rules(registry, ids, visible)
         catalog = self.discovering.catalog
-        self.judge = Judge(StoredLimits(registry), LinearSearch(), Instances(registry, catalog))
+        self.judge = Judge(StoredLimits(registry), LinearSearch(), Instances(registry, catalog), limiter)
         self.limits = LimitCalls(self.judge, catalog, registry.clock)
         self.envoy = EnvoyLimits(self.judge, catalog, registry)
         self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import add
 from typing import Final
 
 from polaris_bridge.adapters.polaris.wire import v1
@@ -24,6 +25,16 @@ _KEYED: Final = {
     v1.MatchArgument.CALLER_METADATA: CALLER_METADATA,
 }
 _ALONE: Final = {v1.MatchArgument.METHOD: METHOD, v1.MatchArgument.CALLER_IP: CALLER_IP}
+_KINDS: Final = {
+    v1.MatchArgument.CUSTOM: "CUSTOM",
+    v1.MatchArgument.METHOD: "METHOD",
+    v1.MatchArgument.HEADER: "HEADER",
+    v1.MatchArgument.QUERY: "QUERY",
+    v1.MatchArgument.CALLER_SERVICE: "CALLER_SERVICE",
+    v1.MatchArgument.CALLER_IP: "CALLER_IP",
+    v1.MatchArgument.CALLER_METADATA: "CALLER_METADATA",
+}
+"""As they stand in the names of counters."""
 _MOST: Final = 2**32 - 1
 
 
@@ -50,7 +61,27 @@ def _rule(rule: v1.Rule) -> LimitRule:
         rule.type == v1.Rule.GLOBAL and rule.amount_mode == v1.Rule.SHARE_EQUALLY,
         rule.customResponse.body,
         defect,
+        _named(rule) if rule.type == v1.Rule.GLOBAL else None,
     )
+
+
+def _named(rule: v1.Rule) -> Callable[[Sequence[str]], str]:
+    """What SDKs call a counter of a rule, from the values of its conditions in the order of ``_conditions``: the method, then
+    the arguments, sorted (``FormatLabelToStr`` of polaris-go 1.7, and polaris-java the same)."""
+    by_method = _has_method(rule)
+    before = [_written(argument) for argument in _arguments(rule)]
+
+    def named(values: Sequence[str]) -> str:
+        method, of_arguments = (values[0], values[1:]) if by_method else ("", values)
+        return f"{method}|{'|'.join(sorted(map(add, before, of_arguments)))}"
+
+    return named
+
+
+def _written(argument: v1.MatchArgument) -> str:
+    """What stands before an argument's value."""
+    kind = _KINDS.get(argument.type, "")
+    return f"{kind}:" if argument.type in _ALONE else f"{kind}:{argument.key}:"
 
 
 def _allowances(rule: v1.Rule) -> Iterator[Allowance]:
@@ -62,10 +93,18 @@ def _allowances(rule: v1.Rule) -> Iterator[Allowance]:
 
 def _conditions(rule: v1.Rule) -> Iterator[Condition]:
     """A method that matches everything is no condition: all methods share a counter then, as for SDKs."""
-    if rule.method.value.value not in ("", ANY):
+    if _has_method(rule):
         yield _condition(INTERFACE, rule.method)
-    for argument in sorted(rule.arguments, key=lambda each: (argument_key(each), each.value.value.value)):
+    for argument in _arguments(rule):
         yield _condition(argument_key(argument), argument.value)
+
+
+def _has_method(rule: v1.Rule) -> bool:
+    return rule.method.value.value not in ("", ANY)
+
+
+def _arguments(rule: v1.Rule) -> list[v1.MatchArgument]:
+    return sorted(rule.arguments, key=lambda each: (argument_key(each), each.value.value.value))
 
 
 def _condition(key: str, value: v1.MatchString) -> Condition:

@@ -32,7 +32,7 @@ def quota_counters(counters: Iterable[Counter[Any]], now_ms: int) -> list[wire.Q
             counterKey=counter.key,
             left=counter.left(now_ms),
             mode=wire.BATCH_OCCUPY,
-            clientCount=len(counter.clients),
+            clientCount=counter.sharers,
         )
         for counter in counters
     ]

@@ -56,6 +56,17 @@ class Answer(Struct, rename="camel", omit_defaults=True):
     rule: ShownRule | None = None
 
 
+class ShownDecision(Struct):
+    """A decision that was made by a rule."""
+
+    at: int
+    """Milliseconds since 1970."""
+    allowed: bool
+    tokens: int
+    labels: dict[str, str]
+    """Those that the rule looks at."""
+
+
 class Line(Struct, rename="camel", omit_defaults=True):
     """What one rule says of a call."""
 
@@ -69,6 +80,8 @@ class Line(Struct, rename="camel", omit_defaults=True):
     reset: int | None = None
     tokens_allowed: int = 0
     calls_refused: int = 0
+    last: list[ShownDecision] = field(default_factory=list)
+    """The last decisions by this rule, the newest first."""
 
 
 class Explanation(Struct):

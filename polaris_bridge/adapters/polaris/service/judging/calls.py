@@ -20,11 +20,13 @@ from polaris_bridge.adapters.polaris.wire.limit_asked import (
     Line,
     Malformed,
     Question,
+    ShownDecision,
     ShownLimit,
     ShownRule,
 )
 from polaris_bridge.core.limiting.judging import Asked, Judge, Told, Verdict
 from polaris_bridge.core.limiting.model import Allowance
+from polaris_bridge.core.limiting.rules import Made, ReadyRule
 from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.ports import Clock, Resource
 
@@ -135,6 +137,11 @@ def _answer(verdict: Verdict) -> Answer:
     )
 
 
+def _made(ready: ReadyRule, made: Made) -> ShownDecision:
+    labels = dict(zip((part.key for part in ready.parts), made.values, strict=False))
+    return ShownDecision(made.at_ms, made.allowed, made.tokens, labels)
+
+
 def _limit(allowance: Allowance) -> ShownLimit:
     return ShownLimit(allowance.amount, allowance.duration_ms)
 
@@ -154,6 +161,7 @@ def _line(told: Told) -> Line:
         [_limit(allowance) for allowance in told.allowances],
         tokens_allowed=ready.allowed,
         calls_refused=ready.refused,
+        last=[_made(ready, made) for made in reversed(ready.last)],
     )
     if verdict is not None:
         line.allowed, line.remaining, line.reset = verdict.allowed, verdict.remaining, verdict.reset_ms
