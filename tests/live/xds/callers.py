@@ -1,0 +1,99 @@
+"""gRPC's own xDS clients as running processes, each with a bootstrap that names our server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..building import Program
+from ..talking import Talker
+from ..waiting import until
+from .backends import ECHO
+
+CHANGES_WITHIN_S = 2.0
+"""From the answer to a write until calls go where they should."""
+CONNECTS_WITHIN_S = 20.0
+"""A first call, which resolves and connects; on a machine where everything starts at once."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some calls came to: how many each back-end answered, how many ended with each status, the last one's message."""
+
+    answers: dict[str, int]
+    failures: dict[str, int]
+    reason: str
+
+    @property
+    def names(self) -> set[str]:
+        """Who answered; a status stands for calls that nobody did."""
+        return set(self.answers) | set(self.failures)
+
+
+def bootstrap(port: int, name: str, locality: tuple[str, str, str] = ("", "", "")) -> dict[str, object]:
+    """What a gRPC client is told of its control plane."""
+    region, zone, sub_zone = locality
+    return {
+        "xds_servers": [
+            {
+                "server_uri": f"127.0.0.1:{port}",
+                "channel_creds": [{"type": "insecure"}],
+                "server_features": ["xds_v3"],
+            }
+        ],
+        "node": {
+            "id": f"sidecar~default/{name}~127.0.0.1",
+            "cluster": name,
+            "locality": {"region": region, "zone": zone, "sub_zone": sub_zone},
+        },
+    }
+
+
+class Caller:
+    """One process of a client."""
+
+    def __init__(self, name: str, program: Program, folder: Path, described: dict[str, object]) -> None:
+        self.name = name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "bootstrap.json"
+        file.write_text(json.dumps(described))
+        command = ["env", f"GRPC_XDS_BOOTSTRAP={file}", *program.command]
+        self.talker = Talker(name, command, folder, folder / "stderr.log")
+
+    def call(self, target: str, times: int = 1, *, path: str = ECHO, within_s: float = 5.0, **metadata: str) -> Outcome:
+        """Calls one after the other on the channel of the target, which the first call opens."""
+        order = {
+            "do": "call",
+            "target": target,
+            "times": times,
+            "path": path,
+            "within_ms": int(within_s * 1000),
+            "metadata": {name.replace("_", "-"): value for name, value in metadata.items()},
+        }
+        return Outcome(**self._ask(order))
+
+    def hang_up(self, target: str) -> None:
+        """Closes the channel of a target."""
+        self._ask({"do": "hang up", "target": target})
+
+    def reaches(
+        self, target: str, names: set[str], within_s: float = CHANGES_WITHIN_S, times: int = 12, **metadata: str
+    ) -> Outcome:
+        """Returns as soon as a dozen calls are answered by exactly these (or end with these statuses)."""
+        outcomes: list[Outcome] = []
+
+        def there() -> bool:
+            outcomes.append(self.call(target, times, **metadata))
+            return outcomes[-1].names == names
+
+        try:
+            until(there, within_s, f"{self.name} calls {target} and is answered by {sorted(names)}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {outcomes[-1]}") from None
+        return outcomes[-1]
+
+    def _ask(self, order: dict[str, object]) -> dict[str, object]:
+        answer = self.talker.say(json.dumps(order))
+        assert "error" not in answer, (self.name, order, answer)
+        return answer
