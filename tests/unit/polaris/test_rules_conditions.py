@@ -80,3 +80,19 @@ def test_an_update_is_looked_at_as_well() -> None:
     id = created["responses"][0]["data"]["id"]
     assert world.code("PUT", ROUTINGS, [with_source(match("[", "REGEX")) | {"id": id}]) == REFUSED
     assert '"value":"x"' in str(world.call("GET", ROUTINGS)["data"]).replace("'", '"').replace(": ", ":")
+
+
+@pytest.mark.parametrize(
+    ("member", "place"),
+    [
+        ({"method": match("(", "REGEX")}, "method"),
+        ({"arguments": [{"type": "HEADER", "key": "user", "value": match("(", "REGEX")}]}, "arguments[0].value"),
+        ({"labels": {"user": match("(", "REGEX")}}, "labels[user]"),
+    ],
+)
+def test_rate_limits_are_looked_at_too(member: dict[str, Any], place: str) -> None:
+    amounts = [{"maxAmount": 1, "validDuration": "1s"}]
+    limit = {"name": "few", "namespace": "default", "service": "shop", "amounts": amounts}
+    code, info = written(limit | member, "/naming/v1/ratelimits")
+    assert (code, f"{place}: missing )" in info) == (REFUSED, True)
+    assert written(limit | {"method": match("^a", "REGEX")}, "/naming/v1/ratelimits")[0] == OK

@@ -34,6 +34,7 @@ from ruled import (
 
 from polaris_bridge.adapters.polaris.service.discovery import RULES
 from polaris_bridge.adapters.polaris.service.rules import kinds
+from polaris_bridge.adapters.polaris.service.rules.checks import matches
 from polaris_bridge.adapters.polaris.service.rules.delivery import RULE_TYPES, Deliveries
 from polaris_bridge.adapters.polaris.service.rules.fields import text as field_text
 from polaris_bridge.adapters.polaris.translate.times import local_time
@@ -106,13 +107,15 @@ def right(draw: Any, name: str, drawn: Any) -> Any:
         for field in ("resource", "type", "amount_mode", "failover"):
             if getattr(drawn, field) not in (0, 1):
                 drawn.ClearField(field)
+        for _, match in matches(drawn):
+            known_condition(match)
     if name == "fault_detect" and drawn.protocol > 3:
         drawn.ClearField("protocol")
     if name == "lane":
         for number, lane in enumerate(drawn.rules):
             lane.name, lane.id = f"lane-{number}", f"id-{number}"
-            for argument in lane.traffic_match_rule.arguments:
-                known_condition(argument.value)
+            for _, match in matches(lane.traffic_match_rule):
+                known_condition(match)
     for field in ("namespace", "description"):
         if field in drawn.DESCRIPTOR.fields_by_name and isinstance(getattr(drawn, field), str):
             setattr(drawn, field, getattr(drawn, field)[:20])

@@ -90,12 +90,13 @@ def _routing_config(rule: v1.RouteRule) -> Defect | None:
 
 
 def rate_limit(rule: v1.Rule) -> Defect | None:
-    """Names a service; no two amounts over the same time."""
+    """Names a service; no two amounts over the same time; conditions that mean something."""
     return _first(
         _place(rule.namespace.value, rule.service.value),
         _longer(rule.name.value, MAX_NAME, v1.InvalidRateLimitName),
         _known(rule, "resource", "type", "amount_mode", "failover"),
         _amounts(rule),
+        _conditions("", rule),
     )
 
 
@@ -185,7 +186,7 @@ def _conditions(where: str, message: Message) -> Defect | None:
 
     The original keeps it, and polaris-go then drops all rules of the service. A pattern that RE2 alone does not have is kept.
     """
-    return _first(*(_condition(f"{where}.{path}", match) for path, match in _matches(message)))
+    return _first(*(_condition(f"{where}.{path}" if where else path, match) for path, match in matches(message)))
 
 
 def _condition(where: str, match: v1.MatchString) -> Defect | None:
@@ -203,7 +204,7 @@ def _condition(where: str, match: v1.MatchString) -> Defect | None:
     return None
 
 
-def _matches(message: Message) -> Iterator[tuple[str, Any]]:
+def matches(message: Message) -> Iterator[tuple[str, Any]]:
     """Every condition in a message, with the path to it."""
     for field, value in message.ListFields():
         if field.message_type is None:
@@ -212,7 +213,7 @@ def _matches(message: Message) -> Iterator[tuple[str, Any]]:
             if item.DESCRIPTOR.name == "MatchString":
                 yield path, item
             else:
-                yield from ((f"{path}.{more}", match) for more, match in _matches(item))
+                yield from ((f"{path}.{more}", match) for more, match in matches(item))
 
 
 def _items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
