@@ -39,7 +39,7 @@ class DeleteUnHealthyInstance:
             for snapshot in registry
             for address in snapshot.addresses.values()
             for r in address.registrations
-            if r.lost_ms and r.lost_ms <= limit and not r.held
+            if r.lost_ms and r.lost_ms <= limit and not r.held and not r.copied_from  # a copy goes with its origin
         )
         due = [r.id for r, _ in zip(lost, range(PER_RUN), strict=False)]
         for key in due:

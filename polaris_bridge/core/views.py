@@ -31,7 +31,8 @@ def shown(address: Address, reader: str) -> tuple[Shown, ...]:
     """What a reader sees at an address: nothing, one registration, or several of one protocol.
 
     1. candidates: live statements made here; if none, live copies; if none, lost ones; if none, lost copies
-    2. the reader's own among them, each; if it has none, all of the protocol whose document changed last
+    2. the reader's own among them, each; if it has none, all of the protocol (of copies: from the
+       registry) whose document changed last
     3. word: of own ones what each reported; for others the worst of any candidate
     4. a switch withdraws it for everybody
     5. while the address is ejected everybody sees it as one that is not heard of
@@ -57,11 +58,12 @@ def _shown(address: Address, reader: str) -> tuple[Shown, ...]:
     own = [r for r in candidates if r.source == reader]
     if own:
         return tuple(Shown(r, _own_word(address, r), live, True) for r in own)
-    newest = max(candidates, key=lambda r: r.seq).source
+    newest = max(candidates, key=lambda r: r.seq)
     word = max((word_of(r) for r in candidates), key=SEVERITY.__getitem__)
     if withdrawn(address.switches, registrations):
         word = OUT_OF_SERVICE
-    return tuple(Shown(r, word, live, False) for r in candidates if r.source == newest)
+    told = (newest.source, newest.copied_from)  # copies from two registries are two statements, as of two protocols
+    return tuple(Shown(r, word, live, False) for r in candidates if (r.source, r.copied_from) == told)
 
 
 def word_of(registration: Registration) -> str:

@@ -53,6 +53,11 @@ class TestUnhealthy:
         world.pass_time(30)
         assert run(world, DeleteUnHealthyInstance(60_000)) == 0
 
+    def test_no_copies_for_these_go_with_their_origin(self, world: World) -> None:
+        world.register(doc(LASTING, copied_from="elsewhere"))
+        world.pass_time(200)
+        assert run(world, DeleteUnHealthyInstance(60_000)) == 0
+
     def test_not_what_self_protection_holds(self, world: World) -> None:
         for i in range(10):
             world.register(doc(LEASED, f"k{i}", port=i + 1))

@@ -610,6 +610,13 @@ class TestCopies:
         assert [s.registration.source for s in shown(address, "x")] == ["two"]
         assert [s.registration.source for s in shown(address, "one")] == ["one"]
 
+    def test_of_two_registries_the_one_that_had_news_last_with_all_that_it_says(self) -> None:
+        def copy(registry: str, key: str, seq: int) -> Registration:
+            return structs.replace(doc("e"), source="sync", key=registry + key, copied_from=registry, seq=seq)
+
+        address = Address(*PLACE, (copy("r1", "a", 1), copy("r2", "a", 3), copy("r2", "b", 2)))
+        assert [s.registration.key for s in shown(address, "x")] == ["r2a", "r2b"]
+
 
 def test_an_address_with_switches_alone_shows_nothing() -> None:
     assert shown(Address(*PLACE, (), (Switch("z", "", OUT),)), "x") == ()

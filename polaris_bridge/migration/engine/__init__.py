@@ -1,0 +1,1 @@
+"""The decisions of migration, as pure functions: what is copied, what differs, what may be removed, which stage comes next."""
