@@ -37,6 +37,7 @@ from polaris_bridge.core.routing.model import (
     Target,
     Traveller,
 )
+from polaris_bridge.core.routing.ready import ReadyRules
 from polaris_bridge.core.routing.router import Router
 
 SHOP: Final = ServiceKey("default", "shop")
@@ -105,6 +106,8 @@ class Services(Shelf):
 class Book:
     """``core.routing.ports.Rulebook``."""
 
+    kinds: frozenset[str] = frozenset()
+
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
@@ -140,7 +143,7 @@ def rows(scale: int) -> Iterator[Row]:
     placed = addresses(INSTANCES)
     targets = tuple(target for address in placed for target in targets_of(address, {}))
     shelf, count = Services(targets, rules(RULES)), itertools.count()
-    router = Router(shelf, Book(shelf), LinearSearch(), shelf, lambda below: below // 2)
+    router = Router(shelf, ReadyRules(Book(shelf), LinearSearch()), shelf, lambda below: below // 2)
     known = caller(-1)
     decision = router.decide(SHOP, known)
     _check(decision)

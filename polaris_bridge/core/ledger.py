@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -362,6 +362,13 @@ class Ledger:
                     draft.addresses[place] = structs.replace(pending, ejection=ejection)
         if published:
             self._publish(self.next_revision(), published, {service: addresses}, {})
+
+    def touch(self, keys: Iterable[ServiceKey]) -> int:
+        """Publish services anew as they are; those that are not there are left out. Returns the newest revision."""
+        known = {key: self.services[key].addresses for key in keys if key in self.services}
+        if known:
+            self._publish(self.next_revision(), [], known, {})
+        return self.revision
 
     def drop_documents_now(self, gone: list[Document]) -> None:
         """Forget documents at once; the store is written behind."""

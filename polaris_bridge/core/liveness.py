@@ -150,6 +150,10 @@ class Liveness:
         due = self._lost_sessions.get(id)
         return 0.0 if due is None else max(0.0, due - self._now())
 
+    def held_by(self, session: str) -> tuple[RegistrationKey, ...]:
+        """What a connection registered."""
+        return tuple(self._sessions.get(session, ()))
+
     def _watch_checks(self, r: Registration, checks: Checks, now: float) -> None:
         """Note when a failing registration is to go; forget it when it does not fail."""
         if checks.critical and checks.deregister_ms:

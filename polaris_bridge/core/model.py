@@ -336,7 +336,11 @@ class Caller(Struct, frozen=True, gc=False):
     """The client's own id, when its protocol has one."""
     agent: str = ""
     service: ServiceKey | None = None
+    """The service that calls, as far as the call says so."""
     labels: dict[str, str] = field(default_factory=dict)
+    """What the call says of the caller's metadata."""
+    location: Location = NOWHERE
+    """Where the caller is, as far as the call says so."""
 
 
 SYSTEM: Final = Caller("system", principal="system")

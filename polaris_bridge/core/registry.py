@@ -7,7 +7,7 @@ tells when it is durable and visible. Nothing here waits. Queries return snapsho
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -572,6 +572,13 @@ class Registry:
                 if not folded:
                     del self._folded[(key.namespace, key.name.lower())]
         return len(gone)
+
+    def touch(self, keys: Iterable[ServiceKey]) -> int:
+        """Make whoever watches these services look again: what they are read by changed, not they. Nothing is stored.
+
+        Returns the newest revision.
+        """
+        return self.ledger.touch(keys)
 
     def release_watchers(self) -> None:
         """Shutdown: every watcher answers its client now."""

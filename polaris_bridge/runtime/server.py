@@ -16,6 +16,7 @@ from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
+from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
 from polaris_bridge.core.config.tidying import CleanHistory
@@ -26,6 +27,7 @@ from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.storage import open_store
 
 from . import translate
@@ -111,6 +113,8 @@ class Server:
         self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
         self.access: Access | None = None
         """Access control; None until the store is loaded."""
+        self.routing: DiscoveryRouting | None = None
+        """Which instances look-ups are answered with; None until the store is loaded."""
         self.notices: list[str] = []
         """What has to be said to whoever starts the server, once it is ready."""
         self._jobs: list[Job] = list(translate.jobs(config))
@@ -175,6 +179,10 @@ class Server:
 
     async def _start_adapters(self) -> None:
         stat, access = self._discoverstat, self.access
+        pairs = {adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None}
+        locate = _nowhere if self._locations is None else self._locations.locate
+        everywhere = translate.routes_everything(self.config)
+        self.routing = discovery_routing(self.registry, pairs, locate, everywhere=everywhere)
         judged = self._authority is None and access is not None
         around = Surroundings(
             registry=self.registry,
@@ -185,7 +193,7 @@ class Server:
             heartbeat=self.metrics.heartbeats.add,
             registered=self.metrics.registration.observe,
             discovered=None if stat is None else stat.observe,
-            locate=_nowhere if self._locations is None else self._locations.locate,
+            locate=locate,
             host=self.host,
             doors=access.doors if access is not None and judged else None,
             accounts=access.accounts if access is not None else None,
@@ -193,7 +201,8 @@ class Server:
             limiter=self.limiter,
             health=self.health,
             pushed=self.metrics.pushed,
-            pairs={adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None},
+            pairs=pairs,
+            routing=self.routing,
         )
         for entry, front in self._fronts:
             for adapter in ADAPTERS:

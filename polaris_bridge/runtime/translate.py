@@ -37,7 +37,7 @@ from .config.bootstrap import LogScope
 from .config.consul import ConsulDns, ConsulOptions
 from .config.eureka import EurekaOptions
 from .config.healthcheck import RedisChecker
-from .config.listener_options import ListenerOptions
+from .config.listener_options import ListenerOptions, LookupOptions
 from .config.listeners import (
     ConfigGrpcListener,
     ConsulListener,
@@ -119,6 +119,11 @@ def http(name: str, option: ListenerOptions) -> HttpSettings:
     )
 
 
+def routes_everything(config: Config) -> bool:
+    """Whether some listener applies rules of routing to all that is looked up."""
+    return any(isinstance(each.option, LookupOptions) and each.option.routing for each in config.apiservers)
+
+
 def eureka(option: EurekaOptions) -> EurekaSettings:
     """What an Eureka listener can be told besides."""
     return EurekaSettings(
@@ -131,6 +136,7 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
         data_center_class=option.custom_values.data_center_info_class,
         data_center_name=option.custom_values.data_center_info_name,
         max_body_bytes=option.max_body_size,
+        routing=option.routing,
         auth=option.auth,
     )
 
@@ -142,6 +148,7 @@ def nacos(config: Config, option: NacosOptions) -> NacosSettings:
         namespaces=option.namespaces,
         default_is_public=option.default_is_public,
         split_group=option.split_group,
+        routing=option.routing,
         auth=option.auth,
         token_key=option.token_secret_key.get_secret_value(),
         token_ttl_s=int(option.token_expire.total_seconds()),
@@ -182,6 +189,7 @@ def consul(config: Config, option: ConsulOptions) -> ConsulSettings:
         node_name=option.node_name,
         foreign_node=option.foreign_node,
         single_node=option.single_node,
+        routing=option.routing,
         auth=option.auth,
         max_body_bytes=option.max_body_size,
         metadata_as_tags=tuple(option.metadata_as_tags),

@@ -13,6 +13,7 @@ from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .exchange import Handler
 from .host import Host
@@ -61,6 +62,8 @@ class Surroundings(Struct, frozen=True):
     """Who counts for clients that limit themselves; None: nobody."""
     health: HealthEngine | None = None
     """Who runs checks of instances; None: nobody."""
+    routing: DiscoveryRouting | None = None
+    """Which instances look-ups are answered with, where rules are applied to them; None: nowhere."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What the listeners of one protocol have in common, by source."""
 

@@ -54,6 +54,8 @@ class ConsulSettings(Struct, frozen=True, kw_only=True):
     """The node on which instances of other protocols stand."""
     single_node: bool = False
     """Whether all callers register on the server's own node, instead of one node for each caller address."""
+    routing: bool = False
+    """Whether rules are applied to what clients look up, of services that do not say so themselves."""
     auth: bool = False
     """Whether tokens are demanded. Off as ACLs on a real agent."""
     server_port: int = 8300

@@ -32,5 +32,7 @@ class EurekaSettings(Struct, frozen=True, kw_only=True):
     """``dataCenterInfo`` name of instances that other protocols registered."""
     max_body_bytes: int = 10 * 1024 * 1024
     """Bound of a gzipped batch after unpacking; the listener bounds what comes over the wire."""
+    routing: bool = False
+    """Whether rules are applied to what clients look up, of services that do not say so themselves."""
     auth: bool = False
     """Whether Basic credentials are demanded. Off as on the real server; they are heard when sent all the same."""

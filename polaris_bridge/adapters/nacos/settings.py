@@ -21,6 +21,8 @@ class NacosSettings(Struct, frozen=True, kw_only=True):
     """Whether the namespace id ``default`` means the same as ``public``, as on polaris-server. On Nacos it is another one."""
     split_group: bool = True
     """Whether another protocol's service ``g__s`` is shown as service ``s`` of group ``g``."""
+    routing: bool = False
+    """Whether rules are applied to what clients look up, of services that do not say so themselves."""
     auth: bool = False
     """Whether credentials are demanded. Off as on the real server; a login is answered all the same."""
     token_key: str = ""

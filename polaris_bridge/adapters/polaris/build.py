@@ -64,6 +64,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             accounts=around.accounts,
             too_often=None if around.throttle is None else partial(around.throttle.too_often, SOURCE),
             limiter=around.limiter,
+            routing=around.routing,
         )
 
     return around.share(SOURCE, make)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from .matching import Ready, needs, ready
-from .model import Condition, Group, Lane, LaneGroup, Options, Route, Rules, Source, Unread
+from .model import ANY, Condition, Group, Lane, LaneGroup, Options, Route, Rules, Source, Unread
 from .ports import Patterns
 
 
@@ -60,6 +60,18 @@ class Compiled(Struct, frozen=True):
     """Variables of callers that make a difference."""
     unread: tuple[Unread, ...]
     """What cannot be evaluated here; it never matches."""
+    callers: tuple[tuple[str, str], ...] = ()
+    """Namespace and name of the services that calls to this one are asked for."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether something is said of the calls that the service makes."""
+        return bool(self.outbound or self.lanes)
+
+    def warm_ms(self, now_ms: int) -> int | None:
+        """When the next lane begins to take every call; None: no lane is growing."""
+        ends = (lane.lane.since_ms + lane.lane.warm_ms for lane in self.lanes if lane.lane.warm_ms > 0)
+        return min((end for end in ends if end > now_ms), default=None)
 
     @property
     def draws(self) -> bool:
@@ -78,7 +90,19 @@ def compile_rules(rules: Rules, patterns: Patterns, options: Options) -> Compile
         keys.update(dict.fromkeys(used.keys))
         variables.update(dict.fromkeys(used.variables))
     unread = (*_unread((*inbound, *outbound)), *_unread_lanes(lanes))
-    return Compiled(rules, inbound, outbound, lanes, tuple(keys), tuple(variables), tuple(dict.fromkeys(unread)))
+    told = (*(source for route in inbound for source in route.sources), *(e for lane in lanes for e in lane.entries))
+    callers = dict.fromkeys((each.source.namespace, each.source.service) for each in told)
+    callers.pop((ANY, ANY), None)
+    return Compiled(
+        rules,
+        inbound,
+        outbound,
+        lanes,
+        tuple(keys),
+        tuple(variables),
+        tuple(dict.fromkeys(unread)),
+        tuple(callers),
+    )
 
 
 class _Used(Struct, frozen=True):

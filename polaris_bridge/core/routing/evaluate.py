@@ -30,15 +30,21 @@ def evaluate(
     moment: Moment,
     *,
     explain: bool = False,
+    listed: bool = False,
 ) -> Decision:
-    """Where a call may go. ``caller``: the rules of the calling service, when it is known. ``explain``: say every step."""
+    """Where a call may go. ``caller``: the rules of the calling service, when it is known. ``explain``: say every step.
+
+    ``listed``: for a list of instances that says itself how each is. The same groups are chosen; what belongs to them stays in
+    them, unhealthy, isolated and weightless instances too.
+    """
     asked = Asked(who, patterns)
     log: list[Step] | None = [] if explain else None
-    state = State(index, (Left(0, "", 100, index.all),) if index.all else (), log)
+    beside = index.all & ~index.usable if listed else 0
+    state = State(index, (Left(0, "", 100, index.usable, beside),) if index.usable else (), log)
     service = index.service
     if not state.left:
         state.why = "no instance has a weight and is not isolated" if service.targets else "no instances"
-    state.say("instances", f"{len(service.targets)} instances, {len(index.targets)} may be used")
+    state.say("instances", f"{len(service.targets)} instances, {index.usable.bit_count()} may be used")
     if callee.rules.lanes or (caller is not None and caller.rules.lanes):
         lanes.apply(state, _lanes(callee, caller), asked, moment)
     labels.apply_wanted(state, who.wanted, callee.rules.labelled)
@@ -55,7 +61,10 @@ def evaluate(
         nearby.apply(state, near, who.location, options.degrade_percent)
     if service.canary:
         labels.apply_canary(state, who.canary, options)
-    _heal(state, recover_all=options.recover_all)
+    if listed:
+        state.say(HEALTH, "whoever belongs to a group stays in it, healthy or not")
+    else:
+        _heal(state, recover_all=options.recover_all)
     return Decision(_tiers(state), state.rule, state.why if not state.left else "", state.stain, tuple(log or ()))
 
 
@@ -77,20 +86,19 @@ def _heal(state: State, *, recover_all: bool) -> None:
     healthy = state.index.healthy
     recovered: list[str] = []
 
-    def keep(bits: int) -> int:
-        found = bits & healthy
-        if found or not recover_all:
-            return found
+    def choose(bits: int) -> int:
+        if bits & healthy or not recover_all:
+            return healthy
         recovered.append("")
-        return bits
+        return state.index.all
 
-    state.narrow(keep, "no instance is healthy")
+    state.narrow(choose, "no instance is healthy")
     state.say(HEALTH, "nobody is healthy: unhealthy instances are used" if recovered else "healthy instances")
 
 
 def _tiers(state: State) -> tuple[Tier, ...]:
     found: dict[int, list[Share]] = {}
     for left in state.left:
-        share = Share(left.name, left.weight, state.index.pick(left.bits))
+        share = Share(left.name, left.weight, state.index.pick(left.bits | left.beside))
         found.setdefault(left.priority, []).append(share)
     return tuple(Tier(priority, tuple(found[priority])) for priority in sorted(found))

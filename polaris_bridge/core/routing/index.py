@@ -23,13 +23,15 @@ _DIGITS: Final = bytes(byte - 48 if byte in b"01" else 0 for byte in range(256))
 
 
 class Index:
-    """One service at one revision. Instances that are isolated or have no weight are never used, so they are not in it."""
+    """One service at one revision."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.targets = tuple(t for t in service.targets if not t.isolated and t.weight > 0)
+        self.targets = service.targets
         self.all = (1 << len(self.targets)) - 1
-        self.healthy = _set_of([at for at, target in enumerate(self.targets) if target.healthy])
+        self.usable = _set_of([at for at, target in enumerate(self.targets) if target.usable])
+        """Instances that are isolated or have no weight are never used."""
+        self.healthy = self.usable & _set_of([at for at, target in enumerate(self.targets) if target.healthy])
         self._values: dict[str, dict[str, int]] = {}
         self._places: dict[Location, int] | None = None
         self._near: dict[Location, int] = {}

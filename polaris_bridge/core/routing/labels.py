@@ -28,13 +28,13 @@ def apply_wanted(state: State, wanted: Mapping[str, str], rule: Labelled | None)
     said = _said(labels)
     bits = state.index.with_labels(labels)
     name = "" if rule is None else rule.rule
-    if bits:
-        state.narrow(lambda before: before & bits, f"no instance that is left has {said}")
+    if bits & state.index.usable:
+        state.narrow(lambda _before: bits, f"no instance that is left has {said}")
         state.say(WANTED, f"with {said}", name)
         return
     failover = NONE if rule is None else rule.failover
     bits = _others(state, failover, labels, {} if rule is None else rule.failover_labels)
-    state.narrow(lambda before: before & bits, f"no instance has {said}")
+    state.narrow(lambda _before: bits, f"no instance has {said}")
     state.say(WANTED, f"no instance has {said}; failover {failover}", name)
 
 
@@ -64,7 +64,7 @@ def apply_set(state: State, who: Traveller, options: Options) -> None:
         wished = who.wanted[name]
         bits = state.index.with_labels({switch: ON, name: wished})
         state.in_set = True
-        state.narrow(lambda before: before & bits, f"no instance is in set {wished}")
+        state.narrow(lambda _before: bits, f"no instance is in set {wished}")
         state.say(SET, f"in set {wished}, which was asked for")
     elif who.labels.get(switch) == ON and name in who.labels:
         _own_set(state, who.labels[name], options)
@@ -91,7 +91,7 @@ def _own_set(state: State, own: str, options: Options) -> None:
         bits, said = names.get(own, 0), own
         if not any(each.bits & bits for each in state.left):
             bits, said = names.get(f"{area}.*", 0), f"{area}.*, for {own} has no instance"
-    state.narrow(lambda before: before & bits, f"no instance is in set {own}, nor for its whole area")
+    state.narrow(lambda _before: bits, f"no instance is in set {own}, nor for its whole area")
     state.say(SET, f"in set {said}")
 
 
@@ -109,19 +109,19 @@ def apply_canary(state: State, canary: str, options: Options) -> None:
     last = [(wishes[0][0], "canary, healthy or not" if canary else "no canary, healthy or not")]
     said = []
 
-    def keep(before: int) -> int:
+    def choose(before: int) -> int:
         for bits, text in wishes:
             if before & bits & index.healthy:
                 said.append(text)
-                return before & bits
+                return bits
         for bits, text in last:
             if before & bits:
                 said.append(text)
-                return before & bits
+                return bits
         said.append("nobody to choose from: all")
-        return before
+        return index.all
 
-    state.narrow(keep, "")
+    state.narrow(choose, "")
     state.say(CANARY, "; ".join(dict.fromkeys(said)))
 
 

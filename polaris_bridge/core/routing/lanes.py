@@ -36,11 +36,11 @@ def apply(state: State, lanes: tuple[ReadyLane, ...], asked: Asked, moment: Mome
         return
     own = state.index.values(found.lane.key).get(found.lane.value, 0)
     if state.count and any(each.bits & own & state.index.healthy for each in state.left):
-        state.narrow(lambda bits: bits & own, "")
+        state.narrow(lambda _bits: own, "")
         state.say(STEP, f"in lane {found.label}: {found.lane.key}={found.lane.value}", found.group.id)
     elif found.lane.strict:
         healthy = own & state.index.healthy
-        state.narrow(lambda bits: bits & healthy, f"lane {found.label} has no healthy instance and is strict")
+        state.narrow(lambda _bits: healthy, f"lane {found.label} has no healthy instance and is strict")
         state.say(STEP, state.why, found.group.id)
     else:
         _to_base(state, f"lane {found.label} has no healthy instance", found.lane.key)
@@ -113,5 +113,5 @@ def _reaches(lane: ReadyLane, state: State) -> bool:
 def _to_base(state: State, why: str, key: str) -> None:
     """The base line: instances that are in no lane."""
     lanes = state.index.having(key)
-    state.narrow(lambda bits: bits & ~lanes, f"{why}, and every instance is in some lane")
+    state.narrow(lambda _bits: ~lanes, f"{why}, and every instance is in some lane")
     state.say(STEP, f"{why}: to the base line, instances without {key}")

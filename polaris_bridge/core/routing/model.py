@@ -29,6 +29,12 @@ class Target(Struct, frozen=True, gc=False):
     isolated: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     location: Location = NOWHERE
+    vpc: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls may go to it at all: it is not isolated and has a weight."""
+        return not self.isolated and self.weight > 0
 
 
 class Service(Struct, frozen=True):

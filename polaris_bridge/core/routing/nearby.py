@@ -25,14 +25,14 @@ def apply(state: State, rule: Nearby, place: Location, degrade_percent: int) -> 
     sets = {level: index.near(_at(place, level)) for level in LEVELS}
     used: list[int] = []
 
-    def keep(bits: int) -> int:
+    def choose(bits: int) -> int:
         level = _level(bits, sets, rule, index.healthy, degrade_percent)
         if level is None:
             return 0
         used.append(level)
-        return bits & sets[level]
+        return sets[level]
 
-    state.narrow(keep, f"no instance from {LEVELS[rule.match]} to {LEVELS[rule.widest]} of {_said(place)}")
+    state.narrow(choose, f"no instance from {LEVELS[rule.match]} to {LEVELS[rule.widest]} of {_said(place)}")
     levels = " and ".join(LEVELS[level] for level in dict.fromkeys(used))
     counts = ", ".join(f"{LEVELS[level]} {_count(state, sets[level])}" for level in sorted(sets, reverse=True))
     state.say(STEP, f"{levels or state.why} of {_said(place)} ({counts})", rule.rule)
@@ -62,7 +62,7 @@ def _at(place: Location, level: int) -> Location:
 
 
 def _count(state: State, bits: int) -> int:
-    return (bits & state.index.all).bit_count()
+    return (bits & state.index.usable).bit_count()
 
 
 def _said(place: Location) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from ..model import ServiceKey
-from .model import Rules, Service
+from ..model import AddressKey, ServiceKey
+from .model import Rules, Service, Target
 
 Find = Callable[[str], str | None]
 """The first part of a text that matches; None: no part does. Does not raise."""
@@ -31,8 +31,13 @@ class NoPatterns:
 class Rulebook(Protocol):
     """Where rules come from."""
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of documents that rules are."""
+        ...
+
     def revision(self) -> int:
-        """Moves when any rule does."""
+        """The publication that last changed a rule."""
         ...
 
     def of(self, service: ServiceKey) -> tuple[object, Callable[[], Rules]]:
@@ -49,6 +54,26 @@ class Services(Protocol):
 
     def read(self, key: ServiceKey) -> Service:
         """The service as it is now; one that is not there has no instances."""
+        ...
+
+
+class Standing(Protocol):
+    """Services as they stand in the registry, without aliases and without what others export."""
+
+    def outline(self, key: ServiceKey) -> Service:
+        """What a service says of itself, without its instances."""
+        ...
+
+    def read(self, key: ServiceKey) -> Service:
+        """The service as it is now."""
+        ...
+
+    def at(self, key: ServiceKey, place: AddressKey) -> tuple[Target, ...]:
+        """What stands at one of its addresses."""
+        ...
+
+    def labels(self, metadata: Mapping[str, str], host: str) -> Mapping[str, str]:
+        """The labels that rules know a caller by who has this metadata and this address."""
         ...
 
 

@@ -11,28 +11,18 @@ from typing import Final
 
 from ..model import ServiceKey
 from ..ports import Clock
-from .compiled import Compiled, compile_rules
+from .compiled import Compiled
 from .evaluate import evaluate
 from .index import Index
 from .lanes import Moment
-from .model import Decision, Options, Traveller, Unread
-from .ports import Chance, Patterns, Rulebook, Services
+from .model import Decision, Traveller, Unread
+from .ports import Chance, Services
+from .ready import ReadyRules
 
 KEPT_SERVICES: Final = 4096
-"""Services whose compiled rules are kept, and services whose instances are."""
+"""Services whose instances are kept."""
 KEPT_CLASSES: Final = 256
 """Kinds of callers whose decisions are kept, for each service."""
-
-
-class _Ruled:
-    """The rules of a service, compiled."""
-
-    __slots__ = ("compiled", "mark", "seen")
-
-    def __init__(self, seen: int, mark: object, compiled: Compiled) -> None:
-        self.seen = seen
-        self.mark = mark
-        self.compiled = compiled
 
 
 class _Served:
@@ -54,24 +44,19 @@ class Router:
     def __init__(
         self,
         services: Services,
-        rulebook: Rulebook,
-        patterns: Patterns,
+        rules: ReadyRules,
         clock: Clock,
         chance: Chance,
-        options: Options | None = None,
     ) -> None:
-        self.options = options or Options()
         self._services = services
-        self._rulebook = rulebook
-        self._patterns = patterns
+        self._rules = rules
         self._clock = clock
         self._chance = chance
-        self._ruled: OrderedDict[ServiceKey, _Ruled] = OrderedDict()
         self._served: OrderedDict[ServiceKey, _Served] = OrderedDict()
 
     def decide(self, service: ServiceKey, who: Traveller) -> Decision:
         """Where a call may go."""
-        served, callee, caller = self._served_of(service), self._rules(service), self._rules_of(who)
+        served, callee, caller = self._served_of(service), self._rules.of(service), self._rules_of(who)
         if callee.draws or (caller is not None and caller.draws):
             return self._evaluate(served.index, callee, caller, who, False)
         if served.ruled is not callee:
@@ -89,19 +74,20 @@ class Router:
 
     def explain(self, service: ServiceKey, who: Traveller) -> Decision:
         """The same with every step said, made anew."""
-        return self._evaluate(self._served_of(service).index, self._rules(service), self._rules_of(who), who, True)
+        return self._evaluate(self._served_of(service).index, self._rules.of(service), self._rules_of(who), who, True)
 
     def unread(self, service: ServiceKey, who: Traveller) -> tuple[Unread, ...]:
         """What of the rules about a call cannot be evaluated here."""
         caller = self._rules_of(who)
-        both = (*self._rules(service).unread, *(() if caller is None else caller.unread))
+        both = (*self._rules.of(service).unread, *(() if caller is None else caller.unread))
         return tuple(dict.fromkeys(both))
 
     def _evaluate(
         self, index: Index, callee: Compiled, caller: Compiled | None, who: Traveller, explain: bool
     ) -> Decision:
         moment = Moment(self._clock.wall_ms(), self._chance)
-        return evaluate(index, callee, caller, who, self.options, self._patterns, moment, explain=explain)
+        rules = self._rules
+        return evaluate(index, callee, caller, who, rules.options, rules.patterns, moment, explain=explain)
 
     @staticmethod
     def _class_of(callee: Compiled, caller: Compiled | None, who: Traveller) -> Hashable:
@@ -132,19 +118,4 @@ class Router:
         return found
 
     def _rules_of(self, who: Traveller) -> Compiled | None:
-        return None if who.service is None else self._rules(who.service)
-
-    def _rules(self, key: ServiceKey) -> Compiled:
-        seen = self._rulebook.revision()
-        found = self._ruled.get(key)
-        if found is not None and found.seen == seen:
-            return found.compiled
-        mark, read = self._rulebook.of(key)
-        if found is not None and found.mark == mark:
-            found.seen = seen
-            return found.compiled
-        compiled = compile_rules(read(), self._patterns, self.options)
-        self._ruled[key] = _Ruled(seen, mark, compiled)
-        if len(self._ruled) > KEPT_SERVICES:
-            self._ruled.popitem(last=False)
-        return compiled
+        return None if who.service is None else self._rules.of(who.service)

@@ -18,6 +18,7 @@ from .model import ANY, NONE, TEXT
 from .state import Left, State
 
 STEP: Final = "rules"
+NOBODY: Final = Left(0, "", 0, 0)
 
 
 def apply(
@@ -28,7 +29,7 @@ def apply(
     if not routes:
         return
     state.say(STEP, f"{len(routes)} routes of the {'called service' if by_service else 'caller'}")
-    before = state.left[0].bits if state.left else 0
+    before = state.left[0] if state.left else NOBODY
     for ready in routes:
         route = ready.route
         missing = len(asked.missing)
@@ -47,7 +48,7 @@ def apply(
     state.say(STEP, f"no route matched: failover {failover}")
 
 
-def _groups(index: Index, ready: ReadyRoute, asked: Asked, before: int, to: ServiceKey | None) -> tuple[Left, ...]:
+def _groups(index: Index, ready: ReadyRoute, asked: Asked, before: Left, to: ServiceKey | None) -> tuple[Left, ...]:
     """The groups of a route that have instances, by priority. ``to``: the called service, where groups of others are named."""
     found = []
     for each in ready.groups:
@@ -58,9 +59,10 @@ def _groups(index: Index, ready: ReadyRoute, asked: Asked, before: int, to: Serv
             or (to is not None and not is_service(to, group.namespace, group.service))
         ):
             continue
-        bits = before & _members(index, each, asked)
+        members = _members(index, each, asked)
+        bits = before.bits & members
         if bits:
-            found.append(Left(group.priority, group.name, group.weight, bits))
+            found.append(Left(group.priority, group.name, group.weight, bits, before.beside & members))
     found.sort(key=lambda left: left.priority)
     return tuple(found)
 

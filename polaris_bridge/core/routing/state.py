@@ -17,6 +17,8 @@ class Left(Struct, frozen=True, gc=False):
     name: str
     weight: int
     bits: int
+    beside: int = 0
+    """Instances that belong to it and may not be used now; they are looked at where a list is made, and decide nothing."""
 
 
 class State(Struct):
@@ -45,13 +47,18 @@ class State(Struct):
         if self.log is not None:
             self.log.append(Step(name, text, rule, self.count))
 
-    def narrow(self, keep: Callable[[int], int], why: str) -> None:
-        """Keep some instances of each group. ``why``: what there is to say when none is left."""
+    def narrow(self, choose: Callable[[int], int], why: str) -> None:
+        """Keep some instances of each group: those that are in the set which ``choose`` finds for it.
+
+        ``why``: what there is to say when none is left.
+        """
         left = []
         for each in self.left:
-            bits = keep(each.bits)
+            chosen = choose(each.bits)
+            bits, beside = each.bits & chosen, each.beside & chosen
             if bits:
-                left.append(each if bits == each.bits else Left(each.priority, each.name, each.weight, bits))
+                same = bits == each.bits and beside == each.beside
+                left.append(each if same else Left(each.priority, each.name, each.weight, bits, beside))
         if self.left and not left:
             self.why = why
         self.left = tuple(left)

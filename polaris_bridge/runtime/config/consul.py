@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from .fields import Section, key
-from .listener_options import ListenerOptions
+from .listener_options import LookupOptions
 from .values import Duration
 
 
@@ -29,7 +29,7 @@ class ConsulDns(Section):
     recursor_timeout: Duration = key(timedelta(seconds=2), "How long each of them is waited for.")
 
 
-class ConsulOptions(ListenerOptions):
+class ConsulOptions(LookupOptions):
     """Options of Consul, in the style of the others; the original has no such listener."""
 
     listen_port: int = key(8500, "HTTP port; 0 = any free one, for tests.", ge=0, le=65535)

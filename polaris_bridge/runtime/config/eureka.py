@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator
 
 from .fields import Section, key, unused
-from .listener_options import ConnLimit, ListenerOptions
+from .listener_options import ConnLimit, LookupOptions
 from .values import Seconds
 
 Peers = dict[str | None, tuple[str, ...]]
@@ -50,7 +50,7 @@ class EurekaConnLimit(ConnLimit):
     max_conn_limit: int = key(10240, "Connections in all; below 1 = no limit, as in the original.")
 
 
-class EurekaOptions(ListenerOptions):
+class EurekaOptions(LookupOptions):
     """Options of Eureka REST."""
 
     listen_port: int = key(8761, "Port; 0 = any free one, for tests.", ge=0, le=65535)

@@ -60,3 +60,13 @@ class ListenerOptions(Section):
     auth: bool = key(
         False, "Whether credentials are asked for; off, like the real servers of the compatibility protocols."
     )
+
+
+class LookupOptions(ListenerOptions):
+    """Of listeners whose clients do not evaluate rules themselves."""
+
+    routing: bool = key(
+        False,
+        "Whether rules of routing are applied to look-ups; a service that says so itself "
+        "(metadata `polaris-bridge-discovery-routing`: `true` or `false`) goes first.",
+    )

@@ -5,11 +5,11 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from .fields import key, unused
-from .listener_options import ListenerOptions, Transport
+from .listener_options import LookupOptions, Transport
 from .values import Duration
 
 
-class NacosOptions(ListenerOptions):
+class NacosOptions(LookupOptions):
     """Options of Nacos. Its gRPC port is always the HTTP port + 1000, since clients compute it."""
 
     listen_port: int = key(8848, "HTTP port; gRPC listens 1000 above. 0 = any free pair, for tests.", ge=0, le=64535)

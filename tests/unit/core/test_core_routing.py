@@ -32,6 +32,7 @@ from polaris_bridge.core.routing.model import (
     Target,
     Traveller,
 )
+from polaris_bridge.core.routing.ready import ReadyRules
 from polaris_bridge.core.routing.router import Router
 
 SHOP, CART = ServiceKey("default", "shop"), ServiceKey("default", "cart")
@@ -197,7 +198,7 @@ class Kept:
     def __init__(self, targets: tuple[Target, ...], rules: Rules) -> None:
         self.targets, self.rules = targets, rules
         self.at, self.ruled, self.mark, self.reads = 1, 1, 1, 0
-        self.router = Router(self, Book(self), Regex(), self, lambda _below: 0)
+        self.router = Router(self, ReadyRules(Book(self), Regex()), self, lambda _below: 0)
 
     def wall_ms(self) -> int:
         return NOW_MS
@@ -213,6 +214,8 @@ class Kept:
 
 
 class Book:
+    kinds: frozenset[str] = frozenset()
+
     def __init__(self, world: Kept) -> None:
         self._world = world
 

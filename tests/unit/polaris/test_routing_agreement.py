@@ -11,11 +11,18 @@ from http_world import World
 from routing_table import Case, answers, cases, named
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch
-from polaris_bridge.adapters.polaris.service.routing.sources import SET_NAME, SET_SWITCH, SeenServices, StoredRules
+from polaris_bridge.adapters.polaris.service.routing.sources import (
+    SET_NAME,
+    SET_SWITCH,
+    ReadTargets,
+    SeenServices,
+    StoredRules,
+)
 from polaris_bridge.adapters.polaris.translate.routing_asked import traveller
 from polaris_bridge.adapters.polaris.wire.routing_asked import Question
 from polaris_bridge.core.model import Location, ServiceKey
 from polaris_bridge.core.routing.model import EVERYWHERE, LEVELS, Nearby, Options
+from polaris_bridge.core.routing.ready import ReadyRules
 from polaris_bridge.core.routing.router import Router
 
 CASES = cases()
@@ -64,12 +71,10 @@ def answered(world: World, at: int) -> list[tuple[int, ...]]:
     case = CASES[at]
     service = world.service
     router = Router(
-        SeenServices(world.registry, service.discovering.catalog, {}),
-        StoredRules(world.registry),
-        LinearSearch(),
+        SeenServices(world.registry, service.discovering.catalog, ReadTargets(world.registry, {})),
+        ReadyRules(StoredRules(world.registry), LinearSearch(), options_of(case)),
         world.clock,
         lambda _below: 0,
-        options_of(case),
     )
     question = question_of(named(case, at)["call"], case)
     located = Location(*case.options["location"]) if "location" in case.options else None

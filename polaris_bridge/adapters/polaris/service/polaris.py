@@ -17,6 +17,7 @@ from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids, Resource
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .admission import Admission
 from .auth.calls import AccountCalls
@@ -62,11 +63,12 @@ class PolarisService:
         accounts: Accounts | None = None,
         too_often: Callable[[str], bool] | None = None,
         limiter: Limiter[Any] | None = None,
+        routing: DiscoveryRouting | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
         process, without which there is no maintain API. ``doors``: who judges callers, when not ``authority`` all of them.
         ``accounts``: the directory, without which there are no calls about it. ``too_often``: see ``Registering``.
-        ``limiter``: where SDKs count by rate limits."""
+        ``limiter``: where SDKs count by rate limits. ``routing``: by what look-ups through other protocols are answered."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -100,7 +102,7 @@ class PolarisService:
         self.judge = Judge(StoredLimits(registry), LinearSearch(), Instances(registry, catalog), limiter)
         self.limits = LimitCalls(self.judge, catalog, registry.clock)
         self.envoy = EnvoyLimits(self.judge, catalog, registry)
-        self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate)
+        self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate, routing)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.config_console = ConfigConsole(office)
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)

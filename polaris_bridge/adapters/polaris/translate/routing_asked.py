@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from polaris_bridge.adapters.polaris.wire.routing_asked import (
@@ -38,12 +38,7 @@ def traveller(question: Question, own: Target | None, located: Location | None) 
     """
     asker = question.caller
     metadata = {**(own.labels if own is not None else {}), **asker.metadata}
-    labels = {
-        **metadata,
-        **{CALLER_METADATA + key: value for key, value in metadata.items()},
-        **_request(question),
-        **asker.labels,
-    }
+    labels = {**as_labels(metadata), **_request(question), **asker.labels}
     return Traveller(
         caller_service(question),
         labels,
@@ -53,6 +48,19 @@ def traveller(question: Question, own: Target | None, located: Location | None) 
         question.canary,
         question.lane or labels.get(HEADER + STAIN, ""),
     )
+
+
+def as_labels(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What rules know a caller's metadata by: labels of the same names, and the caller's metadata by its own name."""
+    return {**metadata, **{CALLER_METADATA + key: value for key, value in metadata.items()}}
+
+
+def labels_of(metadata: Mapping[str, str], host: str) -> dict[str, str]:
+    """The labels of a caller of whom nothing but its metadata and its address is known."""
+    labels = as_labels(metadata)
+    if host:
+        labels[CALLER_IP] = host
+    return labels
 
 
 def _request(question: Question) -> dict[str, str]:

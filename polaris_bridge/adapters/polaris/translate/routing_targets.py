@@ -25,6 +25,7 @@ def targets_of(address: Address, pairs: Pairs) -> tuple[Target, ...]:
             isolated(s, address),
             labels_of(s, pairs),
             s.registration.location,
+            s.registration.vpc,
         )
         for at, s in enumerate(seen(address))
     )

@@ -11,7 +11,6 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from polaris_bridge.adapters._shared.catalog import Catalog
-from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.polaris.answers import respond, text
 from polaris_bridge.adapters.polaris.service.discovery import Later
@@ -24,11 +23,12 @@ from polaris_bridge.adapters.polaris.wire.routing_asked import PARAMETERS, Malfo
 from polaris_bridge.core.model import Caller, Location, ServiceKey
 from polaris_bridge.core.ports import Ids, Resource
 from polaris_bridge.core.registry import Registry
-from polaris_bridge.core.routing.model import Options, Target, Traveller
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
+from polaris_bridge.core.routing.model import Target, Traveller
 from polaris_bridge.core.routing.picking import POLICIES, WEIGHTED_RANDOM, Picker
 from polaris_bridge.core.routing.router import Router
 
-from .sources import SET_NAME, SET_SWITCH, SeenServices, StoredRules
+from .sources import ReadTargets, SeenServices, routing_rules
 
 MOST_SHOWN: Final = 100
 """Instances of each group that an explanation shows."""
@@ -47,23 +47,18 @@ class RoutingCalls:
         pairs: Pairs,
         ids: Ids,
         locate: Callable[[str], Location | None] = lambda _host: None,
+        discovery: DiscoveryRouting | None = None,
     ) -> None:
-        """``pairs``: see ``translate.shown``; ``locate`` tells where a host is."""
+        """``pairs``: see ``translate.shown``; ``locate`` tells where a host is. ``discovery``: by what look-ups are answered."""
 
         def chance(below: int) -> int:
             return int(ids.unique()[-15:], 16) % below
 
         self._catalog = catalog
         self._locate = locate
-        self._services = SeenServices(registry, catalog, pairs)
-        self.router = Router(
-            self._services,
-            StoredRules(registry),
-            LinearSearch(),
-            registry.clock,
-            chance,
-            Options(set_switch=SET_SWITCH, set_name=SET_NAME),
-        )
+        self._services = SeenServices(registry, catalog, ReadTargets(registry, pairs))
+        rules = routing_rules(registry) if discovery is None else discovery.rules
+        self.router = Router(self._services, rules, registry.clock, chance)
         self._picker = Picker(chance)
         self._slices = Slices(registry.scheduler)
 
