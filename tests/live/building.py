@@ -62,9 +62,9 @@ def run(*command: str | Path, cwd: Path) -> None:
         raise BuildFailedError(f"{' '.join(map(str, command))} in {cwd}:\n{done.stdout[-4000:]}")
 
 
-def run_maven(folder: Path) -> None:
+def run_maven(folder: Path, *options: str) -> None:
     """Packages a project; offline works from the second time on."""
-    maven = ("mvn", "-q", "-B", "-ntp")
+    maven = ("mvn", "-q", "-B", "-ntp", *options)
     try:
         run(*maven, "-o", "package", cwd=folder)
     except BuildFailedError:

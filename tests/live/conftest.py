@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import pytest
 
+from .building import BuildFailedError, MissingToolsError, Program
+
 PEERS = ("PEER_EUREKA", "PEER_NACOS", "PEER_CONSUL", "PEER_POLARIS")
 
 
@@ -23,6 +25,25 @@ def of_folder(session: pytest.Session, conftest: str) -> Iterator[pytest.Item]:
     """The selected tests of one suite, given its conftest's own path: several suites run in one session."""
     folder = Path(conftest).parent
     return (item for item in session.items if item.path.is_relative_to(folder))
+
+
+def build(program: Program) -> None:
+    """Builds a program; ends the test with what is missing, or with what the build printed when it failed."""
+    try:
+        program.ready()
+    except MissingToolsError as missing:
+        lacking(str(missing))
+    except BuildFailedError as failed:
+        pytest.fail(str(failed), pytrace=False)
+
+
+def can_be_built(program: Program) -> bool:
+    """Builds as well; what fails is told by the tests that need it."""
+    try:
+        program.ready()
+    except (MissingToolsError, BuildFailedError):
+        return False
+    return True
 
 
 def lacking(what: str) -> NoReturn:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError, Program
-from ..conftest import lacking
+from ..conftest import build
 from ..eureka.members import CLIENTS
 from ..polaris.console import Console
 from ..polaris.members import SDKS, Client, Member
@@ -78,28 +77,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(tmp_path_factory.mktemp("guarded"), stack)
 
 
-def built(program: Program) -> None:
-    """Builds a client, or ends the test with what is missing."""
-    try:
-        program.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
-
-
 @pytest.fixture(params=list(SDKS))
 def sdk(request: pytest.FixtureRequest) -> Client:
     """One of the native libraries."""
     client = SDKS[request.param]
-    built(client.program)
+    build(client.program)
     return client
 
 
 @pytest.fixture(params=list(EUREKA_PROGRAMS))
 def eureka_client(request: pytest.FixtureRequest) -> str:
     """The name of a Eureka client."""
-    built(EUREKA_PROGRAMS[request.param])
+    build(EUREKA_PROGRAMS[request.param])
     return str(request.param)
 
 

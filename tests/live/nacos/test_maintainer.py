@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import build
 from ..server import Server
 from .conftest import RUN
 from .programs import MAINTAINER
@@ -26,12 +25,7 @@ SERVICE = f"maintained-{RUN}"
 @pytest.fixture(scope="module")
 def said(server: Server) -> Mapping[str, Any]:
     """What each call came to."""
-    try:
-        MAINTAINER.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
+    build(MAINTAINER)
     done = subprocess.run(
         [*MAINTAINER.command, f"127.0.0.1:{server.port}", SERVICE],
         cwd=MAINTAINER.source / "target",

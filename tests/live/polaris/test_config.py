@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import build
 from ..server import Server
 from ..waiting import until
 from .console import SUCCESS, Console, Document
@@ -44,12 +43,7 @@ class Place:
         """A client of the configuration centre, started when it is first needed."""
         if name not in self.members:
             client = SDKS[name]
-            try:
-                client.program.ready()
-            except MissingToolsError as missing:
-                lacking(str(missing))
-            except BuildFailedError as failed:
-                pytest.fail(str(failed), pytrace=False)
+            build(client.program)
             ports = self.server.ports
             made = Member(
                 client,

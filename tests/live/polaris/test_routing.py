@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError, Program, run
-from ..conftest import lacking
+from ..building import Program, run
+from ..conftest import build
 from ..server import Server
 from . import programs
 from .console import SUCCESS, Console
@@ -52,7 +52,7 @@ def table() -> Any:
     return module
 
 
-def build() -> None:
+def build_program() -> None:
     programs.BUILD.mkdir(parents=True, exist_ok=True)
     run("go", "build", "-o", programs.BUILD / "go-routing", ".", cwd=programs.HERE / "go-routing")
 
@@ -62,7 +62,7 @@ NEWER: Final = os.environ.get("ROUTING_PROGRAM", "")
 commit f80df73. Without it they are asked of our server alone."""
 PRODUCT: Final = programs.BUILD / "go-routing"
 PROGRAM: Final = Program(
-    programs.HERE / "go-routing", ("go",), build, PRODUCT, (str(PRODUCT),), programs.BUILD / "routing"
+    programs.HERE / "go-routing", ("go",), build_program, PRODUCT, (str(PRODUCT),), programs.BUILD / "routing"
 )
 
 
@@ -70,12 +70,7 @@ PROGRAM: Final = Program(
 def program() -> Path:
     if NEWER:
         return Path(NEWER)
-    try:
-        PROGRAM.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
+    build(PROGRAM)
     return PRODUCT
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import build
 from ..server import Server, free_port
 from ..waiting import until
 from .console import Console
@@ -73,12 +72,7 @@ class Application:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A server whose files are there before an application starts."""
-    try:
-        SPRING_CONFIG.program.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
+    build(SPRING_CONFIG.program)
     folder = tmp_path_factory.mktemp("spring-config")
     server = Server(folder, "config-grpc")
     server.start()

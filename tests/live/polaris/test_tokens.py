@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError
-from ..conftest import lacking
+from ..conftest import build
 from ..server import Server
 from ..waiting import until
 from .console import TOKEN, Console
@@ -66,12 +65,7 @@ def asking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(params=list(SDKS))
 def guarded(request: pytest.FixtureRequest, asking: Server, tmp_path: Path) -> Iterator[Guarded]:
-    try:
-        SDKS[request.param].program.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
+    build(SDKS[request.param].program)
     found = Guarded(asking, request.param, tmp_path)
     try:
         yield found

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError, Program
-from ..conftest import lacking
+from ..conftest import build, can_be_built, lacking
 from . import matrix, programs
 from .matrix import Case, Outcome
 from .server import Certificate, EchoServer, make_certificate
@@ -59,25 +58,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         made.close()
 
 
-def build(program: Program) -> None:
-    """Skips or fails when it cannot be built."""
-    try:
-        program.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
-
-
-def is_built(client: str) -> bool:
-    """Builds as well; what fails is told by the tests of that client."""
-    try:
-        programs.CLIENTS[client].ready()
-    except (MissingToolsError, BuildFailedError):
-        return False
-    return True
-
-
 class Runs:
     """Runs of client programs; all that the session needs are begun when the first one is asked for."""
 
@@ -90,7 +70,7 @@ class Runs:
         if case not in self._found:
             build(programs.CLIENTS[case.client])
             for other in self._cases:
-                if other not in self._found and is_built(other.client):
+                if other not in self._found and can_be_built(programs.CLIENTS[other.client]):
                     self._begin(other)
         return self._found[case].result()
 

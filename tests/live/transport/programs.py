@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..building import BUILD as BUILDS
 from ..building import JAVA as JAVA_COMMAND
-from ..building import BuildFailedError, Program, run
+from ..building import Program, run, run_maven
 
 HERE = Path(__file__).resolve().parent
 BUILD = BUILDS / "transport"
@@ -32,12 +32,7 @@ def build_h2spec() -> None:
 
 
 def build_java(version: str) -> None:
-    """Offline works from the second time on."""
-    options = ("-q", "-B", "-ntp", f"-Dgrpc.version={version}", f"-Dout={BUILD / f'grpc-java-{version}'}", "package")
-    try:
-        run("mvn", "-o", *options, cwd=HERE / "java")
-    except BuildFailedError:
-        run("mvn", *options, cwd=HERE / "java")
+    run_maven(HERE / "java", f"-Dgrpc.version={version}", f"-Dout={BUILD / f'grpc-java-{version}'}")
 
 
 def build_node() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..building import BuildFailedError, MissingToolsError, Program
-from ..conftest import lacking, of_folder
+from ..conftest import build, can_be_built, of_folder
 from ..polaris.console import Console
 from ..server import Server
 from . import programs
@@ -41,25 +40,6 @@ def console(server: Server) -> Iterator[Console]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "caller" in metafunc.fixturenames:
         metafunc.parametrize("caller", list(programs.CALLERS), indirect=True)
-
-
-def build(program: Program) -> None:
-    """Skips or fails when it cannot be built."""
-    try:
-        program.ready()
-    except MissingToolsError as missing:
-        lacking(str(missing))
-    except BuildFailedError as failed:
-        pytest.fail(str(failed), pytrace=False)
-
-
-def can_be_built(program: Program) -> bool:
-    """What fails is told by the tests of that caller."""
-    try:
-        program.ready()
-    except (MissingToolsError, BuildFailedError):
-        return False
-    return True
 
 
 def wanted(session: pytest.Session) -> list[str]:

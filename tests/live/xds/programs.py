@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ..building import BUILD as BUILDS
-from ..building import BuildFailedError, Program, java_command, run
+from ..building import Program, java_command, run, run_maven
 from ..envoy.programs import ENVOY
 
 HERE = Path(__file__).resolve().parent
@@ -26,12 +26,7 @@ def build_go(package: str) -> None:
 
 
 def build_java(version: str) -> None:
-    """Offline works from the second time on."""
-    options = ("-q", "-B", "-ntp", f"-Dgrpc.version={version}", f"-Dout={BUILD / f'grpc-java-{version}'}", "package")
-    try:
-        run("mvn", "-o", *options, cwd=HERE / "java")
-    except BuildFailedError:
-        run("mvn", *options, cwd=HERE / "java")
+    run_maven(HERE / "java", f"-Dgrpc.version={version}", f"-Dout={BUILD / f'grpc-java-{version}'}")
 
 
 def build_node() -> None:
