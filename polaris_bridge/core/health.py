@@ -54,6 +54,10 @@ class Check(Struct, frozen=True, gc=False):
     """How many redirects of an HTTP request are followed."""
     service: str = ""
     """What a health service is asked about."""
+    send: bytes = b""
+    """What a connection is sent."""
+    receive: tuple[bytes, ...] = ()
+    """What it may answer; none: anything."""
     kept_bytes: int = 0
     """How much of an answer's body ``Outcome.why`` repeats, at most."""
     first_ms: tuple[int, int] = (0, 10_000)
@@ -77,6 +81,10 @@ class Outcome(Struct, frozen=True, gc=False):
     state: str
     why: str = ""
     """For people; what is repeated of an answer ends it."""
+    code: str = ""
+    """Of the answer, where answers have one."""
+    elapsed_ms: int = 0
+    """How long it took, where somebody measured it."""
 
 
 class Probe(Protocol):

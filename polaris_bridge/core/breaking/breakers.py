@@ -1,0 +1,265 @@
+"""All breakers of a node: who tells of calls is judged by the one rule that fits, on each level, and hears what came of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from ..model import AddressKey, ServiceKey
+from ..ports import Clock
+from ..routing.ports import Patterns
+from .breaker import PROBE, Breaker
+from .model import (
+    CLOSED,
+    INSTANCE,
+    INTERFACE,
+    LEVELS,
+    OPEN,
+    SERVICE,
+    BreakerRule,
+    BreakingTerms,
+    Calls,
+    Resource,
+    Told,
+    Turn,
+)
+from .rules import ReadyRule, make_ready
+
+MOST_TURNS: Final = 512
+"""Changes of state that are remembered."""
+MOST_SERVICES: Final = 10_000
+"""Services whose rules are kept ready; the one that came first goes."""
+
+
+class BreakerBook(Protocol):
+    """Where rules come from."""
+
+    def revision(self) -> int:
+        """Moves when any rule does."""
+        ...
+
+    def of(self, service: ServiceKey) -> tuple[Hashable, Callable[[], Iterable[BreakerRule]]]:
+        """What says which rules are in force for a service (equal: the same ones; false: none), and what reads them."""
+        ...
+
+
+class Standing(NamedTuple):
+    """A resource under a rule."""
+
+    resource: Resource
+    breaker: Breaker
+
+
+class _Rules(Struct):
+    seen: int
+    of: Hashable
+    ready: tuple[ReadyRule, ...]
+
+
+_Key = tuple[str, Resource]
+"""Id of a rule, and what its calls are counted for."""
+
+
+class Breakers:
+    """The breakers of a node. ``moved`` is told of every service of which an instance's breaker turned."""
+
+    def __init__(
+        self,
+        book: BreakerBook,
+        patterns: Patterns,
+        clock: Clock,
+        terms: BreakingTerms,
+        moved: Callable[[ServiceKey], None] = lambda _service: None,
+    ) -> None:
+        self.turns: deque[Turn] = deque(maxlen=MOST_TURNS)
+        """The last changes of state, the latest last."""
+        self.turned: dict[tuple[str, str], int] = {}
+        """How often, by level and new state, since the start."""
+        self._book = book
+        self._patterns = patterns
+        self._clock = clock
+        self._terms = terms
+        self._moved = moved
+        self._rules: dict[ServiceKey, _Rules] = {}
+        self._levels: dict[str, OrderedDict[_Key, Breaker]] = {level: OrderedDict() for level in LEVELS}
+        self._of: dict[ServiceKey, dict[_Key, None]] = {}
+        """Breakers of each service."""
+        self._open: dict[_Key, Breaker] = {}
+        """Those that wait for their time."""
+
+    def __len__(self) -> int:
+        """How many breakers are kept."""
+        return sum(map(len, self._levels.values()))
+
+    # ------------------------------------------------------------------ what happens
+
+    def tell(self, told: Told) -> list[Standing]:
+        """Calls were made. The resources that they count for, as they stand now."""
+        rules = self.rules(told.service)
+        if not rules:
+            return []
+        found = [self._count(rules, told, Resource(SERVICE, told.service))]
+        if told.path:
+            found.append(self._count(rules, told, Resource(INTERFACE, told.service, told.path)))
+        if told.place is not None:
+            found.append(self._count(rules, told, Resource(INSTANCE, told.service, "", told.place)))
+        return [each for each in found if each is not None]
+
+    def probed(self, service: ServiceKey, place: AddressKey, calls: Calls) -> None:
+        """The server's own probe called an instance: it counts by the rule that is about whoever calls."""
+        rule = self.probing_rule(service)
+        if rule is not None:
+            told = Told(PROBE, service, calls, place=place)
+            self._count((rule,), told, Resource(INSTANCE, service, "", place))
+
+    def probing_rule(self, service: ServiceKey) -> ReadyRule | None:
+        """The rule of a service's instances that probes count by; None: there is none, so none are wanted."""
+        for ready in self.rules(service):
+            if ready.rule.level == INSTANCE and ready.everyone:
+                return ready if ready.rule.probed else None
+        return None
+
+    def tick(self) -> None:
+        """Calls that stopped for long enough are tried again. To be called once a second."""
+        now_ms = self._clock.wall_ms()
+        for (rule, resource), breaker in list(self._open.items()):
+            before = breaker.state
+            breaker.pass_time(now_ms)
+            self._note((rule, resource), breaker, before)
+
+    # ------------------------------------------------------------------ what ends a breaker
+
+    def review(self) -> None:
+        """Rules may have changed: what was counted by one that is gone, off or another one now counts no more."""
+        for service in list(self._of):
+            current = {ready.rule.id: ready for ready in self.rules(service)}
+            for key in list(self._of.get(service, ())):
+                breaker = self._levels[key[1].level][key]
+                if current.get(key[0]) is not breaker.ready:
+                    self._drop(key)
+                elif not breaker.ready.rule.probed:
+                    breaker.unprobed()
+
+    def forget(self, service: ServiceKey, place: AddressKey) -> None:
+        """An instance is gone."""
+        for key in [key for key in self._of.get(service, ()) if key[1].place == place]:
+            self._drop(key)
+
+    def release(self, service: ServiceKey, place: AddressKey) -> bool:
+        """All calls go to an instance again, because somebody says so. Whether they had stopped."""
+        now_ms, stopped = self._clock.wall_ms(), False
+        for standing in self.of(service):
+            breaker = standing.breaker
+            if standing.resource.place == place and breaker.state != CLOSED:
+                before, stopped = breaker.state, True
+                breaker.why = "released by an operator"
+                breaker.close(now_ms)
+                self._note((breaker.ready.rule.id, standing.resource), breaker, before)
+        return stopped
+
+    def unprobed(self, service: ServiceKey, place: AddressKey) -> None:
+        """No probe of an instance is made any more."""
+        for standing in self.of(service):
+            if standing.resource.place == place:
+                standing.breaker.unprobed()
+
+    # ------------------------------------------------------------------ reading
+
+    def of(self, service: ServiceKey) -> Iterator[Standing]:
+        """The breakers of a service."""
+        for key in list(self._of.get(service, ())):
+            breaker = self._levels[key[1].level].get(key)
+            if breaker is not None:
+                yield Standing(key[1], breaker)
+
+    def services(self) -> list[ServiceKey]:
+        """The services that have breakers."""
+        return list(self._of)
+
+    def states(self) -> dict[tuple[str, str], int]:
+        """How many breakers are open or half-open, by level and state."""
+        found: dict[tuple[str, str], int] = {}
+        for (_, resource), breaker in list(self._open.items()):
+            key = resource.level, breaker.state
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    def rules(self, service: ServiceKey) -> tuple[ReadyRule, ...]:
+        """The rules of a service, ready, the one to be asked first first. They are made ready once for each change."""
+        seen = self._book.revision()
+        kept = self._rules.get(service)
+        if kept is not None and kept.seen == seen:
+            return kept.ready
+        of, read = self._book.of(service)
+        if not of:
+            self._rules.pop(service, None)  # names without rules are not kept: there is no end of them
+            return ()
+        if kept is not None and kept.of == of:
+            kept.seen = seen
+            return kept.ready
+        ready = make_ready(read(), self._patterns, () if kept is None else kept.ready)
+        if kept is None and len(self._rules) >= MOST_SERVICES:
+            del self._rules[next(iter(self._rules))]
+        self._rules[service] = _Rules(seen, of, ready)
+        return ready
+
+    # ------------------------------------------------------------------ pieces
+
+    def _count(self, rules: tuple[ReadyRule, ...], told: Told, resource: Resource) -> Standing | None:
+        ready = next((ready for ready in rules if ready.fits(told, resource.level)), None)
+        if ready is None:
+            return None
+        now_ms = self._clock.wall_ms()
+        key = ready.rule.id, resource
+        breaker = self._breaker(key, ready, now_ms)
+        before = breaker.state
+        well, failed = breaker.tell(told, now_ms)
+        ready.calls += well + failed
+        ready.errors += failed
+        self._note(key, breaker, before)
+        return Standing(resource, breaker)
+
+    def _breaker(self, key: _Key, ready: ReadyRule, now_ms: int) -> Breaker:
+        level = self._levels[key[1].level]
+        breaker = level.get(key)
+        if breaker is not None and breaker.ready is not ready:
+            self._drop(key)
+            breaker = None
+        if breaker is None:
+            breaker = level[key] = Breaker(ready, self._terms.reporters, now_ms)
+            self._of.setdefault(key[1].service, {})[key] = None
+            if len(level) > self._terms.resources:
+                self._drop(next(iter(level)))
+        else:
+            level.move_to_end(key)
+        return breaker
+
+    def _drop(self, key: _Key) -> None:
+        resource = key[1]
+        breaker = self._levels[resource.level].pop(key)
+        self._open.pop(key, None)
+        of = self._of[resource.service]
+        del of[key]
+        if not of:
+            del self._of[resource.service]
+        if breaker.stops and resource.place is not None:
+            self._moved(resource.service)
+
+    def _note(self, key: _Key, breaker: Breaker, before: str) -> None:
+        after = breaker.state
+        if before == after:
+            return
+        resource, rule = key[1], breaker.ready.rule
+        if after == CLOSED:
+            self._open.pop(key, None)
+        else:
+            self._open[key] = breaker
+        counted = resource.level, after
+        self.turned[counted] = self.turned.get(counted, 0) + 1
+        why = breaker.why if after == OPEN else ""
+        self.turns.append(Turn(self._clock.wall_ms(), resource, rule.id, rule.name, before, after, why))
+        if resource.place is not None:
+            self._moved(resource.service)
