@@ -1,0 +1,338 @@
+"""One stream of a client: what each request changes, and what may be sent when.
+
+* A request that names what it did not name before is answered at once, with what there is of it; it waits for nothing.
+* A response is accepted or refused: nothing follows until something changes. State of the world: a request with another nonce
+  than that of the last response counts for nothing.
+* Something changes: it is told once the client has said something to the last response of that type. Of what changes until
+  then only the newest state goes out.
+* A cluster is new or changed (state of the world, Envoy): its assignment is told once more. The client waits for it and asks
+  for nothing new.
+
+Types are told in ``types.ORDER``, and a type whose additions have to wait holds up those behind it. That something is gone is
+told last, once nothing that may point at it is held up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from polaris_bridge.adapters.xds.node import GRPC, Node
+from polaris_bridge.adapters.xds.resources import Resource
+from polaris_bridge.adapters.xds.wire import discovery, types
+
+from .audience import EMPTY, NOTHING, Building, Step, held_of
+from .subscription import Refusal, Subscription
+
+if TYPE_CHECKING:
+    from .telling import Feed, Telling
+
+MAX_NAMES: Final = 100_000
+"""Names of one type that one stream may subscribe to."""
+MAX_IDLE: Final = 5_000
+"""Requests a second that change nothing."""
+MAX_TEXT: Final = 2_000
+"""Characters of what a client says against a response that are kept."""
+
+_STAR: Final = frozenset({"*"})
+_LAST: Final = frozenset({types.CLUSTER, types.ASSIGNMENT})
+"""What others point at: that it is gone is told last."""
+
+
+class TooMuch(Exception):
+    """The client does what no client does. Says what."""
+
+
+class Sink(Protocol):
+    """Where responses go."""
+
+    @property
+    def backlog(self) -> int:
+        """Octets that the client has not taken yet."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """Address of the client."""
+        ...
+
+    def send(self, message: bytes, /) -> None:
+        """After what was sent before; never blocks."""
+        ...
+
+    def drop(self, reason: str, /) -> None:
+        """End the stream, whatever was not read."""
+        ...
+
+
+class Stream:
+    """One stream. All methods belong to the event loop's thread."""
+
+    __slots__ = (
+        "_feed",
+        "_idle",
+        "_nonce",
+        "_only",
+        "_second",
+        "_seen",
+        "_sink",
+        "_telling",
+        "began_ms",
+        "delta",
+        "node",
+        "queued",
+        "subscriptions",
+    )
+
+    def __init__(self, telling: Telling, sink: Sink, *, delta: bool, only: str = "") -> None:
+        """``only``: the one type that is served here; "" = all."""
+        self._telling = telling
+        self._sink = sink
+        self._only = only
+        self._feed: Feed | None = None
+        self._nonce = 0
+        self._seen: dict[int, int] | None = None
+        self._second = self._idle = 0
+        self.delta = delta
+        self.node: Node | None = None
+        """None until the first request."""
+        self.subscriptions: dict[str, Subscription] = {}
+        self.queued = False
+        """It is in the queue of those who are told next."""
+        self.began_ms = telling.clock.wall_ms()
+        telling.streams[self] = None
+
+    @property
+    def peer(self) -> str:
+        """Address of the client."""
+        return self._sink.peer
+
+    @property
+    def backlog(self) -> int:
+        """Octets that the client has not taken yet."""
+        return self._sink.backlog
+
+    def drop(self, reason: str) -> None:
+        """End the stream, whatever was not read."""
+        self._sink.drop(reason)
+
+    # ------------------------------------------------------------------ requests
+
+    def receive(self, data: bytes) -> bytes | None:
+        """A request. Returns the last of the responses that follow at once, the others are on their way.
+
+        Raises ``Malformed`` for bytes that are no request, ``TooMuch`` for what ends the stream.
+        """
+        asked = self._delta(data) if self.delta else self._state(data)
+        pending = asked or any(each.pending for each in self.subscriptions.values())
+        responses = self.flush() if pending else ()
+        if not responses:
+            self._idled()
+            return None
+        for response in responses[:-1]:
+            self._sink.send(response)
+        return responses[-1]
+
+    def _idled(self) -> None:
+        second = self._telling.second
+        if self._second != second:
+            self._second, self._idle = second, 0
+        self._idle += 1
+        if self._idle > MAX_IDLE:
+            raise TooMuch(f"more than {MAX_IDLE} requests in a second that change nothing")
+
+    def _state(self, data: bytes) -> bool:
+        """A request of the state of the world. Whether something is asked for."""
+        request = discovery.read_request(data, self._seen)
+        self._introduce(request.node)
+        sub = self._subscription(request.type_url)
+        if sub is None:
+            return False
+        if request.names is None and sub.mark != request.mark:
+            request = discovery.read_request(data)
+        if not request.nonce or not sub.nonce:
+            again = bool(sub.nonce)  # it forgot what it was told
+            sub.held = EMPTY if again else sub.held
+            sub.asked, sub.must = None, True
+        elif request.nonce.encode() != sub.nonce:
+            self._telling.counts.stale += 1
+            return False
+        else:
+            self._judged(sub, request.error)
+        if request.names is not None:
+            self._wants(sub, request.names)
+            self._remember(sub, request.size, request.mark)
+        if sub.must and not (sub.group.names or sub.group.wildcard):
+            sub.asked, sub.must = NOTHING, False
+        return sub.must
+
+    def _wants(self, sub: Subscription, wanted: frozenset[str]) -> None:
+        sub.named = sub.named or bool(wanted)
+        wildcard = "*" in wanted or (not sub.named and sub.audience.type_url in types.FULL)
+        names = wanted - _STAR
+        before = sub.group
+        _check(names)
+        sub.subscribe(names, wildcard)
+        if wildcard and not before.wildcard:
+            sub.asked, sub.must = None, True
+        added = names - before.names
+        if added:
+            sub.must = True
+            if sub.asked is not None:
+                sub.asked |= added
+
+    def _remember(self, sub: Subscription, size: int, mark: int) -> None:
+        if size == sub.size and mark == sub.mark:
+            return
+        sub.size, sub.mark = size, mark
+        self._seen = {each.size: each.mark for each in self.subscriptions.values() if each.mark} or None
+
+    def _delta(self, data: bytes) -> bool:
+        """A request of changes. Whether something is asked for."""
+        request = discovery.read_delta(data)
+        self._introduce(request.node)
+        first = (request.type_url or self._only) not in self.subscriptions
+        sub = self._subscription(request.type_url)
+        if sub is None:
+            return False
+        if request.nonce and not first and (request.error is not None or request.nonce.encode() == sub.nonce):
+            self._judged(sub, request.error)
+        subscribe, unsubscribe, before = request.subscribe, request.unsubscribe, sub.group
+        if first:
+            wildcard = "*" in subscribe or (not subscribe and sub.audience.type_url in types.FULL)
+            sub.held = held_of(Resource(name, version, b"") for name, version in request.initial.items())
+        else:
+            wildcard = (before.wildcard or "*" in subscribe) and "*" not in unsubscribe
+        names = before.names
+        if subscribe or unsubscribe:
+            names = (names | subscribe) - unsubscribe - _STAR
+            _check(names)
+        sub.subscribe(names, wildcard)
+        if first:
+            sub.held = sub.held if wildcard else sub.held.of(names)
+            sub.asked, sub.must = (None if names or wildcard else NOTHING), wildcard
+        elif wildcard and not before.wildcard:
+            sub.asked, sub.must = None, True
+        if not first and sub.asked is not None:
+            asked = (sub.asked | subscribe) - unsubscribe - _STAR
+            sub.asked = asked | (unsubscribe - _STAR) if wildcard else asked
+        if not wildcard and unsubscribe:
+            sub.held = sub.held.without(unsubscribe)
+        return sub.answerable
+
+    def _introduce(self, node: bytes | None) -> None:
+        """The first request says who the client is, or nothing; what later ones say of it is not looked at."""
+        if self._feed is None:
+            self.node = self._telling.node(node)
+            self._feed = self._telling.enter(self.node)
+
+    def _subscription(self, type_url: str) -> Subscription | None:
+        """What the stream has of a type, from now on. None for types that are not served here."""
+        only = self._only
+        found = self.subscriptions.get(type_url or only)
+        if found is not None:
+            return found
+        wanted = type_url or only
+        if wanted not in types.SHORT or (only and wanted != only):
+            self._telling.unknown(wanted)
+            return None
+        assert self._feed is not None
+        found = self.subscriptions[wanted] = Subscription(self, self._feed.audience(wanted))
+        return found
+
+    def _judged(self, sub: Subscription, error: str | None) -> None:
+        """The client has taken the last response, or refuses it."""
+        sub.waiting = False
+        if error is None:
+            sub.accepted, sub.refusal = sub.version, None
+            return
+        sub.refusal = Refusal(sub.version, error[:MAX_TEXT], self._telling.clock.wall_ms())
+        self._telling.refused(self, sub)
+
+    # ------------------------------------------------------------------ responses
+
+    def push(self) -> None:
+        """Tell what has changed, as far as that may be told now."""
+        for response in self.flush():
+            self._sink.send(response)
+
+    def flush(self) -> list[bytes]:
+        """What may be sent now. It counts as sent."""
+        out: list[bytes] = []
+        held_up = False
+        for type_url in types.ORDER:
+            sub = self.subscriptions.get(type_url)
+            if sub is None or not sub.pending:
+                continue
+            if sub.building or (sub.answerable and not self._answer(sub, out)):
+                held_up = True
+            elif sub.dirty or sub.again:
+                held_up = held_up or sub.waiting or not self._tell(sub, out, last=False)
+        if not held_up:
+            for type_url in types.ORDER:
+                sub = self.subscriptions.get(type_url)
+                if sub is not None and sub.leaving and not sub.waiting:
+                    self._tell(sub, out, last=True)
+        return out
+
+    def _answer(self, sub: Subscription, out: list[bytes]) -> bool:
+        """Answer what was asked. False when it has to be built first."""
+        everything = sub.asked is None
+        try:
+            step = sub.audience.asked(self.delta, sub.group, sub.held, sub.asked, sub.must, sub.built)
+        except Building as building:
+            self._telling.build(self, sub, building)
+            return False
+        sub.asked, sub.must = NOTHING, False
+        if everything:
+            sub.since, sub.dirty = step.stamp, False
+        self._take(sub, step, out)
+        return True
+
+    def _tell(self, sub: Subscription, out: list[bytes], *, last: bool) -> bool:
+        """Tell what has changed. False when it has to be built first. ``last``: also what is gone, and the rest was told."""
+        leaving = sub.leaving if last or self._only or sub.audience.type_url not in _LAST else None
+        try:
+            step = sub.audience.changed(self.delta, sub.group, sub.held, sub.since, sub.again, leaving, sub.built)
+        except Building as building:
+            self._telling.build(self, sub, building)
+            return False
+        sub.since, sub.dirty, sub.again = step.stamp, False, NOTHING
+        sub.leaving = step.leaving if leaving is not None else sub.leaving | step.leaving
+        self._take(sub, step, out)
+        return True
+
+    def _take(self, sub: Subscription, step: Step, out: list[bytes]) -> None:
+        sub.held = step.held
+        sub.built = False
+        if not step.bodies:
+            return
+        for body in step.bodies:
+            self._nonce += 1
+            sub.nonce = b"%d" % self._nonce
+            out.append(discovery.with_nonce(body, sub.nonce))
+        sub.version = step.held.version
+        sub.waiting = True
+        self._telling.sent(self, sub, len(step.bodies))
+        if step.warming and self.node is not None and self.node.kind != GRPC:
+            assignments = self.subscriptions.get(types.ASSIGNMENT)
+            if assignments is not None:
+                assignments.again |= step.warming & assignments.group.names
+
+    # ------------------------------------------------------------------ the end
+
+    def close(self) -> None:
+        """The stream is over, however it ended."""
+        telling = self._telling
+        telling.streams.pop(self, None)
+        telling.unread.pop(self, None)
+        for sub in self.subscriptions.values():
+            sub.close()
+        self.subscriptions = {}
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            telling.leave(feed)
+
+
+def _check(names: frozenset[str]) -> None:
+    if len(names) > MAX_NAMES:
+        raise TooMuch(f"a subscription to more than {MAX_NAMES} names")
