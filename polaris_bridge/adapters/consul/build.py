@@ -43,6 +43,8 @@ class ConsulFace:
             address=lambda: "127.0.0.1" if host is None else host.address,
             state=around.share(SOURCE, lambda: ConsulState(around.registry, around.health)),
             shuffle=random.shuffle,
+            routing=around.routing,
+            locate=around.locate,
         )
         self._around = around
         self._http = ConsulHttp(self.service, ROUTES, random=random.random, observe=self._observe)

@@ -30,7 +30,7 @@ from .translate.shown import (
     tags_of_metadata,
     weight_unit,
 )
-from .view_instances import Instance, NodeView, ServiceView
+from .view_instances import Instance, Listing, NodeView, ServiceView
 
 SMALL: Final = 100
 """Addresses of a service up to which it is built in one go."""
@@ -43,6 +43,33 @@ class Indexes(Struct):
 
     any: int
     catalog: int
+
+
+class Reading(Protocol):
+    """The services of every datacenter as one reader sees them: ``View`` is everybody's."""
+
+    def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
+        """A service by its name in any case, an empty one when there is none, and since when it is so."""
+        ...
+
+    def service(self, namespace: str, name: str) -> Listing:
+        """The former alone."""
+        ...
+
+    def indexes(self, namespace: str, name: str) -> Indexes:
+        """The latter alone; zeros when it is not known before the service was read."""
+        ...
+
+    def ready(self, namespace: str, name: str, variant: str = "") -> bool:
+        """Whether a service can be read at once; else ``build`` should have run."""
+        ...
+
+    def build(
+        self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
+    ) -> Generator[None, None, None]:
+        """Build a service, and with ``variant`` make the encoded form of every instance that this answers with, so that a
+        list of them is only joined afterwards. Yields in between; changes meanwhile are in it."""
+        ...
 
 
 class Standing(Protocol):
@@ -122,6 +149,11 @@ class View:
         key = ServiceKey(namespace, name.lower())
         return self._services.get(key) or self._built(key, name)
 
+    def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
+        """See ``Reading``."""
+        key = ServiceKey(namespace, name.lower())
+        return self._services.get(key) or self._built(key, name), self._since(key)
+
     def services(self, namespace: str) -> Generator[None, None, list[ServiceView]]:
         """Every service of a namespace that has instances, by name. Yields where it may be interrupted."""
         names = {s.key.name.lower(): s.key.name for s in self._registry.services(namespace) if s.addresses}
@@ -134,18 +166,17 @@ class View:
         return found
 
     def ready(self, namespace: str, name: str, variant: str = "") -> bool:
-        """Whether a service can be read at once; else ``build`` should have run."""
+        """See ``Reading``."""
         view = self._services.get(ServiceKey(namespace, name.lower()))
         if view is not None:
-            return not variant or variant in view.encoded or len(view._at) <= SMALL
+            return not variant or variant in view.encoded or view.size <= SMALL
         known = self._registry.same_name(namespace, name)
         return sum(len(self._registry.snapshot(each).addresses) for each in known) <= SMALL
 
     def build(
         self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
     ) -> Generator[None, None, None]:
-        """Build a service, and with ``variant`` make the encoded form of every instance that this answers with, so that a
-        list of them is only joined afterwards. Yields in between; changes meanwhile are in it."""
+        """See ``Reading``."""
         key = ServiceKey(namespace, name.lower())
         if key not in self._services:
             yield from self._build(key, name)
@@ -245,11 +276,13 @@ class View:
 
     def indexes(self, namespace: str, name: str) -> Indexes:
         """Since when a service is as it is; one that is not there: since when at most."""
-        key = ServiceKey(namespace, name.lower())
+        return self._since(ServiceKey(namespace, name.lower()))
+
+    def _since(self, key: ServiceKey) -> Indexes:
         found = self._indexes.get(key)
         if found is not None:
             return found
-        since = self._floor if self._left(key) else self._vanished.get(namespace, self._floor)
+        since = self._floor if self._left(key) else self._vanished.get(key.namespace, self._floor)
         return Indexes(since, since)
 
     def space(self, namespace: str) -> Indexes:
@@ -276,6 +309,16 @@ class View:
     def nodes_index(self, namespace: str) -> int:
         """Since when the list of nodes is as it is."""
         return self._nodes_changed.get(namespace, self._floor)
+
+    def again(self, services: Iterable[ServiceKey], revision: int) -> None:
+        """Let whoever waits for some services look again: what readers are given of them may be something else."""
+        for service in services:
+            key = ServiceKey(service.namespace, service.name.lower())
+            if self._visible(key.namespace) and self._left(key):
+                self._move(self._indexes, key, revision, catalog=True)
+                self._touched[key] = None
+        if self._touched:
+            self._registry.scheduler.soon(self._wake)
 
     def moved(self) -> None:
         """The server has another address: its own nodes are not what they were, and nothing says so but this."""

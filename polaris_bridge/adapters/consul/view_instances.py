@@ -6,13 +6,22 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from polaris_bridge.core.model import AddressKey, Registration, ServiceKey
 
 from .translate.keys import SOURCE, NodeKey
 from .translate.shown import worst
-from .wire.shapes import CheckShape, NodeShape, ServiceShape, catalog_json, encode, instance_json, service_json
+from .wire.shapes import (
+    CheckShape,
+    NodeShape,
+    ServiceShape,
+    Weights,
+    catalog_json,
+    encode,
+    instance_json,
+    service_json,
+)
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -65,6 +74,10 @@ class Instance:
         self._catalog: bytes | None = None
         self._plain: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None)
 
+    def weighing(self, weights: Weights) -> Instance:
+        """The same with other weights."""
+        return Instance(self.node, structs.replace(self.service, weights=weights), self.checks, self.registration)
+
     @property
     def health(self) -> bytes:
         """``{"Node", "Service", "Checks"}``."""
@@ -99,31 +112,25 @@ class Instance:
         return catalog
 
 
-class ServiceView:
-    """A service as it is now."""
+class Listing:
+    """Instances of one service, by node and id, with the lists that are made of them."""
 
-    __slots__ = ("_at", "_bodies", "_records", "_sorted", "_unit", "encoded", "name", "own", "weights")
+    __slots__ = ("_bodies", "_records", "_sorted", "encoded", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, instances: list[Instance] | None = None) -> None:
         self.name = name
         """In its own spelling, for lists."""
-        self._at: dict[tuple[ServiceKey, AddressKey], tuple[Instance, ...]] = {}
-        self._sorted: list[Instance] | None = None
-        self._bodies: dict[str, bytes] = {}
-        self._records: Any = None
-        self._unit = 100
         self.encoded: set[str] = set()
         """The variants of lists for which every instance was encoded once."""
-        self.own = 0
-        """How many of the instances are registrations of Consul's clients."""
-        self.weights: dict[int, int] = {}
-        """The weights of the others, each with how many have it."""
+        self._sorted = instances
+        self._bodies: dict[str, bytes] = {}
+        self._records: Any = None
 
     @property
     def instances(self) -> list[Instance]:
-        """By node and id. Not to be changed."""
+        """By node and id. Not to be changed; another list after each change."""
         if self._sorted is None:
-            self._sorted = sorted((i for here in self._at.values() for i in here), key=lambda i: i.order)
+            self._sorted = self._in_order()
         return self._sorted
 
     @property
@@ -144,6 +151,34 @@ class ServiceView:
             self._records = make(self.instances)
         return self._records
 
+    def _in_order(self) -> list[Instance]:
+        return []
+
+
+class ServiceView(Listing):
+    """A service as it is now, all of it."""
+
+    __slots__ = ("_at", "_unit", "keys", "own", "weights")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._at: dict[tuple[ServiceKey, AddressKey], tuple[Instance, ...]] = {}
+        self._unit = 100
+        self.keys: dict[ServiceKey, None] = {}
+        """The services of the core that it is made of, the spellings of one name."""
+        self.own = 0
+        """How many of the instances are registrations of Consul's clients."""
+        self.weights: dict[int, int] = {}
+        """The weights of the others, each with how many have it."""
+
+    @property
+    def size(self) -> int:
+        """How many addresses it has."""
+        return len(self._at)
+
+    def _in_order(self) -> list[Instance]:
+        return sorted((i for here in self._at.values() for i in here), key=lambda i: i.order)
+
     def _put(self, at: tuple[ServiceKey, AddressKey], instances: tuple[Instance, ...]) -> None:
         for instance in self._at.get(at, ()):
             self._count(instance, -1)
@@ -151,6 +186,7 @@ class ServiceView:
             self._count(instance, 1)
         if instances:
             self._at[at] = instances
+            self.keys[at[0]] = None
         else:
             self._at.pop(at, None)
         self._sorted = self._records = None

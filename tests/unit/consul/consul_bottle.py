@@ -15,9 +15,10 @@ from polaris_bridge.adapters.consul.server.http import ConsulHttp
 from polaris_bridge.adapters.consul.server.routes import ROUTES
 from polaris_bridge.adapters.consul.service.consul import ConsulService
 from polaris_bridge.adapters.consul.settings import ConsulSettings
-from polaris_bridge.core.model import Caller, Registration
+from polaris_bridge.core.model import Caller, Location, Registration
 from polaris_bridge.core.ports import Authority, OpenDoor
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.storage.memory import MemoryStore
 
@@ -170,6 +171,8 @@ class ConsulBottle:
         self.authority = authority or OpenDoor()
         self.clock = Clock()
         self.seen: list[tuple[str, int]] = []
+        self.located: dict[str, Location] = {}
+        """Where addresses are."""
         self._more = more or {}
         self._random = random
         self.timers = Timers(self.clock)
@@ -182,7 +185,14 @@ class ConsulBottle:
         self.registry = Registry(self.store, self.clock, self.timers, Terms())
         self.registry.load()
         self.service = ConsulService(
-            self.registry, self.authority, self.settings, ids=Ids(), host_name="here", address=lambda: OWN
+            self.registry,
+            self.authority,
+            self.settings,
+            ids=Ids(),
+            host_name="here",
+            address=lambda: OWN,
+            routing=self.routed(),
+            locate=self.located.get,
         )
         self.http = ConsulHttp(
             self.service,
@@ -190,6 +200,10 @@ class ConsulBottle:
             random=self._random,
             observe=lambda operation, status, _: self.seen.append((operation, status)),
         )
+
+    def routed(self) -> DiscoveryRouting | None:
+        """What applies rules to look-ups."""
+        return None
 
     def move(self, seconds: float) -> None:
         """Let time pass, second by second, as a server does."""

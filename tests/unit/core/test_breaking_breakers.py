@@ -347,9 +347,7 @@ HTTP = DetectRule("d1", "ask", SHOP, Check("http", path="/health", first_ms=(0, 
 class Probing(Node):
     """Probes are made, and the test answers them."""
 
-    def __init__(
-        self, *rules: BreakerRule, detects: tuple[DetectRule, ...] = (HTTP,), per_second: float = 0
-    ) -> None:
+    def __init__(self, *rules: BreakerRule, detects: tuple[DetectRule, ...] = (HTTP,), per_second: float = 0) -> None:
         super().__init__(*rules)
         self.book.detects = detects
         self.wires = Wires()

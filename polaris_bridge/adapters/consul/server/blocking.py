@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.consul.service.movers import Watch
 
 from .answers import Answer, Later
-from .call import ConsulCall, Route, Watch
+from .call import ConsulCall, Route
 
 if TYPE_CHECKING:
     from .http import ConsulHttp

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from polaris_bridge.adapters._shared.exchange import Request
+from polaris_bridge.adapters.consul.service.movers import Watch
+from polaris_bridge.adapters.consul.view import Reading
 from polaris_bridge.adapters.consul.wire.params import PLAIN, Options, Params
 from polaris_bridge.adapters.consul.wire.refusals import failed
 from polaris_bridge.core.model import Caller
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService
 
 NOBODY: Final = Caller("consul")
+_OWN: Final = frozenset({"_agent", "_ip"})
+"""What ``near`` says for the caller itself."""
 
 
 class ConsulCall:
@@ -72,6 +76,16 @@ class ConsulCall:
         return self.node if found == "_agent" else found
 
     @property
+    def seen(self) -> Reading:
+        """The services as the caller sees them."""
+        return self._service.seen_by(self.asker)
+
+    def asker(self) -> Caller:
+        """The caller, as far as routing is concerned."""
+        near = self.params.text("near")
+        return self._service.askers.of_call(self.caller, "" if near in _OWN else near, self.namespace)
+
+    @property
     def node(self) -> str:
         """The name of the caller's node."""
         return self._service.nodes.of_caller(self.caller)
@@ -96,19 +110,6 @@ class ConsulCall:
         if not admission.on:
             return True
         return admission.may(self.caller, right, self.namespace if namespace is None else namespace, name)
-
-
-class Watch(Protocol):
-    """What wakes a blocking read: ``core.watching.Watcher`` or anything that behaves like it. It fires at most once for each
-    ``arm``, never from within it."""
-
-    def arm(self, since: int) -> None:
-        """Fire as soon as something it watches is newer than this revision, soon when it is already."""
-        ...
-
-    def cancel(self) -> None:
-        """Never fire again."""
-        ...
 
 
 Watched = Callable[["ConsulService", ConsulCall, Callable[[], None]], Watch]

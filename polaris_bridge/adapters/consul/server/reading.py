@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.filters import Filter, Record
 from polaris_bridge.adapters.consul.service.catalog import Listed
+from polaris_bridge.adapters.consul.service.movers import Watch
 from polaris_bridge.adapters.consul.service.selecting import Wanted, compiled
-from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view import Indexes, Reading
 from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire.params import boolean
 from polaris_bridge.adapters.consul.wire.refusals import bad, failed
@@ -21,7 +22,6 @@ from .call import ConsulCall, Watched
 if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService
 
-    from .call import Watch
 
 _PLAIN: Final = Wanted()
 _STEPS: Final = 100
@@ -102,6 +102,7 @@ def stepwise(
 def of_instances(
     service: ConsulService,
     call: ConsulCall,
+    seen: Reading,
     name: str,
     variant: str,
     encode: Callable[[Instance], object],
@@ -110,15 +111,15 @@ def of_instances(
 ) -> Reply:
     """A list of a service's instances, of which ``encode`` makes the form that this answers with: built bit by bit first when
     the service is large and nobody asked for it before."""
-    namespace, view = call.namespace, service.view
-    if view.ready(namespace, name, variant):
+    namespace = call.namespace
+    if seen.ready(namespace, name, variant):
         return listed(read())
 
     def work() -> Generator[None, None, Listed]:
-        yield from view.build(namespace, name, variant, encode)
+        yield from seen.build(namespace, name, variant, encode)
         return read()
 
-    return stepwise(service, call, index(view.indexes(namespace, name)), work)
+    return stepwise(service, call, index(seen.indexes(namespace, name)), work)
 
 
 def shared(service: ConsulService, call: ConsulCall, *names: Hashable) -> Hashable | None:
@@ -133,9 +134,13 @@ def chosen(call: ConsulCall) -> bool:
 
 
 def by_name(service: ConsulService, call: ConsulCall, fire: Callable[[], None]) -> Watch:
-    """Wakes with the service that the path names."""
+    """Wakes with the service that the path names, and with what makes the caller see something else of it."""
     scopes: tuple[Scope, ...] = (ServiceKey(call.namespace, call.rest.lower()),)
-    return service.view.watches.watcher(scopes, fire, MIN_INTERVAL_S)
+
+    def watch(fire: Callable[[], None]) -> Watch:
+        return service.view.watches.watcher(scopes, fire, MIN_INTERVAL_S)
+
+    return service.watching(watch, call.asker, fire)
 
 
 def by_namespace(service: ConsulService, call: ConsulCall, fire: Callable[[], None]) -> Watch:

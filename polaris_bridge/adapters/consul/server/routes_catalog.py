@@ -71,13 +71,13 @@ def deregister(service: ConsulService, call: ConsulCall) -> Reply:
 def instances(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/catalog/service/:name"""
     name = named(call, "service name")
-    asked = wanted(service, call, CATALOG_SERVICE, tags=True)
+    asked, seen = wanted(service, call, CATALOG_SERVICE, tags=True), call.seen
 
     def read() -> Listed:
-        return service.catalog.service(call.namespace, name, asked, call.may)
+        return service.catalog.service(seen, call.namespace, name, asked, call.may)
 
     variant, encode = ("catalog, plain", _plain) if asked.filter else ("catalog", _encoded)
-    return of_instances(service, call, name, variant, encode, read, _index)
+    return of_instances(service, call, seen, name, variant, encode, read, _index)
 
 
 def _encoded(instance: Instance) -> object:

@@ -24,13 +24,13 @@ PLAIN: Final = "health, plain"
 def instances(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/health/service/:name"""
     name = named(call, "service name")
-    asked = wanted(service, call, INSTANCE, tags=True)
+    asked, seen = wanted(service, call, INSTANCE, tags=True), call.seen
 
     def read() -> Listed:
-        return service.health.service(call.namespace, name, asked, call.may)
+        return service.health.service(seen, call.namespace, name, asked, call.may)
 
     variant, encode = (PLAIN, _plain) if asked.filter else (HEALTH, _encoded)
-    return of_instances(service, call, name, variant, encode, read, _index)
+    return of_instances(service, call, seen, name, variant, encode, read, _index)
 
 
 def _encoded(instance: Instance) -> object:
@@ -68,7 +68,7 @@ def checks(service: ConsulService, call: ConsulCall) -> Reply:
     def read() -> Listed:
         return service.health.checks(call.namespace, name, asked, keeps, call.may)
 
-    return of_instances(service, call, name, HEALTH, _encoded, read, _index)
+    return of_instances(service, call, service.view, name, HEALTH, _encoded, read, _index)
 
 
 def state(service: ConsulService, call: ConsulCall) -> Reply:

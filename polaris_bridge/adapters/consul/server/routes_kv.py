@@ -9,6 +9,7 @@ from polaris_bridge.adapters._shared.exchange import Headers
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.service.admission import lacking
 from polaris_bridge.adapters.consul.service.kv import MAX_VALUE_BYTES
+from polaris_bridge.adapters.consul.service.movers import Watch
 from polaris_bridge.adapters.consul.translate.kv import pair
 from polaris_bridge.adapters.consul.wire import kv as wire
 from polaris_bridge.adapters.consul.wire.refusals import Refused, bad, failed
@@ -17,7 +18,7 @@ from polaris_bridge.core.kv.model import Outcome
 from polaris_bridge.core.model import Caller
 
 from .answers import Answer, Later, Reply, true
-from .call import ConsulCall, Route, Routes, Watch
+from .call import ConsulCall, Route, Routes
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService

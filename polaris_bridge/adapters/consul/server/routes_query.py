@@ -69,7 +69,7 @@ def _execute(service: ConsulService, call: ConsulCall, name: str) -> Reply:
     if call.params.has("connect"):
         return Answer(wire.executed(query, b"[]", call.datacenter, 0))
     near = call.params.text("near")
-    result = service.queries.execute(namespace, query, near, int(limit or 0), call.caller.address)
+    result = service.queries.execute(call.seen, namespace, query, near, int(limit or 0), call.caller.address)
     return Answer(_executed(result, call))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from polaris_bridge.adapters.consul.service.movers import Watch
 from polaris_bridge.adapters.consul.wire import session as wire
 from polaris_bridge.adapters.consul.wire.refusals import bad, missing
 from polaris_bridge.adapters.consul.wire.session import SessionShape
 
 from .answers import TRUE, Answer, true
-from .call import ConsulCall, Route, Routes, Watch
+from .call import ConsulCall, Route, Routes
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.consul.service.consul import ConsulService

@@ -9,7 +9,7 @@ from msgspec import Struct
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view import Reading, View
 from polaris_bridge.adapters.consul.view_instances import Instance, NodeView, joined
 from polaris_bridge.adapters.consul.wire.shapes import ServiceShape, encode
 
@@ -49,7 +49,8 @@ class Catalog:
         found: dict[str, tuple[str, ...]] = {}
         hidden = False
         if may("service:read", SERVER) and (
-            wanted.everything or select(self.instances(namespace, SERVER), wanted, lambda i: i.catalog_plain)
+            wanted.everything
+            or select(self.instances(self._view, namespace, SERVER), wanted, lambda i: i.catalog_plain)
         ):
             found[SERVER] = ()
         for name, tags in self._view.names(namespace):
@@ -64,20 +65,27 @@ class Catalog:
                 found[name] = tuple(dict.fromkeys(tag for i in chosen for tag in i.service.tags))
         return Listed(encode(found), self._view.space(namespace).catalog, hidden)
 
-    def service(self, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
-        """The instances of a service; none for one that is not there."""
-        view, index = self._view, self._view.indexes(namespace, name).catalog
+    def service(self, seen: Reading, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
+        """The instances of a service, as a reader sees them; none for one that is not there."""
+        service, indexes = seen.read(namespace, name)
+        index = indexes.catalog
         if not may("service:read", name):
             return Listed(b"[]", index, True)
-        service = view.service(namespace, name)
         if wanted.everything and not wanted.passing and not self._is_server(name):
             return Listed(service.body("catalog", lambda all: joined(i.catalog for i in all)), index)
-        chosen = select(self._with_server(namespace, name, service.instances), wanted, lambda i: i.catalog_plain)
+        chosen = select(self.with_server(namespace, name, service.instances), wanted, lambda i: i.catalog_plain)
         return Listed(joined(i.catalog for i in chosen), index)
 
-    def instances(self, namespace: str, name: str) -> list[Instance]:
-        """Every instance of a service, the server itself included."""
-        return self._with_server(namespace, name, self._view.service(namespace, name).instances)
+    def instances(self, seen: Reading, namespace: str, name: str) -> list[Instance]:
+        """Every instance of a service that a reader sees, the server itself included."""
+        return self.with_server(namespace, name, seen.service(namespace, name).instances)
+
+    def with_server(self, namespace: str, name: str, instances: list[Instance]) -> list[Instance]:
+        """Instances with the server itself in front, if it is one of the service."""
+        if not self._is_server(name):
+            return instances
+        own = self._view.node(self._nodes.own(namespace))
+        return instances if own is None else [self._server(own), *instances]
 
     def nodes(
         self, namespace: str, meta: Mapping[str, str], keeps: Filter | None, near: str, may: May
@@ -151,12 +159,6 @@ class Catalog:
 
     def _is_server(self, name: str) -> bool:
         return name.lower() == SERVER
-
-    def _with_server(self, namespace: str, name: str, instances: list[Instance]) -> list[Instance]:
-        if not self._is_server(name):
-            return instances
-        own = self._view.node(self._nodes.own(namespace))
-        return instances if own is None else [self._server(own), *instances]
 
     def _server(self, own: NodeView) -> Instance:
         index = own.shape.create_index

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.consul.filters import Filters
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.config_keys import KeyRule
-from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view import Reading, View
+from polaris_bridge.adapters.consul.view_routed import CallerView, RoutedViews
 from polaris_bridge.core.config.model import Door
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .admission import Admission
 from .agent import Agent
+from .askers import Askers, Locate
 from .catalog import Catalog
 from .cataloging import Cataloging
 from .checks import CheckCalls
@@ -25,6 +29,7 @@ from .events import Events
 from .health import Health
 from .hosts import HostIndex
 from .kv import Keys
+from .movers import CallerWatch, Movers, Watch, Watching
 from .nodes import Nodes
 from .nodeviews import NodeViews
 from .patterns import groups, linear
@@ -49,9 +54,12 @@ class ConsulService:
         address: Callable[[], str],
         state: ConsulState | None = None,
         shuffle: Shuffle = lambda _: None,
+        routing: DiscoveryRouting | None = None,
+        locate: Locate = lambda _: None,
     ) -> None:
         """``host_name``: the own node's name when the settings name none. ``address``: where others reach this machine.
-        ``state``: what all listeners share; None: a new one. ``shuffle``: puts a list into a random order."""
+        ``state``: what all listeners share; None: a new one. ``shuffle``: puts a list into a random order. ``routing``:
+        None: rules are not applied to look-ups. ``locate``: where an address is, as far as somebody knows."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -76,6 +84,12 @@ class ConsulService:
             visible=namespaces.__contains__,
             tag_keys=settings.metadata_as_tags,
         )
+        self.askers = Askers(registry, settings, self.view, self.index, self.nodes, locate)
+        self.routed: RoutedViews | None = None
+        if routing is not None:
+            self.routed = RoutedViews(self.view, registry, routing, switched=settings.routing)
+            self._movers = Movers(registry.scheduler, routing.moved)
+            routing.known.followers.append(self._movers.follow)
         self.catalog = Catalog(self.view, self.nodes, settings)
         self.health = Health(self.view, self.catalog)
         self.cataloging = Cataloging(self)
@@ -83,7 +97,6 @@ class ConsulService:
         self.queries = Queries(
             registry,
             settings,
-            self.view,
             self.catalog,
             ids,
             shuffle,
@@ -99,6 +112,7 @@ class ConsulService:
             wall_s=lambda: registry.clock.wall_ms() // 1000,
             shuffle=shuffle,
             hosts=self.hosts,
+            seen_by=self.names_seen_by,
             queries=self.queries,
         )
         self.keys = Keys(
@@ -111,6 +125,23 @@ class ConsulService:
         self.events = Events(registry, ids, self.index.services)
         self.txn = Transactions(self)
         self._address = self.nodes.address
+
+    def seen_by(self, who: Callable[[], Caller]) -> Reading:
+        """The services as a caller sees them. ``who``: asked when it makes a difference."""
+        routed = self.routed
+        return self.view if routed is None or not routed.on else CallerView(routed, who)
+
+    def names_seen_by(self, peer: str, subnet: bytes) -> Reading:
+        """The same for who asks for a name; ``subnet``: whom it asks for (RFC 7871), if it says so."""
+        routed = self.routed
+        if routed is None or not routed.on:
+            return self.view
+        return CallerView(routed, partial(self.askers.of_question, peer, subnet))
+
+    def watching(self, watch: Watching, who: Callable[[], Caller], fire: Callable[[], None]) -> Watch:
+        """A watch of a service for a caller, who may become one that sees something else of it."""
+        routed = self.routed
+        return watch(fire) if routed is None or not routed.on else CallerWatch(self._movers, who(), watch, fire)
 
     @property
     def server_address(self) -> str:

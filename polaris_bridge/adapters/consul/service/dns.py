@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
@@ -23,7 +23,7 @@ from polaris_bridge.adapters.consul.translate.names import (
     reversed_address,
     service_and_tag,
 )
-from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view import Reading, View
 from polaris_bridge.adapters.consul.view_instances import Instance, NodeView
 from polaris_bridge.adapters.consul.wire import dns
 from polaris_bridge.adapters.consul.wire.dns import Answer, Question, Record
@@ -53,8 +53,8 @@ class Executed(Struct, frozen=True):
 class Queries(Protocol):
     """Prepared queries, as far as names are concerned."""
 
-    def executed(self, namespace: str, name: str, peer: str) -> Executed | None:
-        """What a query by id or name comes to for a client; None: there is none."""
+    def executed(self, seen: Reading, namespace: str, name: str, peer: str) -> Executed | None:
+        """What a query by id or name comes to for a client, who sees services so; None: there is none."""
         ...
 
 
@@ -95,6 +95,14 @@ class Place(Struct, frozen=True, gc=False):
     passing: bool
 
 
+class Asker(Struct, frozen=True, gc=False):
+    """Who asks."""
+
+    peer: str
+    seen: Reading
+    """The services, as whoever it is sees them."""
+
+
 class Unprepared(Exception):
     """A name cannot be answered in a moment: first ``work`` has to run, in slices; it is the same for all of one ``key``."""
 
@@ -118,10 +126,11 @@ class Names:
         wall_s: Callable[[], int],
         shuffle: Shuffle,
         hosts: Hosts,
+        seen_by: Callable[[str, bytes], Reading],
         queries: Queries | None = None,
     ) -> None:
         """``own_node``: this server's, by namespace; ``datacenter``: of a namespace; ``shuffle``: puts a list into a random
-        order."""
+        order; ``seen_by``: the services as a client sees them, by its address and the subnet that it asks for."""
         self._view = view
         self._catalog = catalog
         self._settings = settings
@@ -131,6 +140,7 @@ class Names:
         self._wall_s = wall_s
         self._shuffle = shuffle
         self._hosts = hosts
+        self._seen_by = seen_by
         self._queries = queries
         self._own_namespace = settings.namespace
         self._domains = [(d, f".{d}") for d in (self._dns.domain, self._dns.alt_domain) if d]
@@ -144,7 +154,9 @@ class Names:
         name = question.name
         for domain, below in self._domains:
             if name.endswith(below):
-                return self._inside(question.type, name[: -len(below)], domain, peer)
+                asker = Asker(peer, self._seen_by(peer, question.subnet))
+                answer = self._inside(question.type, name[: -len(below)], domain, asker)
+                return answer if asker.seen is self._view else structs.replace(answer, scoped=True)
             if name == domain:
                 return self._apex(question.type, domain)
         if name.endswith((".in-addr.arpa.", ".ip6.arpa.")):
@@ -164,7 +176,7 @@ class Names:
 
     # ------------------------------------------------------------------ kinds of names
 
-    def _inside(self, type: int, name: str, domain: str, peer: str, level: int = 0) -> Answer:
+    def _inside(self, type: int, name: str, domain: str, asker: Asker, level: int = 0) -> Answer:
         kind, parts, suffix = name_of(name)
         if not kind and type == dns.SRV and len(parts) in (2, 3) and is_rfc2782(parts):
             kind, parts, suffix = "service", parts[:2], parts[2:]
@@ -174,11 +186,11 @@ class Names:
         if namespace is None or not parts:
             return self._nobody(domain)
         if kind == "service":
-            return self._service(type, parts, namespace, domain, level)
+            return self._service(type, parts, namespace, domain, asker, level)
         if kind == "node":
-            return self._node(type, ".".join(parts), namespace, domain, level)
+            return self._node(type, ".".join(parts), namespace, domain, asker, level)
         if kind == "query":
-            return self._query(type, parts, namespace, domain, peer, level)
+            return self._query(type, parts, namespace, domain, asker, level)
         return self._nobody(domain)  # nothing takes part in a mesh here
 
     def _namespace(self, suffix: tuple[str, ...]) -> str | None:
@@ -242,11 +254,13 @@ class Names:
 
     # ------------------------------------------------------------------ services
 
-    def _service(self, type: int, parts: tuple[str, ...], namespace: str, domain: str, level: int) -> Answer:
+    def _service(
+        self, type: int, parts: tuple[str, ...], namespace: str, domain: str, asker: Asker, level: int
+    ) -> Answer:
         name, tag = service_and_tag(parts)
-        places = self._places(namespace, name, domain)
+        places = self._places(namespace, name, domain, asker.seen)
         if not places and (other := self._by_label(namespace, name)) != name:
-            places = self._places(namespace, other, domain)
+            places = self._places(namespace, other, domain, asker.seen)
         if tag:
             places = [place for place in places if tag in place.tags]
         if self._dns.only_passing:
@@ -255,27 +269,26 @@ class Names:
             return self._nobody(domain)
         places = places.copy()
         self._shuffle(places)
-        return self._shown(type, places, domain, level)
+        return self._shown(type, places, domain, asker, level)
 
-    def _places(self, namespace: str, name: str, domain: str) -> list[Place]:
+    def _places(self, namespace: str, name: str, domain: str, seen: Reading) -> list[Place]:
         """The instances of a service that are not critical."""
         if name == "consul":
-            ttl = self._ttl(name)
-            return [
-                self._place(i, domain, ttl) for i in self._catalog.instances(namespace, name) if i.status != CRITICAL
-            ]
+            ttl, found = self._ttl(name), self._catalog.instances(seen, namespace, name)
+            return [self._place(i, domain, ttl) for i in found if i.status != CRITICAL]
         variant = f"names, {domain}"
-        if not self._view.ready(namespace, name, variant):
+        if not seen.ready(namespace, name, variant):
             ttl = self._ttl(name)
-            build = partial(self._view.build, namespace, name, variant, lambda i: self._placed(i, domain, ttl))
-            raise Unprepared((namespace, name, domain), build)
-        service = self._view.service(namespace, name)
+            build = partial(seen.build, namespace, name, variant, lambda i: self._placed(i, domain, ttl))
+            shared = (namespace, name, domain) if seen is self._view else object()
+            raise Unprepared(shared, build)
+        service = seen.service(namespace, name)
         made: dict[str, list[Place]] = service.records(lambda _: {})
-        found = made.get(domain)
-        if found is None:
+        places = made.get(domain)
+        if places is None:
             ttl = self._ttl(service.name.lower())
-            found = made[domain] = [self._placed(i, domain, ttl) for i in service.instances if i.status != CRITICAL]
-        return found
+            places = made[domain] = [self._placed(i, domain, ttl) for i in service.instances if i.status != CRITICAL]
+        return places
 
     def _placed(self, instance: Instance, domain: str, ttl: int) -> Place:
         """The same for as long as the instance is the same, so that a change of one in thousands costs one."""
@@ -312,7 +325,7 @@ class Names:
         srv = Record(dns.SRV, dns.srv(1, weight, service.port, target), ttl)
         return Place(srv, record, tuple(glue), name, tags, instance.status == PASSING)
 
-    def _shown(self, type: int, places: Iterable[Place], domain: str, level: int) -> Answer:
+    def _shown(self, type: int, places: Iterable[Place], domain: str, asker: Asker, level: int) -> Answer:
         """The records of some instances, in their order."""
         if type == dns.SRV:
             return self._srv_answer(places)
@@ -326,7 +339,7 @@ class Names:
             else:
                 addresses[place.address.data] = place.address
         if not addresses and names:
-            return self._cname(type, names[0], level)
+            return self._cname(type, names[0], asker, level)
         found = [record for record in addresses.values() if type in (record.type, dns.ANY)]
         if self._dns.a_record_limit > 0:
             found = found[: self._dns.a_record_limit]
@@ -341,13 +354,13 @@ class Names:
                 glue[record.wire] = record
         return Answer(answers=list(answers.values()), additional=list(glue.values()))
 
-    def _cname(self, type: int, target: bytes, level: int) -> Answer:
+    def _cname(self, type: int, target: bytes, asker: Asker, level: int) -> Answer:
         """An address that is a host name: the name, and its addresses when it is one of ours."""
         alias = Record(dns.CNAME, target)
         name = dns.name_text(target)
         for own, below in self._domains:
             if level < _MOST_CNAMES and name.endswith(below):
-                further = self._inside(type, name[: -len(below)], own, "", level + 1)
+                further = self._inside(type, name[: -len(below)], own, asker, level + 1)
                 answers = [alias, *(r if r.owner else Record(r.type, r.data, r.ttl, target) for r in further.answers)]
                 return Answer(answers=answers)
         return Answer(answers=[alias])
@@ -374,7 +387,7 @@ class Names:
 
     # ------------------------------------------------------------------ nodes and queries
 
-    def _node(self, type: int, name: str, namespace: str, domain: str, level: int) -> Answer:
+    def _node(self, type: int, name: str, namespace: str, domain: str, asker: Asker, level: int) -> Answer:
         node = self._view.node(NodeKey(namespace, name))
         if node is None or not self._catalog.is_listed(node.key):
             return self._nobody(domain)
@@ -386,7 +399,7 @@ class Names:
         record = address_record(node.shape.address, ttl)
         if record is None:
             target = host_wire(node.shape.address)
-            return self._cname(type, target, level) if target else self._nothing(domain)
+            return self._cname(type, target, asker, level) if target else self._nothing(domain)
         if type not in (record.type, dns.ANY):
             return self._nothing(domain)
         texts = meta_records(node, ttl, b"") if self._dns.node_meta_txt or type == dns.ANY else []
@@ -401,16 +414,19 @@ class Names:
         except ValueError:  # a node's name that is no name
             return dns.name_wire(f"{label_of(node.shape.node)}.node.{self._datacenter(node.key.namespace)}.{domain}")
 
-    def _query(self, type: int, parts: tuple[str, ...], namespace: str, domain: str, peer: str, level: int) -> Answer:
+    def _query(
+        self, type: int, parts: tuple[str, ...], namespace: str, domain: str, asker: Asker, level: int
+    ) -> Answer:
         if len(parts) == 2 and is_rfc2782(parts):
             parts = (parts[0][1:],)
-        found = None if self._queries is None else self._queries.executed(namespace, ".".join(parts), peer)
+        queries, name = self._queries, ".".join(parts)
+        found = None if queries is None else queries.executed(asker.seen, namespace, name, asker.peer)
         if found is None or not found.instances:
             return self._nobody(domain)
         places = [self._place(i, domain, found.ttl_s) for i in found.instances]
         if not found.shuffled:
             self._shuffle(places)
-        return self._shown(type, places, domain, level)
+        return structs.replace(self._shown(type, places, domain, asker, level), scoped=True)
 
     def _reverse(self, type: int, name: str) -> Answer:
         domain, namespace = self._dns.domain, self._settings.namespace

@@ -9,7 +9,7 @@ import msgspec
 
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view import Reading, View
 from polaris_bridge.adapters.consul.view_instances import Instance, joined
 from polaris_bridge.adapters.consul.wire.shapes import CheckShape, encode
 from polaris_bridge.core.model import PASSING
@@ -29,16 +29,16 @@ class Health:
         self._view = view
         self._catalog = catalog
 
-    def service(self, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
-        """The instances of a service with their checks; none for one that is not there."""
-        index = self._view.indexes(namespace, name).any
+    def service(self, seen: Reading, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
+        """The instances of a service with their checks, as a reader sees them; none for one that is not there."""
+        service, indexes = seen.read(namespace, name)
+        index = indexes.any
         if not may("service:read", name):
             return Listed(b"[]", index, True)
-        service = self._view.service(namespace, name)
         if wanted.everything and name.lower() != SERVER:
             variant, make = ("passing", _passing) if wanted.passing else ("health", _all)
             return Listed(service.body(variant, make), index)
-        instances = self._catalog.instances(namespace, name)
+        instances = self._catalog.with_server(namespace, name, service.instances)
         return Listed(joined(i.health for i in select(instances, wanted, lambda i: i.health_plain)), index)
 
     def checks(self, namespace: str, name: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from polaris_bridge.adapters.consul.settings import ConsulSettings
-from polaris_bridge.adapters.consul.view import View
+from polaris_bridge.adapters.consul.view import Reading
 from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire import query as wire
 from polaris_bridge.adapters.consul.wire.durations import quoted
@@ -51,7 +51,6 @@ class Queries:
         self,
         registry: Registry,
         settings: ConsulSettings,
-        view: View,
         catalog: Catalog,
         ids: Ids,
         shuffle: Shuffle,
@@ -61,7 +60,6 @@ class Queries:
         """``node_of``: the node of a client's address."""
         self._registry = registry
         self._settings = settings
-        self._view = view
         self._catalog = catalog
         self._ids = ids
         self._shuffle = shuffle
@@ -180,14 +178,14 @@ class Queries:
 
     # ------------------------------------------------------------------ executed
 
-    def execute(self, namespace: str, query: Query, near: str, limit: int, peer: str) -> Result:
-        """Look for instances here, then where the query says."""
+    def execute(self, seen: Reading, namespace: str, query: Query, near: str, limit: int, peer: str) -> Result:
+        """Look for instances here, then where the query says. ``seen``: as the client sees services; ``peer``: its address."""
         datacenter, failovers = self._named(namespace), 0
-        found = self._instances(namespace, query)
+        found = self._instances(seen, namespace, query)
         if not found:
             for name, elsewhere in self._others(namespace, query):
                 failovers += 1
-                found = self._instances(elsewhere, query)
+                found = self._instances(seen, elsewhere, query)
                 if found:
                     datacenter = name
                     break
@@ -199,25 +197,25 @@ class Queries:
             found.sort(key=lambda i: i.order[0] != near.lower())
         return Result(query, found[:limit] if limit > 0 else found, datacenter, failovers, bool(near))
 
-    def executed(self, namespace: str, name: str, peer: str) -> Executed | None:
+    def executed(self, seen: Reading, namespace: str, name: str, peer: str) -> Executed | None:
         """See ``dns.Queries``; names are found in any case."""
         query = self.find(namespace, name) or self._folded(namespace, name)
         if query is None:
             return None
-        result = self.execute(namespace, query, "", 0, peer)
+        result = self.execute(seen, namespace, query, "", 0, peer)
         return Executed(result.instances, wire.ttl_s(query), result.sorted)
 
     def _folded(self, namespace: str, name: str) -> Query | None:
         return next((q for q in self.all(namespace) if q.name.lower() == name and not q.template.type), None)
 
-    def _instances(self, namespace: str, query: Query) -> list[Instance]:
+    def _instances(self, seen: Reading, namespace: str, query: Query) -> list[Instance]:
         wanted = query.service
         if wanted.connect:
             return []
         ignored = frozenset(wanted.ignore_check_ids)
         return [
             i
-            for i in self._catalog.instances(namespace, wanted.service)
+            for i in self._catalog.instances(seen, namespace, wanted.service)
             if _healthy(i, wanted.only_passing, ignored)
             and _tagged(i, wanted.tags)
             and has_meta(i.node.shape.meta, wanted.node_meta)

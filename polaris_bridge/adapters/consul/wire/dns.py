@@ -123,6 +123,8 @@ class Answer(Struct, frozen=True):
     additional: Sequence[Record] = ()
     """Of these only those whose owner an answer points at are kept when answers are left out."""
     authoritative: bool = True
+    scoped: bool = False
+    """Whether it is for the client subnet of the question only; else for everybody."""
 
 
 # ---------------------------------------------------------------------- names and record data
@@ -298,16 +300,17 @@ def write(question: Question, answer: Answer, *, recursors: bool = False, trunca
             if target and at < _POINTED:
                 places.setdefault(target, at - len(target))
     if question.size:
-        append(_opt(question, rcode))
+        append(_opt(question, answer))
     return b"".join(parts)
 
 
-def _opt(question: Question, rcode: int) -> bytes:
+def _opt(question: Question, answer: Answer) -> bytes:
     data = b""
     if question.subnet:
-        subnet = question.subnet[:3] + b"\0" + question.subnet[4:]  # scope 0: the answer is for everybody
-        data = _OPTION.pack(_CLIENT_SUBNET, len(subnet)) + subnet
-    return b"\0" + _FIXED.pack(OPT, question.size, (rcode >> 4) << 24, len(data)) + data
+        family, prefix, address = question.subnet[:2], question.subnet[2:3], question.subnet[4:]
+        scope = prefix if answer.scoped and answer.rcode == NOERROR else b"\0"  # 0: the answer is for everybody
+        data = _OPTION.pack(_CLIENT_SUBNET, len(question.subnet)) + family + prefix + scope + address
+    return b"\0" + _FIXED.pack(OPT, question.size, (answer.rcode >> 4) << 24, len(data)) + data
 
 
 def fitted(
@@ -321,18 +324,18 @@ def fitted(
     count = len(answer.answers)
     if count > most_answers:
         answer = _cut(answer, most_answers)
-    room = most_bytes - HEADER.size - len(question.wire) - (len(_opt(question, answer.rcode)) if question.size else 0)
+    room = most_bytes - HEADER.size - len(question.wire) - (len(_opt(question, answer)) if question.size else 0)
     owner = len(question.wire) - 4
     if sum([_size(part, owner) for part in (answer.answers, answer.authority, answer.additional) if part]) > room:
         answer = _cut(answer, max(1, _fitting(answer, owner, room)))
     message = write(question, answer, recursors=recursors, truncated=mark and len(answer.answers) < count)
     if len(message) <= most_bytes:
         return message
-    alone = Answer(answer.rcode, answer.answers[:1], (), (), answer.authoritative)
+    alone = Answer(answer.rcode, answer.answers[:1], (), (), answer.authoritative, answer.scoped)
     message = write(question, alone, recursors=recursors, truncated=mark and count > 1)
     if len(message) <= most_bytes:
         return message
-    return write(question, Answer(answer.rcode), recursors=recursors, truncated=True)
+    return write(question, Answer(answer.rcode, scoped=answer.scoped), recursors=recursors, truncated=True)
 
 
 def _fitting(answer: Answer, owner: int, room: int) -> int:
@@ -353,7 +356,7 @@ def _cut(answer: Answer, most: int) -> Answer:
     answers = answer.answers[:most]
     wanted = {record.target for record in answers if record.target}
     additional = [r for r in answer.additional if r.owner in wanted]
-    return Answer(answer.rcode, answers, answer.authority, additional, answer.authoritative)
+    return Answer(answer.rcode, answers, answer.authority, additional, answer.authoritative, answer.scoped)
 
 
 def _size(records: Sequence[Record], owner: int) -> int:
