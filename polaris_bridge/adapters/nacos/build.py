@@ -52,6 +52,7 @@ class NacosFace:
             accounts=around.accounts,
             pairs=around.pairs,
             health=around.health,
+            routing=around.routing,
         )
         self.service.pushing.told = self._told
         self._around = around

@@ -6,6 +6,7 @@ those anew with the next read. One that nobody reads for a while is dropped.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -15,17 +16,21 @@ from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Address, AddressKey, ServiceKey, ServiceRecord
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.classes import RoutingClass
+from polaris_bridge.core.routing.subset import Subset
 
 from .translate.instances import hosts
 from .translate.keys import SOURCE, grouped
 from .wire import service_info
 from .wire.messages import Host
-from .wire.service_info import Form
+from .wire.service_info import Form, Undated
 
 KEEP_S: Final = 300.0
 """How long what nobody reads is kept. Clients poll every ten seconds."""
 VARIANTS: Final = 16
 """Lists of one service that are kept whole. Clients ask for a handful, but may spell ``clusters`` as they like."""
+KINDS: Final = 64
+"""Lists of one service that are kept for kinds of callers, where rules say what each is given."""
 PIECE: Final = 64
 """Addresses that are encoded before a slice may end (10 microseconds each on a slow machine)."""
 
@@ -78,10 +83,14 @@ class ServiceView:
         self._items: dict[AddressKey, tuple[Item, ...]] = {}
         self._outdated: dict[AddressKey, None] = dict.fromkeys(snapshot.addresses)
         self._lists: dict[tuple[str, bool, Form], bytes] = {}
+        self._routed: OrderedDict[tuple[RoutingClass | None, str, bool, Form], tuple[int, Undated]] = OrderedDict()
+        """Lists for kinds of callers, each with its revision; None: the whole list, whoever is given it."""
         self._last_ref_ms = 0
         """When a list was first made after the last change; 0: not yet."""
         self._before_ms = 0
-        """The same of the state before it."""
+        """The latest time that a list said before that."""
+        self._news = False
+        """Whether the next routed list may say something else than its reader was told last."""
 
     def __iter__(self) -> Iterator[Item]:
         for items in self._items.values():
@@ -98,6 +107,7 @@ class ServiceView:
 
     def attributes_may_have_changed(self) -> None:
         """The service's own record may be another one: its threshold, or its kind, which all instances show."""
+        self._news = True
         snapshot = self._registry.snapshot(self.key)
         if snapshot.record is self._record:
             return
@@ -147,6 +157,52 @@ class ServiceView:
             known = self._lists[variant] = self._list(clusters, healthy_only, form)
         return known
 
+    def routed(self, kind: RoutingClass, subset: Subset, clusters: str, healthy_only: bool, form: Form) -> bytes:
+        """The list that one kind of callers is given. Clusters, the threshold and health count within what rules leave.
+
+        It says that it was made now: its reader may have been of another kind a moment ago, and must not take it for older than
+        what it was told as that.
+        """
+        if self._outdated:
+            self.refresh()
+        whole = subset.whole
+        variant = (None if whole else kind, clusters, healthy_only, form)
+        revision = 0 if whole else subset.revision
+        known = self._routed.get(variant)
+        if known is None or known[0] != revision:
+            items = list(self) if whole else list(self._left(subset))
+            known = self._routed[variant] = revision, self._undated(items, clusters, healthy_only, form)
+            self._news = True
+            if len(self._routed) > KINDS:
+                self._routed.popitem(last=False)
+        return known[1].at(self._now_ms())
+
+    def renew(self) -> None:
+        """What is given from now on counts as later than everything before."""
+        self._news = True
+
+    def _now_ms(self) -> int:
+        """When a routed list is given. Read as often as anybody likes, it does not run ahead of the clock."""
+        last = max(self._last_ref_ms, self._before_ms)
+        self._before_ms = self._moment(last if self._news else last - 1)
+        self._news = False
+        return self._before_ms
+
+    def _left(self, subset: Subset) -> Iterator[Item]:
+        """What is left of the list for a kind of callers. Weights that are a rule's are said as whole numbers."""
+        given = subset.addresses
+        unit = service_info.whole(given.values()) if subset.weighted else 0
+        for place, items in self._items.items():
+            weight = given.get(place)
+            if weight is None:
+                continue
+            for item in items:
+                if unit:
+                    content = service_info.weighing(item.content, weight // unit)
+                    yield Item(content, item.cluster, item.healthy)
+                else:
+                    yield item
+
     @property
     def _threshold(self) -> float:
         return self._record.protect_threshold if self._record is not None else 0.0
@@ -154,21 +210,24 @@ class ServiceView:
     def _list(self, clusters: str, healthy_only: bool, form: Form) -> bytes:
         if not self._last_ref_ms:
             self._last_ref_ms = self._moment(self._before_ms)
+        return self._undated(list(self), clusters, healthy_only, form).at(self._last_ref_ms)
+
+    def _undated(self, items: list[Item], clusters: str, healthy_only: bool, form: Form) -> Undated:
         wanted = clusters_of(clusters)
-        items = [item for item in self if item.cluster in wanted] if wanted else list(self)
+        if wanted:
+            items = [item for item in items if item.cluster in wanted]
         threshold = self._threshold
         protected = threshold > 0 and too_few(sum(item.healthy for item in items), len(items), threshold)
         if protected:
             listed = [i.content if i.healthy else service_info.called_healthy(i.content) for i in items]
         else:
             listed = [item.content for item in items if item.healthy or not healthy_only]
-        return service_info.info(
+        return service_info.undated(
             form,
             group=self._group,
             name=self._name,
             clusters=clusters,
             hosts=b",".join(listed),
-            last_ref_ms=self._last_ref_ms,
             protected=protected,
         )
 
@@ -191,8 +250,8 @@ class ServiceView:
 
     def _changed(self) -> None:
         self._lists.clear()
-        if self._last_ref_ms:
-            self._before_ms, self._last_ref_ms = self._last_ref_ms, 0
+        self._routed.clear()
+        self._before_ms, self._last_ref_ms = max(self._before_ms, self._last_ref_ms), 0
 
 
 class Views:

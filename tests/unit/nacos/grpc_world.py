@@ -186,11 +186,17 @@ class World:
         self.runs = Runs(self.clock)
         self.registry = Registry(self.store, self.clock, self.runs, Terms())
         self.registry.load()
-        self.service = NacosService(self.registry, OpenDoor(), self.settings, ids=Ids(), **self._options)
+        self.service = NacosService(
+            self.registry, OpenDoor(), self.settings, ids=Ids(), **self._options, **self.parts()
+        )
         self.observed: list[tuple[str, int]] = []
         table = methods(self.service, observe=lambda type, status, _s: self.observed.append((type, status)))
         self.unary = dict(table.unaries())[REQUEST]
         self.open = dict(table.streams())[STREAM]
+
+    def parts(self) -> dict[str, Any]:
+        """What else the service is made of, beside the registry."""
+        return {}
 
     def settle(self) -> None:
         self.runs.settle()

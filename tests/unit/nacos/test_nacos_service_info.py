@@ -60,22 +60,21 @@ def test_recorded_lists_are_made_again(form: Form, body: str) -> None:
     group, separator, name = recorded["name"].partition("@@")
     if not separator:
         group, name = recorded["groupName"], group
-    made = service_info.info(
+    made = service_info.undated(
         form,
         group=group,
         name=name,
         clusters=recorded["clusters"],
         hosts=b",".join(service_info.host(_host(h)) for h in recorded["hosts"]),
-        last_ref_ms=recorded["lastRefTime"],
         protected=recorded["reachProtectionThreshold"],
-    )
+    ).at(recorded["lastRefTime"])
     assert made.decode() == body.replace('"allIps":', '"allIPs":'), "3.x spells this one otherwise"
 
 
 def test_the_third_generation_gets_the_instances_alone() -> None:
     host = Host("i", "h", 1, 1.0, True, True, True, "DEFAULT", "g@@s", {"a": "b"})
     content = service_info.host(host)
-    made = service_info.info("v3", group="g", name="s", clusters="", hosts=content, last_ref_ms=7)
+    made = service_info.undated("v3", group="g", name="s", clusters="", hosts=content).at(7)
     assert json.loads(made) == [json.loads(content)]
 
 
@@ -86,7 +85,9 @@ def test_an_instance_without_an_id_has_no_member_for_it() -> None:
     assert written["instanceIdGenerator"] == "snowflake"
 
 
-TEXT = st.text(max_size=30) | st.just('","healthy":false,"') | st.just('\\","healthy":false,')
+TEXT = st.text(max_size=30) | st.sampled_from(
+    ['","healthy":false,"', '\\","healthy":false,', '","weight":1,"', '\\","weight":1,', ',"weight":']
+)
 
 
 @given(TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.booleans())
@@ -97,3 +98,22 @@ def test_called_healthy_changes_that_and_nothing_else(
     written = json.loads(service_info.host(host))
     assert json.loads(service_info.called_healthy(service_info.host(host))) == written | {"healthy": True}
     assert (written["instanceId"], written["metadata"], written["weight"]) == (id, metadata, 0.015)
+
+
+@given(TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.floats(0, 1e7), st.integers(0, 65_535))
+def test_weighing_changes_the_weight_and_nothing_else(
+    id: str, cluster: str, metadata: dict[str, str], before: float, after: int
+) -> None:
+    host = Host(id, cluster, 1, before, True, True, False, cluster, id, metadata)
+    written = json.loads(service_info.host(host))
+    weighed = json.loads(service_info.weighing(service_info.host(host), after))
+    assert weighed == written | {"weight": after}
+    assert isinstance(weighed["weight"], float)
+
+
+@given(st.lists(st.integers(0, 65_535), min_size=1))
+def test_whole_weights_keep_their_proportions(weights: list[int]) -> None:
+    unit = service_info.whole(weights)
+    small = [weight // unit for weight in weights]
+    assert [each * unit for each in small] == weights
+    assert service_info.whole(small) == 1

@@ -14,6 +14,7 @@ from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 from polaris_bridge.adapters.nacos.wire.payload import encode
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Resource
+from polaris_bridge.core.routing.classes import RoutingClass
 
 from .grpc_answers import DONE, Pending, Written, json, success
 from .grpc_kinds import Asked, Kind, Kinds, Reply
@@ -90,7 +91,8 @@ def query(service: NacosService, asked: Asked) -> Reply:
     """``ServiceQueryRequest``: a list, once."""
     request = json_in.service_query_request(asked.body)
     scope, _ = _enter(service, asked, "r", request, clusters=request.cluster)
-    return _list(service, scope, request.cluster, request.healthy_only, "QueryServiceResponse", b"")
+    kind = service.readers.connected(asked.connection, scope)
+    return _list(service, scope, request.cluster, request.healthy_only, kind, "QueryServiceResponse", b"")
 
 
 def subscribe(service: NacosService, asked: Asked) -> Reply:
@@ -103,14 +105,23 @@ def subscribe(service: NacosService, asked: Asked) -> Reply:
     else:
         service.endings.unsubscribed(asked.connection, scope, request.clusters)
         service.pushing.unsubscribe(asked.connection, scope, request.clusters)
-    return _list(service, scope, request.clusters, False, "SubscribeServiceResponse", b'"message":"success",')
+    kind = service.readers.connected(asked.connection, scope)
+    return _list(service, scope, request.clusters, False, kind, "SubscribeServiceResponse", b'"message":"success",')
 
 
-def _list(service: NacosService, scope: Scope, clusters: str, healthy: bool, type: str, before: bytes) -> Reply:
+def _list(
+    service: NacosService,
+    scope: Scope,
+    clusters: str,
+    healthy: bool,
+    kind: RoutingClass | None,
+    type: str,
+    before: bytes,
+) -> Reply:
     discovery = service.discovery
 
     def body() -> bytes:
-        return success(b'%b"serviceInfo":%b' % (before, discovery.info(scope, clusters, healthy, "grpc")))
+        return success(b'%b"serviceInfo":%b' % (before, discovery.info(scope, clusters, healthy, "grpc", kind)))
 
     if not discovery.long(scope):
         return body()

@@ -20,6 +20,7 @@ from .forms import the_one
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
+    from polaris_bridge.adapters.nacos.service.readers import Reader
 
 
 def said(service: NacosService, call: HttpCall) -> Instance:
@@ -110,15 +111,17 @@ def _metadata_batch(service: NacosService, call: HttpCall, *, remove: bool) -> A
     return result({"updated": updated}, commit)
 
 
-def listed(service: NacosService, call: HttpCall, clusters: str, healthy_only: bool, form: Form) -> Reply:
+def listed(
+    service: NacosService, call: HttpCall, clusters: str, healthy_only: bool, form: Form, reader: Reader | None
+) -> Reply:
     """A list as clients get it; long ones are made in slices."""
-    discovery, scope = service.discovery, call.scope
+    discovery, scope, kind = service.discovery, call.scope, service.readers.kind(reader)
     if not discovery.long(scope):
-        return result(discovery.info(scope, clusters, healthy_only, form))
+        return result(discovery.info(scope, clusters, healthy_only, form, kind))
 
     def work() -> Generator[None, None, Answer]:
         yield from discovery.prepare(scope)
-        return result(discovery.info(scope, clusters, healthy_only, form))
+        return result(discovery.info(scope, clusters, healthy_only, form, kind))
 
     return Sliced(work())
 

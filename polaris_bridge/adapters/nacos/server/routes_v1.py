@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
     from polaris_bridge.adapters.nacos.service.scope import Scope
+    from polaris_bridge.core.routing.classes import RoutingClass
 
 _CONNECTOR: Final = "##"
 """Between namespace and service in the key of ``statuses``."""
@@ -77,26 +78,24 @@ def listing(service: NacosService, call: HttpCall) -> Reply:
     params, scope = call.params, call.scope
     clusters = params.text("clusters")
     reading.checked_list(call, clusters)
+    ip, app = params.text("clientIP"), params.text("app")
+    reader = service.readers.asking(call.caller, scope, ip, app)
     udp_port = params.text("udpPort")
     if udp_port and udp_port != "0":
-        service.udp.renew(
-            scope,
-            clusters,
-            params.text("clientIP") or call.caller.address,
-            params.integer("udpPort"),
-            call.caller.agent,
-            params.text("app"),
-        )
-    healthy_only = params.boolean("healthyOnly", False)
+        port = params.integer("udpPort")
+        service.udp.renew(scope, clusters, ip or call.caller.address, port, call.caller.agent, app, reader)
+    healthy_only, kind = params.boolean("healthyOnly", False), service.readers.kind(reader)
     discovery = service.discovery
     if discovery.long(scope):
-        return Sliced(_long(service, scope, clusters, healthy_only))
-    return Answer(discovery.info(scope, clusters, healthy_only, "v1"), JSON)
+        return Sliced(_long(service, scope, clusters, healthy_only, kind))
+    return Answer(discovery.info(scope, clusters, healthy_only, "v1", kind), JSON)
 
 
-def _long(service: NacosService, scope: Scope, clusters: str, healthy_only: bool) -> Generator[None, None, Answer]:
+def _long(
+    service: NacosService, scope: Scope, clusters: str, healthy_only: bool, kind: RoutingClass | None
+) -> Generator[None, None, Answer]:
     yield from service.discovery.prepare(scope)
-    return Answer(service.discovery.info(scope, clusters, healthy_only, "v1"), JSON)
+    return Answer(service.discovery.info(scope, clusters, healthy_only, "v1", kind), JSON)
 
 
 _BEAT: Final = b'{"clientBeatInterval":%d,"code":%d,"lightBeatEnabled":%b}'

@@ -12,6 +12,8 @@ from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Host
 from polaris_bridge.adapters.nacos.wire.service_info import Form
 from polaris_bridge.core.model import Address, AddressKey, ServiceKey
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.classes import RoutingClass
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .scope import Scope
 
@@ -27,9 +29,15 @@ def encoded(scope: Scope) -> ServiceKey:
 class Discovery:
     """What readers get. Nothing here waits; a service that does not exist is one without instances."""
 
-    def __init__(self, registry: Registry, key: Callable[[Scope], ServiceKey] = encoded) -> None:
-        """``key``: where a service lives in the core."""
+    def __init__(
+        self,
+        registry: Registry,
+        key: Callable[[Scope], ServiceKey] = encoded,
+        routing: DiscoveryRouting | None = None,
+    ) -> None:
+        """``key``: where a service lives in the core. ``routing``: what kinds of callers are given, where rules say so."""
         self._registry = registry
+        self._routing = routing
         self.key = key
         self.views = Views(registry)
 
@@ -41,12 +49,29 @@ class Discovery:
         """Of the service's newest publication: what a watch is armed with."""
         return self._registry.revision_of(self.key(scope))
 
-    def info(self, scope: Scope, clusters: str = "", healthy_only: bool = False, form: Form = "v1") -> bytes:
+    def info(
+        self,
+        scope: Scope,
+        clusters: str = "",
+        healthy_only: bool = False,
+        form: Form = "v1",
+        kind: RoutingClass | None = None,
+    ) -> bytes:
         """A whole list, the disabled left out. Equal lists are the same object until something in them changes.
 
-        ``clusters``: comma list, empty for all; it is echoed. ``form``: see ``wire.service_info``.
+        ``clusters``: comma list, empty for all; it is echoed. ``form``: see ``wire.service_info``. ``kind``: of whom it is for,
+        where rules leave each kind of callers a part of it (see ``Readers``).
         """
-        return self.view(scope).info(clusters, healthy_only, form)
+        view = self.view(scope)
+        if kind is None or self._routing is None:
+            return view.info(clusters, healthy_only, form)
+        return view.routed(kind, self._routing.subset(view.key, kind), clusters, healthy_only, form)
+
+    def told(self, scope: Scope, clusters: str, form: Form, kind: RoutingClass | None = None) -> bytes:
+        """The same for subscribers: later than whatever they were given before, also those who were of another kind then."""
+        if kind is not None:
+            self.view(scope).renew()
+        return self.info(scope, clusters, False, form, kind)
 
     def long(self, scope: Scope) -> bool:
         """Whether so much changed since the last read that ``prepare`` should be run in slices before ``info``."""

@@ -16,6 +16,7 @@ from polaris_bridge.core.locks import Locks
 from polaris_bridge.core.model import Registration, ServiceKey
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .admission import Admission
 from .auth.calls import AccountCalls
@@ -39,6 +40,7 @@ from .namespaces import Namespaces
 from .operator import Operator, Switches
 from .overrides import Overrides
 from .pushing import Pushing
+from .readers import Readers
 from .registering import Registering
 from .requests import Requests
 from .scope import Scope
@@ -65,10 +67,12 @@ class NacosService:
         discovered: Callable[[str, str], None] | None = None,
         health: HealthEngine | None = None,
         locks: Locks | None = None,
+        routing: DiscoveryRouting | None = None,
     ) -> None:
         """``accounts``: the directory, without which nobody can log in. ``pairs``: what other protocols say of their
         registrations besides metadata. ``discovered`` is told of every read: namespace and service of the core.
-        ``health``: what asks persistent instances how they are; None: nobody does. ``locks``: those of the core; None: own."""
+        ``health``: what asks persistent instances how they are; None: nobody does. ``locks``: those of the core; None: own.
+        ``routing``: what lists are made by where rules are applied to them; None: nowhere."""
         self.registry = registry
         self.authority = authority
         self.settings = settings
@@ -82,7 +86,8 @@ class NacosService:
         self.services = Services(registry, self.spaces, self.namespaces, split_group=settings.split_group)
         self.overrides = Overrides(registry, self.services)
         self.registering = Registering(registry, self.services, self.overrides)
-        self.discovery = Discovery(registry, self.key)
+        self.discovery = Discovery(registry, self.key, routing)
+        self.readers = Readers(registry, self.key, routing, switched=settings.routing)
         self.slices = Slices(registry.scheduler)
         self.operator = Operator(registry)
         self.auth = AccountCalls(registry, self.admission, authority, accounts, self.spaces)
@@ -100,6 +105,7 @@ class NacosService:
             self.requests,
             self.discovery,
             self.subscribers,
+            self.readers,
             self.key,
             self.slices,
             lambda: self.operator.switches.push_enabled,
@@ -112,7 +118,9 @@ class NacosService:
         if settings.auth and accounts is not None:
             accounts.directory.followers.append(self.endings.changed)
         self.connections.left += [self.endings.gone, self.pushing.gone, self.fuzzy.gone]
-        self.udp = UdpPush(registry, self.discovery, self.subscribers, lambda: self.operator.switches.push_enabled)
+        self.udp = UdpPush(
+            registry, self.discovery, self.subscribers, self.readers, lambda: self.operator.switches.push_enabled
+        )
         self.configs = Configs(registry, self.spaces, settings)
         self.configs.implied = self.namespaces.imply
         self.config_admin = ConfigAdmin(registry, self.admission, settings)

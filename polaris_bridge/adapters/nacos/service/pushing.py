@@ -7,11 +7,14 @@ a subscriber gets the newest list and no queue builds up. (Nacos 2.5.1 gathers c
 A client that has just subscribed is told once more within half a second, as there: Java clients that repeat a subscription
 after a reconnect do not look at the answer. For a service that does not exist nothing is pushed: an empty list never comes of
 our own restart.
+
+Where rules say what each kind of callers is given, subscribers of one kind get the same bytes. Who turns out to be of another
+kind, because of what it registered, is told at once; when rules changed, everybody is looked at before the next telling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Literal, Protocol
 
@@ -19,9 +22,11 @@ from polaris_bridge.adapters._shared.slices import Slices, Work
 from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Registration, ServiceKey
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.classes import RoutingClass
 from polaris_bridge.core.watching import Watcher
 
 from .connections import Connection
+from .readers import Readers
 from .requests import Requests, Round
 from .scope import Scope
 from .subscribers import GRPC, Subscriber, Subscribers
@@ -33,14 +38,17 @@ FRESH_S: Final = 0.5
 MAX_REST_S: Final = 0.5
 """Sending to everybody takes at most half of the time, but never is there a longer rest than this."""
 
-_Key = tuple[str, str, str]
+STRIDE: Final = 64
+"""Subscribers that are looked at, when rules changed, before others get their turn."""
+
+_Key = tuple[str, str, str, RoutingClass | None]
 
 
 class Lists(Protocol):
     """Where lists come from."""
 
-    def info(self, scope: Scope, clusters: str, healthy_only: bool, form: Literal["grpc"], /) -> bytes:
-        """The JSON of a service's list."""
+    def told(self, scope: Scope, clusters: str, form: Literal["grpc"], kind: RoutingClass | None, /) -> bytes:
+        """The JSON of a service's list, for a kind of callers."""
         ...
 
     def long(self, scope: Scope, /) -> bool:
@@ -55,12 +63,14 @@ class Lists(Protocol):
 class Variant:
     """The subscribers of one service who get the same bytes."""
 
-    __slots__ = ("clusters", "connections", "fresh", "rounds", "scope", "topic")
+    __slots__ = ("clusters", "connections", "fresh", "kind", "rounds", "scope", "topic")
 
-    def __init__(self, topic: Topic, scope: Scope, clusters: str) -> None:
+    def __init__(self, topic: Topic, scope: Scope, clusters: str, kind: RoutingClass | None) -> None:
         self.topic = topic
         self.scope = scope
         self.clusters = clusters
+        self.kind = kind
+        """None: the service's lists follow no rules."""
         self.connections: dict[Connection, None] = {}
         self.fresh: dict[Connection, None] | None = None
         """Who has subscribed just now; None: nobody, and no timer runs."""
@@ -70,18 +80,20 @@ class Variant:
     @property
     def key(self) -> _Key:
         """What makes it one."""
-        return self.scope.group, self.scope.name, self.clusters
+        return self.scope.group, self.scope.name, self.clusters, self.kind
 
 
 class Topic:
     """One service of the core that somebody subscribes to."""
 
-    __slots__ = ("changed_at", "changed_by", "key", "seen", "to_tell", "variants", "watcher")
+    __slots__ = ("changed_at", "changed_by", "key", "ruled", "seen", "to_tell", "variants", "watcher")
 
     def __init__(self, key: ServiceKey) -> None:
         self.key = key
         self.variants: dict[_Key, Variant] = {}
         self.watcher: Watcher | None = None
+        self.ruled: object = None
+        """What its subscribers were told apart by; None: by nothing."""
         self.seen = 0
         """The revision that subscribers know, or are being told."""
         self.to_tell = 0
@@ -101,6 +113,7 @@ class Pushing:
         requests: Requests,
         lists: Lists,
         subscribers: Subscribers,
+        readers: Readers,
         key: Callable[[Scope], ServiceKey],
         slices: Slices,
         enabled: Callable[[], bool] = lambda: True,
@@ -110,16 +123,22 @@ class Pushing:
         self._requests = requests
         self._lists = lists
         self._subscribers = subscribers
+        self._readers = readers
         self._key = key
         self._slices = slices
         self._enabled = enabled
         self._topics: dict[ServiceKey, Topic] = {}
+        self._told_apart: dict[str, dict[Connection, None]] = {}
+        """Who subscribes to a service whose lists follow rules, by its id and its addresses."""
+        self._moved: dict[Connection, None] = {}
+        """Who of them may be of another kind now."""
         self.rounds = 0
         """Changes told, counted by variant."""
         self.told: Callable[[str, float, float], None] | None = None
         """Told of every change that everybody was told of: the protocol that it came through, seconds that the telling took,
         seconds since it was published."""
         registry.observe(self._published)
+        readers.moved.append(self._look_at)
 
     def _published(self, published: Published) -> None:
         topics = self._topics
@@ -146,16 +165,13 @@ class Pushing:
     def subscribe(self, connection: Connection, scope: Scope, clusters: str) -> None:
         """A connection wants to know of a service; a second time nothing changes. The caller answers with the list."""
         topic = self._topic(self._key(scope))
-        variant = topic.variants.get((scope.group, scope.name, clusters))
-        if variant is None:
-            variant = Variant(topic, scope, clusters)
-            topic.variants[variant.key] = variant
-        if connection in variant.connections:
+        kind = self._readers.connected(connection, scope)
+        known = self._subscription(connection, topic, scope, clusters)
+        if known is not None:
+            if known.kind != kind:
+                self._move(connection, known, kind)
             return
-        variant.connections[connection] = None
-        if connection.subscriptions is None:
-            connection.subscriptions = {}
-        connection.subscriptions[variant] = None
+        variant = self._join(connection, topic, scope, clusters, kind)
         self._subscribers.add(scope, _subscriber(connection, clusters))
         if variant.fresh is None:
             variant.fresh = {}
@@ -168,8 +184,8 @@ class Pushing:
         topic = self._topics.get(self._key(scope))
         if topic is None or not connection.subscriptions:
             return
-        exact = topic.variants.get((scope.group, scope.name, clusters))
-        if exact is not None and connection in exact.connections:
+        exact = self._subscription(connection, topic, scope, clusters)
+        if exact is not None:
             self._leave(connection, exact)
             return
         for variant in [v for v in connection.subscriptions if v.topic is topic]:
@@ -181,20 +197,58 @@ class Pushing:
         for variant in list(connection.subscriptions or ()):
             self._leave(connection, variant)
         connection.subscriptions = None
+        self._moved.pop(connection, None)
+        for name in _names(connection) if self._told_apart else ():
+            known = self._told_apart.get(name, {})
+            known.pop(connection, None)
+            if not known:
+                self._told_apart.pop(name, None)
 
-    def _leave(self, connection: Connection, variant: Variant) -> None:
+    @staticmethod
+    def _subscription(connection: Connection, topic: Topic, scope: Scope, clusters: str) -> Variant | None:
+        """What a connection is told of a service, if it subscribed to it."""
+        where = scope.group, scope.name, clusters
+        plain = topic.variants.get((*where, None))
+        if plain is not None and connection in plain.connections:
+            return plain
+        if topic.ruled is None:
+            return None
+        return next((v for v in connection.subscriptions or () if v.topic is topic and v.key[:3] == where), None)
+
+    def _join(
+        self, connection: Connection, topic: Topic, scope: Scope, clusters: str, kind: RoutingClass | None
+    ) -> Variant:
+        variant = topic.variants.get((scope.group, scope.name, clusters, kind))
+        if variant is None:
+            variant = Variant(topic, scope, clusters, kind)
+            topic.variants[variant.key] = variant
+        variant.connections[connection] = None
+        if connection.subscriptions is None:
+            connection.subscriptions = {}
+        connection.subscriptions[variant] = None
+        if kind is not None:
+            if topic.ruled is None:
+                topic.ruled = self._readers.ruled(topic.key)
+            for name in _names(connection):
+                self._told_apart.setdefault(name, {})[connection] = None
+        return variant
+
+    def _part(self, connection: Connection, variant: Variant) -> None:
         if connection.subscriptions is not None:
             connection.subscriptions.pop(variant, None)
         variant.connections.pop(connection, None)
         if variant.fresh:
             variant.fresh.pop(connection, None)
-        self._subscribers.remove(variant.scope, connection.id, variant.clusters)
         if variant.connections:
             return
         for round in variant.rounds:
             round.late = None  # nobody is left to be told again; ``sent`` is still wanted by the topic
+        variant.topic.variants.pop(variant.key, None)
+
+    def _leave(self, connection: Connection, variant: Variant) -> None:
+        self._part(connection, variant)
+        self._subscribers.remove(variant.scope, connection.id, variant.clusters)
         topic = variant.topic
-        topic.variants.pop(variant.key, None)
         if not topic.variants and topic.watcher is not None:
             topic.watcher.cancel()
             topic.watcher = None
@@ -209,13 +263,72 @@ class Pushing:
             topic.watcher.arm(topic.seen)
         return topic
 
+    # ------------------------------------------------------------------ kinds of subscribers
+
+    def _move(self, connection: Connection, variant: Variant, kind: RoutingClass | None) -> Variant:
+        """A subscriber is of another kind; what it was to be told as the former is not for it any more."""
+        after = self._join(connection, variant.topic, variant.scope, variant.clusters, kind)
+        for round in variant.rounds:
+            round.leave(connection)
+        self._part(connection, variant)
+        return after
+
+    def _look_at(self, who: Sequence[str]) -> None:
+        """Some registered something, or no longer do: soon see what kind of subscribers they are."""
+        if not self._told_apart:
+            return
+        idle = not self._moved
+        for name in who:
+            self._moved.update(self._told_apart.get(name, {}))
+        if idle and self._moved:
+            self._registry.scheduler.soon(self._tell_moved)
+
+    def _tell_moved(self) -> None:
+        """Who is of another kind gets the list of that at once."""
+        moved, self._moved = self._moved, {}
+        to_tell: dict[Variant, list[Connection]] = {}
+        for connection in moved:
+            for variant in list(connection.subscriptions or ()):
+                kind = self._readers.connected(connection, variant.scope) if variant.kind is not None else None
+                if kind != variant.kind:
+                    to_tell.setdefault(self._move(connection, variant, kind), []).append(connection)
+        if self._enabled():
+            for variant, connections in to_tell.items():
+                self._tell(variant, connections)
+
+    def _tells_apart(self, topic: Topic) -> bool:
+        """Whether it matters of which kind the subscribers of a service are, or did until now."""
+        return topic.ruled is not None or self._readers.on(topic.key)
+
+    def _prepare(self, topic: Topic, scope: Scope) -> Work:
+        """The work that comes before everybody is told: of a long list; and, where there are kinds of subscribers, to find who is
+        of which, when that may have changed, and to make the list of each."""
+        if self._lists.long(scope):
+            yield from self._lists.prepare(scope)
+        if not self._tells_apart(topic):
+            return
+        ruled = self._readers.ruled(topic.key) if self._readers.on(topic.key) else None
+        if topic.ruled != ruled:
+            subscribed = [(v, connection) for v in topic.variants.values() for connection in v.connections]
+            for count, (variant, connection) in enumerate(subscribed, 1):
+                if connection in variant.connections:
+                    kind = self._readers.connected(connection, variant.scope)
+                    if kind != variant.kind:
+                        self._move(connection, variant, kind)
+                if count % STRIDE == 0:
+                    yield
+            topic.ruled = ruled
+        for variant in list(topic.variants.values()):
+            self._lists.told(variant.scope, variant.clusters, "grpc", variant.kind)
+            yield
+
     # ------------------------------------------------------------------ telling
 
     def _changed(self, topic: Topic) -> None:
         """The service is newer than what its subscribers know."""
         scope = next(iter(topic.variants.values())).scope
-        if self._lists.long(scope):
-            self._slices.run(("push", topic.key), lambda: self._lists.prepare(scope), lambda _: self._tell_all(topic))
+        if self._lists.long(scope) or self._tells_apart(topic):
+            self._slices.run(("push", topic.key), lambda: self._prepare(topic, scope), lambda _: self._tell_all(topic))
         else:
             self._tell_all(topic)
 
@@ -270,7 +383,7 @@ class Pushing:
             self._tell(variant, still)
 
     def _tell(self, variant: Variant, to: list[Connection], sent: Callable[[], None] | None = None) -> None:
-        info = self._lists.info(variant.scope, variant.clusters, False, "grpc")
+        info = self._lists.told(variant.scope, variant.clusters, "grpc", variant.kind)
 
         def body(number: bytes) -> bytes:
             return b'{"headers":{},"requestId":"%b","serviceInfo":%b,"module":"naming"}' % (number, info)
@@ -288,6 +401,11 @@ class Pushing:
 
 def _seq(r: Registration) -> int:
     return r.seq
+
+
+def _names(connection: Connection) -> Iterable[str]:
+    """How those who are told that it registered something know it."""
+    return {connection.id, connection.host, connection.client_ip} - {""}
 
 
 def _subscriber(connection: Connection, clusters: str) -> Subscriber:

@@ -28,7 +28,7 @@ Body = Callable[[bytes], bytes]
 class Round:
     """One request to any number of clients."""
 
-    __slots__ = ("_at", "clients", "due", "late", "number", "payload", "sent", "timeout_s", "waiting")
+    __slots__ = ("_at", "_left", "clients", "due", "late", "number", "payload", "sent", "timeout_s", "waiting")
 
     def __init__(
         self,
@@ -51,6 +51,13 @@ class Round:
         self.waiting: dict[Connection, None] = {}
         """Who was asked and has not answered."""
         self._at = 0
+        self._left: set[Connection] = set()
+
+    def leave(self, connection: Connection) -> None:
+        """One is asked no more, if it was not yet; nor is its answer waited for."""
+        self.waiting.pop(connection, None)
+        if self.clients:
+            self._left.add(connection)
 
     def tell(self, most: int) -> tuple[int, int]:
         """Send to the next ones, at most so many; how many there were, and how many of them were passed over."""
@@ -60,7 +67,7 @@ class Round:
         passed = 0
         for connection in clients[first:end]:
             stream = connection.stream
-            if stream is None:
+            if stream is None or connection in self._left:
                 continue
             if waiting is not None:
                 waiting[connection] = None
@@ -75,6 +82,7 @@ class Round:
         """Everybody was asked: from now on answers are waited for, and the rest is forgotten."""
         self.due = now + self.timeout_s
         self.clients = []
+        self._left.clear()
         self.payload = b""
 
     @property

@@ -3,21 +3,25 @@
 A subscription is a list call that names a port; it ends 30 s after the last one. A push that is not acknowledged within 10 s is
 sent once more; after that the client is forgotten until its next list call. What does not fit into a datagram is not pushed:
 these clients poll anyway.
+
+Where rules say what each kind of callers is given, subscribers of one kind are sent the same packet.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.nacos.wire.push import packet, welcome
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.classes import RoutingClass
 from polaris_bridge.core.watching import Watcher
 
 from .discovery import Discovery
+from .readers import Reader, Readers
 from .scope import Scope
 from .subscribers import UDP, Subscriber, Subscribers
 
@@ -38,7 +42,7 @@ Send = Callable[[bytes, str, int], None]
 class Subscription:
     """One client's, to one list."""
 
-    __slots__ = ("address", "ends", "ip", "port", "ref", "retried", "topic")
+    __slots__ = ("address", "ends", "ip", "port", "reader", "ref", "retried", "topic")
 
     def __init__(self, topic: Topic, ip: str, port: int, address: str) -> None:
         self.topic = topic
@@ -47,6 +51,8 @@ class Subscription:
         self.port = port
         self.address = address
         """As sockets write it."""
+        self.reader: Reader | None = None
+        """Who it is, where kinds of readers are told apart."""
         self.ends = 0.0
         """Monotonic seconds."""
         self.ref = 0
@@ -55,14 +61,18 @@ class Subscription:
 
 
 class Topic:
-    """One list that somebody wants: a service and clusters."""
+    """One list that somebody wants: a service and clusters, as one kind of readers gets it."""
 
-    __slots__ = ("busy", "clusters", "key", "pending", "scope", "subscriptions", "watcher")
+    __slots__ = ("busy", "clusters", "key", "kind", "pending", "ruled", "scope", "subscriptions", "watcher")
 
-    def __init__(self, key: ServiceKey, scope: Scope, clusters: str) -> None:
+    def __init__(self, key: ServiceKey, scope: Scope, clusters: str, kind: RoutingClass | None) -> None:
         self.key = key
         self.scope = scope
         self.clusters = clusters
+        self.kind = kind
+        """None: the service's lists follow no rules."""
+        self.ruled: object = None
+        """What its subscribers were told apart by."""
         self.subscriptions: dict[tuple[str, int], Subscription] = {}
         self.pending: dict[Subscription, None] = {}
         """Who is to be sent the list when the present round is over."""
@@ -78,15 +88,21 @@ class UdpPush:
         registry: Registry,
         discovery: Discovery,
         subscribers: Subscribers,
+        readers: Readers,
         enabled: Callable[[], bool] = lambda: True,
     ) -> None:
         """``enabled``: whether operators want pushes at all."""
         self._registry = registry
         self._discovery = discovery
         self._subscribers = subscribers
+        self._readers = readers
         self._enabled = enabled
         self._slices = Slices(registry.scheduler)
-        self._topics: dict[tuple[ServiceKey, str], Topic] = {}
+        self._topics: dict[tuple[ServiceKey, str], dict[RoutingClass | None, Topic]] = {}
+        self._told_apart: dict[str, dict[Subscription, None]] = {}
+        """Who subscribes to a list that follows rules, by its addresses."""
+        self._moved: dict[Subscription, None] = {}
+        """Who of them may be of another kind now."""
         self._order: dict[Subscription, None] = {}
         """All of them, by the end of their life."""
         self._unacknowledged: dict[Subscription, float] = {}
@@ -98,6 +114,7 @@ class UdpPush:
         """Packets sent since the start."""
         self.failed = 0
         """Packets that nobody acknowledged, not even the second time."""
+        readers.moved.append(self._look_at)
 
     def attach(self, send: Send | None) -> None:
         """Who sends; None: nobody does any more."""
@@ -108,24 +125,36 @@ class UdpPush:
 
     # ------------------------------------------------------------------ subscribing
 
-    def renew(self, scope: Scope, clusters: str, ip: str, port: int, agent: str, app: str = "") -> bool:
+    def renew(
+        self,
+        scope: Scope,
+        clusters: str,
+        ip: str,
+        port: int,
+        agent: str,
+        app: str = "",
+        reader: Reader | None = None,
+    ) -> bool:
         """A list call with a port: begins or prolongs a subscription. False when this client gets no pushes."""
         if self._send is None or not 0 < port < 65536 or not self._enabled():
             return False
-        key = (self._discovery.key(scope), clusters)
-        topic = self._topics.get(key)
-        known = None if topic is None else topic.subscriptions.get((ip, port))
+        key = self._discovery.key(scope)
+        topics = self._topics.get((key, clusters), {})
+        known = next((t.subscriptions[ip, port] for t in topics.values() if (ip, port) in t.subscriptions), None)
+        kind = self._readers.kind(reader)
         if known is not None:
             del self._order[known]
+            if known.topic.kind != kind:
+                self._move(known, kind)
         else:
             address = _address(ip) if len(self._order) < MAX_SUBSCRIPTIONS and welcome(agent) else None
             if address is None:
                 return False
-            if topic is None:
-                topic = self._topics[key] = self._watch(Topic(key[0], scope, clusters))
+            topic = self._topic(key, scope, clusters, kind)
             known = topic.subscriptions[ip, port] = Subscription(topic, ip, port, address)
             self._subscribers.add(scope, Subscriber(_client(ip, port), UDP, ip, port, agent, app, clusters))
             self._registry.scheduler.later(FIRST_S, lambda: self._first(known))
+        self._know(known, reader if kind is not None else None)
         known.ends = self._registry.clock.monotonic() + LIFE_S
         self._order[known] = None
         return True
@@ -174,22 +203,86 @@ class UdpPush:
         self._refs.pop((subscription.address, subscription.port, subscription.ref), None)
         self._unacknowledged.pop(subscription, None)
         subscription.ref = 0
+        self._know(subscription, None)
+        self._moved.pop(subscription, None)
+        self._leave(subscription)
+        topic = subscription.topic
+        self._subscribers.remove(topic.scope, _client(subscription.ip, subscription.port), topic.clusters)
+
+    def _leave(self, subscription: Subscription) -> None:
         topic = subscription.topic
         del topic.subscriptions[subscription.ip, subscription.port]
         topic.pending.pop(subscription, None)
-        if not topic.subscriptions:
-            if topic.watcher is not None:
-                topic.watcher.cancel()
-                topic.watcher = None
+        if topic.subscriptions:
+            return
+        if topic.watcher is not None:
+            topic.watcher.cancel()
+            topic.watcher = None
+        topics = self._topics[topic.key, topic.clusters]
+        del topics[topic.kind]
+        if not topics:
             del self._topics[topic.key, topic.clusters]
-        self._subscribers.remove(topic.scope, _client(subscription.ip, subscription.port), topic.clusters)
+
+    def _topic(self, key: ServiceKey, scope: Scope, clusters: str, kind: RoutingClass | None) -> Topic:
+        topics = self._topics.setdefault((key, clusters), {})
+        topic = topics.get(kind)
+        if topic is None:
+            topic = topics[kind] = Topic(key, scope, clusters, kind)
+            topic.ruled = None if kind is None else self._readers.ruled(key)
+            topic.watcher = self._registry.watches.watcher((key,), lambda: self._changed(topic))
+            topic.watcher.arm(self._discovery.revision(scope))
+        return topic
+
+    # ------------------------------------------------------------------ kinds of subscribers
+
+    def _know(self, subscription: Subscription, reader: Reader | None) -> None:
+        """Note who a subscriber is, for when its kind may have changed."""
+        before, subscription.reader = subscription.reader, reader
+        if before == reader:
+            return
+        for name in _names(before):
+            known = self._told_apart.get(name, {})
+            known.pop(subscription, None)
+            if not known:
+                self._told_apart.pop(name, None)
+        for name in _names(reader):
+            self._told_apart.setdefault(name, {})[subscription] = None
+
+    def _move(self, subscription: Subscription, kind: RoutingClass | None) -> None:
+        """A subscriber is of another kind."""
+        before = subscription.topic
+        self._leave(subscription)
+        after = subscription.topic = self._topic(before.key, before.scope, before.clusters, kind)
+        after.subscriptions[subscription.ip, subscription.port] = subscription
+
+    def _look_at(self, who: Sequence[str]) -> None:
+        """Some registered something, or no longer do: soon see what kind of subscribers they are."""
+        if not self._told_apart:
+            return
+        idle = not self._moved
+        for name in who:
+            self._moved.update(self._told_apart.get(name, {}))
+        if idle and self._moved:
+            self._registry.scheduler.soon(self._push_moved)
+
+    def _push_moved(self) -> None:
+        moved, self._moved = self._moved, {}
+        self._slices.run(object(), lambda: self._tell_apart(list(moved)), lambda _: None)
+
+    def _tell_apart(self, subscriptions: list[Subscription]) -> Generator[None, None, None]:
+        """Who is of another kind by now is sent the list of that."""
+        for count, subscription in enumerate(subscriptions, 1):
+            if subscription in self._order:
+                kind = self._readers.kind(subscription.reader)
+                if kind != subscription.topic.kind:
+                    self._move(subscription, kind)
+                    subscription.retried = False
+                    subscription.topic.pending[subscription] = None
+                    self._begin(subscription.topic)
+            if count % _AT_ONCE == 0:
+                yield
 
     # ------------------------------------------------------------------ pushing
-
-    def _watch(self, topic: Topic) -> Topic:
-        topic.watcher = self._registry.watches.watcher((topic.key,), lambda: self._changed(topic))
-        topic.watcher.arm(self._discovery.revision(topic.scope))
-        return topic
 
     def _changed(self, topic: Topic) -> None:
         topic.pending.update(dict.fromkeys(topic.subscriptions.values()))
@@ -217,17 +310,22 @@ class UdpPush:
         """Encode the newest list once and send it to all who wait for it."""
         waiting, topic.pending = topic.pending, {}
         discovery = self._discovery
+        if topic.kind is not None:
+            ruled = self._readers.ruled(topic.key)
+            if ruled != topic.ruled:
+                topic.ruled = ruled
+                yield from self._tell_apart(list(topic.subscriptions.values()))
         if discovery.long(topic.scope):
             yield from discovery.prepare(topic.scope)
         if topic.watcher is not None:
             topic.watcher.arm(discovery.revision(topic.scope))
-        info = discovery.info(topic.scope, topic.clusters, False, "udp")
+        info = discovery.told(topic.scope, topic.clusters, "udp", topic.kind)
         ref = self._next_ref()
         made = yield from packet(info, ref)
         if made is None:
             return
         for count, subscription in enumerate(waiting, 1):
-            if subscription in self._order:
+            if subscription in self._order and subscription.topic is topic:
                 self._give(subscription, made, ref)
             if count % _AT_ONCE == 0:
                 yield
@@ -259,6 +357,11 @@ def _address(ip: str) -> str | None:
     if address.is_multicast or address.is_unspecified or ip == "255.255.255.255":
         return None
     return str(address)
+
+
+def _names(reader: Reader | None) -> set[str]:
+    """How those who are told that it registered something know it."""
+    return set() if reader is None else {reader.caller.address, reader.caller.client} - {""}
 
 
 def _client(ip: str, port: int) -> str:

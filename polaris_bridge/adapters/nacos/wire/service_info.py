@@ -5,7 +5,9 @@ Members and their order are those of Nacos 2.5.1 (3.x spells ``allIPs`` as ``all
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import math
+from collections.abc import Collection
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -40,6 +42,7 @@ class _Host(Struct, rename="camel", gc=False):
 _encode: Final = msgspec.json.Encoder().encode
 _HEALTHY: Final = b',"healthy":true,'
 _UNHEALTHY: Final = b',"healthy":false,'
+_WEIGHT: Final = b',"weight":'
 
 
 def _generator(h: Host) -> str | UnsetType:
@@ -76,17 +79,38 @@ def called_healthy(fragment: bytes) -> bytes:
     return fragment.replace(_UNHEALTHY, _HEALTHY, 1)
 
 
-def info(
-    form: Form, *, group: str, name: str, clusters: str, hosts: bytes, last_ref_ms: int, protected: bool = False
-) -> bytes:
+def weighing(fragment: bytes, weight: float) -> bytes:
+    """An instance as ``host`` wrote it, with another weight. What stands before it are texts, in which quotes are escaped."""
+    before, _, rest = fragment.partition(_WEIGHT)
+    return b"".join((before, _WEIGHT, _encode(float(weight)), rest[rest.index(b",") :]))
+
+
+def whole(weights: Collection[int]) -> int:
+    """What weights are divided by to be as small as they can and still whole numbers: Go clients count whole ones only."""
+    return math.gcd(*weights) or 1
+
+
+class Undated(NamedTuple):
+    """A list but for its time."""
+
+    before: bytes
+    after: bytes
+    """Empty: the form says no time."""
+
+    def at(self, last_ref_ms: int) -> bytes:
+        """The list. Clients drop one that is older than the one they have."""
+        return b"%b%d%b" % (self.before, last_ref_ms, self.after) if self.after else self.before
+
+
+def undated(form: Form, *, group: str, name: str, clusters: str, hosts: bytes, protected: bool = False) -> Undated:
     """A whole list. ``hosts``: results of ``host``, separated by commas. ``clusters``: as asked for.
 
-    ``last_ref_ms``: clients drop a list older than the one they have. ``protected``: all are called healthy, for too few are.
+    ``protected``: all are called healthy, for too few are.
     """
     if form == "v3":
-        return b"".join((b"[", hosts, b"]"))
+        return Undated(b"".join((b"[", hosts, b"]")), b"")
     said = name if form == "grpc" else f"{group}@@{name}"
-    return b"".join(
+    before = b"".join(
         (
             b'{"name":',
             _encode(said),
@@ -95,8 +119,12 @@ def info(
             _encode(clusters),
             b',"cacheMillis":%d,"hosts":[' % CACHE_MS,
             hosts,
-            b'],"lastRefTime":%d,"checksum":"","allIPs":false,"reachProtectionThreshold":' % last_ref_ms,
-            b"true" if protected else b"false",
-            b',"valid":true}',
+            b'],"lastRefTime":',
         )
     )
+    return Undated(before, _PROTECTED if protected else _UNPROTECTED)
+
+
+_END: Final = b',"checksum":"","allIPs":false,"reachProtectionThreshold":%b,"valid":true}'
+_PROTECTED: Final = _END % b"true"
+_UNPROTECTED: Final = _END % b"false"
