@@ -126,9 +126,9 @@ class Fleet:
         self.muster([client])
         return self._members[client.name]
 
-    def start(self, client: Client, name: str, *arguments: str) -> Member:
-        """One more process of a client; the caller greets it."""
-        member = self._members[name] = self._new(client, name, *arguments)
+    def start(self, client: Client, name: str, *arguments: str, source: str = "") -> Member:
+        """One more process of a client; the caller greets it. ``source``: the address that the server sees it call from."""
+        member = self._members[name] = self._new(client, name, *arguments, source=source)
         member.talker.launch()
         return member
 
@@ -150,5 +150,5 @@ class Fleet:
             self._members[client.name] = self._new(client, client.name)
         return self._members[client.name]
 
-    def _new(self, client: Client, name: str, *arguments: str) -> Member:
-        return Member(client, Relay(self._loop, *self._address), self._folder / name, *arguments)
+    def _new(self, client: Client, name: str, *arguments: str, source: str = "") -> Member:
+        return Member(client, Relay(self._loop, *self._address, source), self._folder / name, *arguments)

@@ -96,14 +96,15 @@ class RelayLoop:
 
 
 class Relay:
-    """``127.0.0.1:port`` in front of one server, for one client."""
+    """``127.0.0.1:port`` in front of one server, for one client. ``source``: the address that the server sees it call from."""
 
-    def __init__(self, loop: RelayLoop, host: str, port: int) -> None:
+    def __init__(self, loop: RelayLoop, host: str, port: int, source: str = "") -> None:
         self.exchanges: list[Exchange] = []
         self.violations: list[str] = []
         self.port = 0
         self._loop = loop
         self._upstream = (host, port)
+        self._source = (source, 0) if source else None
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.open()
@@ -146,7 +147,7 @@ class Relay:
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream, local_addr=self._source)
         witness = Witness(self.exchanges.append)
         pumps = [
             asyncio.create_task(pump(reader, upstream_writer, witness.asked)),
