@@ -119,8 +119,8 @@ class Selector(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     namespaces: tuple[str, ...] = ("*",)
     services: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ("consumers:*",)
-    """Services left out; those that Dubbo's consumers make are by default."""
+    exclude: tuple[str, ...] = ("consumers:*", "Polaris/*")
+    """Services left out, by name or as ``namespace/name``; by default those that Dubbo's consumers make, and the servers' own."""
     metadata: dict[str, str] = {}
     """What an instance's metadata must hold."""
 

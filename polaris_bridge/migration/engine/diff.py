@@ -28,6 +28,7 @@ COPIED: Final = "copied there by another way"
 LOOP: Final = "comes from the target"
 FAR: Final = "came through too many registries"
 FOREIGN: Final = "copy made by"
+TWIN: Final = "another one at its address is copied"
 UNWANTED: Final = "metadata does not fit the task"
 
 
@@ -81,13 +82,24 @@ def export(records: Iterable[Record], service: ServiceKey, task: Task, source_ki
             )
         else:
             copies.append(Copy(expressed(record.instance, can), _origin(record, task, source_kind)))
+    copies.sort(key=lambda c: c.origin.id)
+    if not can.twins:
+        copies, folded = _folded(copies)
+        skipped += [Step(SKIP, service, copy, reason=TWIN) for copy in folded]
     counts: dict[Place, int] = {}
     for copy in copies:
         counts[copy.instance.place] = counts.get(copy.instance.place, 0) + 1
     marked = [
         copy if counts[copy.instance.place] == 1 else Copy(copy.instance, copy.origin, alone=False) for copy in copies
     ]
-    return Export(tuple(sorted(marked, key=lambda c: c.origin.id)), tuple(skipped))
+    return Export(tuple(marked), tuple(skipped))
+
+
+def _folded(copies: Iterable[Copy]) -> tuple[list[Copy], list[Copy]]:
+    """The first of each address and cluster, and the others."""
+    kept: dict[tuple[Place, str], Copy] = {}
+    others = [c for c in copies if kept.setdefault((c.instance.place, c.instance.cluster), c) is not c]
+    return list(kept.values()), others
 
 
 def _objection(record: Record, task: Task) -> str:
@@ -158,8 +170,25 @@ def differences(
                 fields = (*fields, "origin")
             if fields:
                 steps.append(Step(UPDATE, service, copy, known, fields=fields))
-    steps += [Step(DELETE, service, record=record, reason=GONE) for record in mine.values()]
-    return steps
+    return _moved(steps, mine.values(), service)
+
+
+def _moved(steps: list[Step], left: Iterable[Record], service: ServiceKey) -> list[Step]:
+    """With the removals of copies that have no origin any more. One whose address another instance has taken over (a client
+    that came back under a new id) is changed into that one: a removal could hit what was just written."""
+    places: dict[tuple[Place, str], list[Record]] = {}
+    for record in left:
+        places.setdefault((record.instance.place, record.instance.cluster), []).append(record)
+    found = []
+    for step in steps:
+        copy = step.copy
+        heirs = places.get((copy.instance.place, copy.instance.cluster)) if copy is not None else None
+        if step.action == CREATE and copy is not None and heirs:
+            known = heirs.pop(0)
+            step = Step(UPDATE, service, copy, known, fields=(*changed_fields(known.instance, copy.instance), "origin"))
+        found.append(step)
+    found += [Step(DELETE, service, record=r, reason=GONE) for records in places.values() for r in records]
+    return found
 
 
 def _yields(copy: Copy, known: Record | None, natives: set[Place], others: Mapping[Place, Record]) -> str:

@@ -25,6 +25,7 @@ def selected(selector: Selector, key: ServiceKey) -> bool:
         _any(selector.namespaces, key.namespace)
         and _any(selector.services, key.name)
         and not _any(selector.exclude, key.name)
+        and not _any(selector.exclude, f"{key.namespace}/{key.name}")
     )
 
 

@@ -13,7 +13,7 @@ from polaris_bridge.migration.engine.names import naming
 from polaris_bridge.migration.engine.reduce import Abilities
 from polaris_bridge.migration.model import EUREKA, HERE, Instance, Place, Record, Services, Task
 
-ALL = Abilities(tags=True, cluster=True, location=True, version=True)
+ALL = Abilities(tags=True, cluster=True, location="apart", version=True)
 
 
 class ModelRegistry:
@@ -75,6 +75,8 @@ class ModelRegistry:
         elif step.action in (CREATE, UPDATE):
             assert step.copy is not None
             origin = step.copy.origin
+            if step.record is not None:
+                records.pop(step.record.id, None)
             id = f"copy/{task.id}/{origin.registry}/{origin.id}"
             records[id] = Record(id, step.copy.instance, origin, task=task.id if self.shadows else "")
 

@@ -11,7 +11,18 @@ from msgspec import structs
 from polaris_bridge.core.model import Location, ServiceKey
 from polaris_bridge.migration.engine import brake, markers, stages
 from polaris_bridge.migration.engine.audit import DIFFERENT, MISSING, SURPLUS, audit
-from polaris_bridge.migration.engine.diff import CREATE, DELETE, GONE, LOOP, SKIP, UPDATE, Step, differences, export
+from polaris_bridge.migration.engine.diff import (
+    CREATE,
+    DELETE,
+    GONE,
+    LOOP,
+    SKIP,
+    TWIN,
+    UPDATE,
+    Step,
+    differences,
+    export,
+)
 from polaris_bridge.migration.engine.names import naming
 from polaris_bridge.migration.engine.planning import plan
 from polaris_bridge.migration.engine.reduce import (
@@ -21,6 +32,7 @@ from polaris_bridge.migration.engine.reduce import (
     HUNDREDS,
     NONE,
     Abilities,
+    Room,
     changed_fields,
     expressed,
     reduction,
@@ -63,8 +75,13 @@ abilities = st.builds(
     health=st.sampled_from(("apart", DISABLES, DOWN)),
     tags=st.booleans(),
     cluster=st.booleans(),
-    location=st.booleans(),
+    location=st.sampled_from(("apart", "metadata", NONE)),
+    secure=st.booleans(),
     version=st.booleans(),
+    repeats=st.booleans(),
+    room=st.builds(
+        Room, pairs=st.integers(0, 2), key=st.integers(0, 4), value=st.integers(0, 4), total=st.integers(0, 9)
+    ),
 )
 
 
@@ -195,6 +212,20 @@ def test_a_copy_steps_aside_for_a_native_except_where_copies_are_shadows() -> No
     assert [s.action for s in differences(copies, there, ORDERS, TASK, shadows=False)] == [DELETE, SKIP]
     assert differences(copies, there, ORDERS, TASK, shadows=True) == []
     assert [s.action for s in differences(copies, there[:1], ORDERS, TASK, shadows=True)] == [CREATE]
+
+
+def test_a_client_that_comes_back_under_another_id_changes_its_copy() -> None:
+    old, new = (export([Record(id, at(1))], ORDERS, TASK, EUREKA, ALL).copies for id in ("old", "new"))
+    there = Record("c1", at(1), old[0].origin)
+    steps = differences(new, [there], ORDERS, TASK, shadows=False)
+    assert [(s.action, s.record, s.fields) for s in steps] == [(UPDATE, there, ("origin",))]
+
+
+def test_where_an_address_holds_one_instance_one_is_copied() -> None:
+    records = [Record("y", at(1)), Record("x", at(1)), Record("z", at(1, cluster="c2"))]
+    found = export(records, ORDERS, TASK, EUREKA, structs.replace(ALL, twins=False))
+    assert [c.origin.id for c in found.copies] == ["x", "z"]
+    assert [(s.name, s.reason) for s in found.skipped] == [("y", TWIN)]
 
 
 # ---------------------------------------------------------------------- the brake
