@@ -65,6 +65,7 @@ class World(Protocol):
 class Reports(Protocol):
     """Where that is said which cannot be sent."""
 
-    def problem(self, view: View, type_url: str, name: str, text: str, /) -> None:
-        """A part of a resource could not be expressed, or a resource failed our checks: said once in the log, and counted."""
+    def problem(self, view: View | None, type_url: str, name: str, text: str, /) -> None:
+        """A part of a resource could not be expressed, or a resource failed our checks: said once in the log, and counted.
+        ``view``: None where it is the same in all of them."""
         ...

@@ -73,7 +73,7 @@ class Index:
                 self._places = _grouped(target.location for target in self.targets)
             found = 0
             for own, bits in self._places.items():
-                if _at(own, place):
+                if is_at(own, place):
                     found |= bits
             if len(self._near) < NEAR:
                 self._near[place] = found
@@ -110,7 +110,8 @@ def _set_of(places: list[int]) -> int:
     return int(digits[::-1], 2)
 
 
-def _at(own: Location, place: Location) -> bool:
+def is_at(own: Location, place: Location) -> bool:
+    """Whether somebody is at a place. An empty part of either is anywhere."""
     return (
         (not place.region or not own.region or own.region == place.region)
         and (not place.zone or not own.zone or own.zone == place.zone)

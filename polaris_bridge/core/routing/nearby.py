@@ -22,7 +22,7 @@ def apply(state: State, rule: Nearby, place: Location, degrade_percent: int) -> 
         state.say(STEP, state.why or "nobody knows where the caller is: near and far do not count", rule.rule)
         return
     index = state.index
-    sets = {level: index.near(_at(place, level)) for level in LEVELS}
+    sets = {level: index.near(place_at(place, level)) for level in LEVELS}
     used: list[int] = []
 
     def choose(bits: int) -> int:
@@ -53,7 +53,8 @@ def _level(bits: int, sets: dict[int, int], rule: Nearby, healthy: int, degrade_
     return first
 
 
-def _at(place: Location, level: int) -> Location:
+def place_at(place: Location, level: int) -> Location:
+    """What of a place counts at a level."""
     return Location(
         place.region if level >= REGION else "",
         place.zone if level >= ZONE else "",

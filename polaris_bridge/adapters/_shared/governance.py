@@ -1,0 +1,17 @@
+"""Rules as values, for adapters that make something of their own out of them: who reads them is given by the runtime."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from polaris_bridge.core.limiting.judging import LimitBook
+from polaris_bridge.core.routing.ports import Rulebook
+
+
+class Governance(Struct, frozen=True):
+    """Where rules come from."""
+
+    routes: Rulebook
+    limits: LimitBook
+    kinds: frozenset[str]
+    """The kinds of documents that rules are kept as."""

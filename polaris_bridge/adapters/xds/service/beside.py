@@ -1,0 +1,150 @@
+"""What an Envoy is sent for the service beside it: where it takes calls, and how it hands them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from polaris_bridge.adapters.xds.resources import Resource
+from polaris_bridge.adapters.xds.translate.clusters import inbound_cluster
+from polaris_bridge.adapters.xds.translate.hosts import host_json
+from polaris_bridge.adapters.xds.translate.listeners import (
+    Filters,
+    Socket,
+    inbound_name,
+    outbound_name,
+    socket_listener,
+)
+from polaris_bridge.adapters.xds.translate.names import inbound, inbound_routes, outbound_routes
+from polaris_bridge.adapters.xds.translate.packing import packed
+from polaris_bridge.adapters.xds.wire import assignments, types
+from polaris_bridge.core.model import NORMAL_WEIGHT, ServiceKey
+
+from .audiences import Reader
+from .changes import Log
+from .making import Maker
+from .services import Services, Turn
+
+TYPES: Final = (types.CLUSTER, types.ASSIGNMENT, types.LISTENER, types.ROUTES)
+HERE: Final = "127.0.0.1"
+Json = dict[str, Any]
+
+
+class Beside:
+    """The resources of one kind of Envoys that are theirs alone. There are few: all are made together."""
+
+    def __init__(self, reader: Reader, services: Services, maker: Maker, now: int) -> None:
+        self.logs = {type_url: Log(now) for type_url in TYPES}
+        self._reader = reader
+        self._services = services
+        self._maker = maker
+        self._made: dict[str, dict[str, Resource]] | None = None
+        self._ports: tuple[int, ...] | None = None
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        """Those of a type, by name."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.get(type_url, {})
+
+    def follow(self, turns: Mapping[ServiceKey, Turn], now: int) -> set[str]:
+        """What changed; which types that concerns."""
+        service = self._reader.service
+        turn = None if service is None else turns.get(self._services.target(service) or service)
+        if turn is None or self._made is None or not (turn.shape or turn.existence):
+            return set()
+        before, self._made = self._made, self._make()
+        changed: set[str] = set()
+        for type_url, now_made in self._made.items():
+            names = {
+                name
+                for name in {*before[type_url], *now_made}
+                if before[type_url].get(name) is None
+                or now_made.get(name) is None
+                or before[type_url][name].version != now_made[name].version
+            }
+            self.logs[type_url].add(now, names)
+            if names:
+                changed.add(type_url)
+        return changed
+
+    # ------------------------------------------------------------------ making
+
+    def _make(self) -> dict[str, dict[str, Resource]]:
+        found: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
+        service = self._reader.service
+        if service is not None and not self._reader.gateway:
+            ports = self._service_ports(service)
+            for port in self._separate(ports):
+                for made in (self._cluster(service, port), self._assignment(service, port, ports)):
+                    if made is not None:
+                        found[types.CLUSTER if made.packed.find(b"config.cluster") > 0 else types.ASSIGNMENT][
+                            made.name
+                        ] = made
+                self._keep(found, types.ROUTES, self._routes(service, port))
+        for listener in self._listeners():
+            self._keep(found, types.LISTENER, listener)
+        return found
+
+    def _keep(self, found: dict[str, dict[str, Resource]], type_url: str, content: Json) -> None:
+        name = content["name"]
+        made = self._maker.make(type_url, name, content, (self._reader, name))
+        if made is not None:
+            found[type_url][name] = made
+
+    def _service_ports(self, service: ServiceKey) -> tuple[int, ...]:
+        """Of the service as it is registered; else those that the node names."""
+        target = self._services.target(service)
+        called = None if target is None else self._services.get(target)
+        return (called.ports if called is not None else ()) or self._reader.bind_ports
+
+    @staticmethod
+    def _separate(ports: tuple[int, ...]) -> tuple[int, ...]:
+        """What has a cluster: 0 is all of the service, or its first port where each has a cluster of its own."""
+        return (0, *ports) if len(ports) > 1 else (0,)
+
+    def _cluster(self, service: ServiceKey, port: int) -> Resource | None:
+        name = inbound(service, port)
+        return self._maker.make(types.CLUSTER, name, inbound_cluster(service, port), (self._reader, name))
+
+    @staticmethod
+    def _assignment(service: ServiceKey, port: int, ports: tuple[int, ...]) -> Resource:
+        name = inbound(service, port)
+        used = (port,) if port else ports[:1]
+        here = tuple(assignments.endpoint(HERE, each, NORMAL_WEIGHT, healthy=True, metadata={}) for each in used)
+        places = (assignments.Locality("", "", "", 0, NORMAL_WEIGHT, here),) if here else ()
+        return packed(types.ASSIGNMENT, name, assignments.assignment(name, places))
+
+    def _table(self, service: ServiceKey, port: int) -> str:
+        name = inbound_routes(service, demand=self._reader.demand)
+        return f"{name}|{port}" if port else name
+
+    def _routes(self, service: ServiceKey, port: int) -> Json:
+        route = {"match": {"prefix": "/"}, "route": {"cluster": inbound(service, port), "timeout": "0s"}}
+        host = host_json(inbound(service, port), ["*"], [route])
+        return {"name": self._table(service, port), "virtual_hosts": [host], "validate_clusters": False}
+
+    def _listeners(self) -> Iterator[Json]:
+        reader, service = self._reader, self._reader.service
+        table = outbound_routes(reader.namespace, demand=reader.demand, gateway=reader.gateway)
+        filters = Filters(demand=reader.demand)
+        port = reader.outbound_port
+        yield socket_listener(Socket(outbound_name(port), port, table, redirected=reader.redirected, filters=filters))
+        if service is None or reader.gateway:
+            return
+        port = reader.inbound_port
+        ports = self._service_ports(service)
+        tables = tuple((each, self._table(service, each)) for each in ports) if len(ports) > 1 else ()
+        if len(ports) == 1:
+            tables = ((ports[0], self._table(service, 0)),)
+        yield socket_listener(
+            Socket(
+                inbound_name(service, port),
+                port,
+                self._table(service, 0),
+                inbound=True,
+                tls_mode=reader.tls_mode,
+                redirected=reader.redirected,
+            ),
+            tables,
+        )

@@ -1,0 +1,150 @@
+"""The route table of all services that callers in one namespace see, for Envoy: joined of virtual hosts that are kept encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from polaris_bridge.adapters._shared.slices import Work
+from polaris_bridge.adapters.xds.resources import Resource
+from polaris_bridge.adapters.xds.translate.hosts import allow_any, host_json, is_plain, plain_host, table
+from polaris_bridge.adapters.xds.translate.listeners import ON_DEMAND
+from polaris_bridge.adapters.xds.translate.names import domain, outbound, outbound_routes
+from polaris_bridge.adapters.xds.translate.packing import packed
+from polaris_bridge.adapters.xds.translate.routes import envoy_route, on_demand
+from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY
+from polaris_bridge.adapters.xds.wire import types
+from polaris_bridge.core.model import ServiceKey
+
+from .changes import Log
+from .making import Maker
+from .services import Services, Turn
+from .shelves import FEW
+from .spaces import Space
+
+
+class Table:
+    """One table. Callers who are named by a rule have their own version of it."""
+
+    def __init__(self, space: Space, services: Services, maker: Maker, now: int, *, demand: str) -> None:
+        """``demand``: the cluster where clusters are fetched from with the first call to them; empty: they are not."""
+        self.name = outbound_routes(space.namespace, demand=bool(demand))
+        self.log = Log(now)
+        self.hosts_log = Log(now)
+        self._space = space
+        self._services = services
+        self._maker = maker
+        self._demand = demand
+        self._parts: dict[ServiceKey, dict[ServiceKey | None, bytes]] = {}
+        """By name, and by caller where a rule makes a difference: the virtual host."""
+        self._choosy: dict[ServiceKey, None] = {}
+        """Names whose rules name callers."""
+        self._good: dict[tuple[ServiceKey, ServiceKey | None], tuple[list[str], bytes]] = {}
+        """Virtual hosts made of rules that passed last, with their hosts."""
+        self._tables: dict[ServiceKey | None, Resource] = {}
+
+    # ------------------------------------------------------------------ reading
+
+    def read(self, caller: ServiceKey | None) -> Resource:
+        """The table as a caller is told it."""
+        for _ in self._fill():
+            pass
+        asked = caller if self._differs(caller) else None
+        found = self._tables.get(asked)
+        if found is None:
+            hosts = [part for name in sorted(self._space.shown) if (part := self._part(name, asked))]
+            found = self._tables[asked] = packed(types.ROUTES, self.name, table(self.name, [*hosts, allow_any()]))
+        return found
+
+    def host(self, name: str, caller: ServiceKey | None) -> Resource | None:
+        """The virtual host of a host, by ``table/host``."""
+        prefix, _, host = name.partition("/")
+        if prefix != self.name or not host:
+            return None
+        for _ in self._space.fill():
+            pass
+        owner = self._space.hosts.owner(host)
+        part = b"" if owner is None else self._part(owner, caller)
+        return packed(types.VIRTUAL_HOST, name, part) if part else None
+
+    def ahead(self) -> Work | None:
+        """What makes the parts, in slices; None when it is not worth it."""
+        missing = not self._space.filled or len(self._space.shown) - len(self._parts) > FEW
+        return self._fill() if missing else None
+
+    def _fill(self) -> Work:
+        yield from self._space.fill()
+        if len(self._parts) < len(self._space.shown):
+            for name in [name for name in self._space.shown if name not in self._parts]:
+                target = self._space.shown.get(name)
+                if target is not None:
+                    yield from self._services.read(target)
+                    self._part(name, None)
+                    yield
+        return None
+
+    def _differs(self, caller: ServiceKey | None) -> bool:
+        if caller is None:
+            return False
+        for name in self._choosy:
+            target = self._space.shown.get(name)
+            called = None if target is None else self._services.get(target)
+            if called is not None and called.asked_by(caller) is not None:
+                return True
+        return False
+
+    def _part(self, name: ServiceKey, caller: ServiceKey | None) -> bytes:
+        """The virtual host of a service under a name; empty when it has no host of its own, or is not there."""
+        target = self._space.shown.get(name)
+        called = None if target is None else self._services.get(target)
+        if called is None:
+            return b""
+        asked = called.asked_by(caller)
+        parts = self._parts.setdefault(name, {})
+        found = parts.get(asked)
+        if found is None:
+            if called.callers():
+                self._choosy[name] = None
+            found = parts[asked] = self._made(name, called.key, asked)
+        return found
+
+    def _made(self, name: ServiceKey, target: ServiceKey, caller: ServiceKey | None) -> bytes:
+        called = self._services.get(target)
+        assert called is not None
+        hosts = self._space.hosts.of(name, called.ports)
+        if not hosts:
+            return b""
+        host = outbound(name)
+        plan = called.plan(ENVOY, caller)
+        if is_plain(plan) and not self._demand:
+            return plain_host(host, target, hosts)
+        more = {"typed_per_filter_config": {ON_DEMAND: on_demand(self._demand)}} if self._demand else None
+        routes = [envoy_route(target, way) for way in plan.ways]
+        made = self._maker.part(types.VIRTUAL_HOST, host, host_json(host, hosts, routes, more))
+        if made is None:
+            good = self._good.get((name, caller))
+            return good[1] if good is not None and good[0] == hosts else plain_host(host, target, hosts)
+        self._good[name, caller] = hosts, made
+        return made
+
+    # ------------------------------------------------------------------ after a publication
+
+    def follow(self, turns: Mapping[ServiceKey, Turn], names: Collection[ServiceKey], now: int) -> bool:
+        """What changed, and the names that mean something else or have other hosts; whether that concerns this."""
+        changed = set(names)
+        for key, turn in turns.items():
+            if turn.shape or turn.existence:
+                changed.update(self._space.names.get(key, ()))
+        if not changed:
+            return False
+        for name in changed:
+            self._parts.pop(name, None)
+            self._choosy.pop(name, None)
+        self._tables.clear()
+        self.log.add(now, {self.name})
+        self.hosts_log.add(now, {f"{self.name}/{host}" for name in changed for host in self._hosts_of(name)})
+        return True
+
+    def _hosts_of(self, name: ServiceKey) -> list[str]:
+        target = self._space.shown.get(name)
+        called = None if target is None else self._services.known(target)
+        return self._space.hosts.of(name, () if called is None else called.ports) or [domain(name)]

@@ -1,0 +1,120 @@
+"""Services as clusters, in the JSON of Envoy's messages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from polaris_bridge.core.model import ServiceKey
+
+from .endpoints import TLS_MODES
+from .listeners import EXTENSIONS, upstream_tls
+from .names import PASSTHROUGH, inbound, outbound
+from .rules.subsets import Subset
+
+Json = dict[str, Any]
+
+CONNECT_TIMEOUT: Final = "5s"
+_UNLIMITED: Final = 2**32 - 1
+
+
+class Care(Struct, frozen=True):
+    """How calls to a service are watched over: parts of ``Cluster``, of rules."""
+
+    outlier_detection: Json | None = None
+    thresholds: Json | None = None
+    """Of ``CircuitBreakers``, for ordinary calls."""
+    health_checks: tuple[Json, ...] = ()
+
+
+CARELESS: Final = Care()
+
+
+def grpc_cluster(name: str, care: Care = CARELESS) -> Json:
+    """A cluster as gRPC clients take it."""
+    return {**_eds(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
+
+
+def envoy_cluster(
+    name: str, service: ServiceKey, subsets: Iterable[Subset], tls_mode: str, care: Care = CARELESS
+) -> Json:
+    """A cluster that Envoy calls. ``subsets``: those that it chooses by label itself."""
+    found = {**_eds(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
+    found["common_lb_config"] = {"healthy_panic_threshold": {"value": 1}}
+    selectors = _selectors(subsets)
+    if selectors:
+        found["lb_subset_config"] = {"fallback_policy": "ANY_ENDPOINT", "subset_selectors": selectors}
+    if tls_mode in TLS_MODES:
+        found["transport_socket_matches"] = _sockets(service, strict=tls_mode == "strict")
+    return found
+
+
+def inbound_cluster(service: ServiceKey, port: int = 0) -> Json:
+    """The service beside an Envoy; ``port``: one of its ports."""
+    return {**_eds(inbound(service, port)), "lb_policy": "ROUND_ROBIN"}
+
+
+def passthrough() -> Json:
+    """Where calls go that are for no known service: to where they were going."""
+    most = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), _UNLIMITED)
+    return {
+        "name": PASSTHROUGH,
+        "type": "ORIGINAL_DST",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "lb_policy": "CLUSTER_PROVIDED",
+        "circuit_breakers": {"thresholds": [most]},
+    }
+
+
+def http2(cluster: Json) -> Json:
+    """A cluster that is spoken to by HTTP/2."""
+    options = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    return {
+        **cluster,
+        "typed_extension_protocol_options": {f"{EXTENSIONS}upstreams.http.v3.HttpProtocolOptions": options},
+    }
+
+
+def _eds(name: str) -> Json:
+    return {
+        "name": name,
+        "type": "EDS",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "eds_cluster_config": {"service_name": name, "eds_config": {"ads": {}, "resource_api_version": "V3"}},
+    }
+
+
+def _care(care: Care) -> Json:
+    found: Json = {}
+    if care.outlier_detection is not None:
+        found["outlier_detection"] = care.outlier_detection
+    if care.thresholds is not None:
+        found["circuit_breakers"] = {"thresholds": [care.thresholds]}
+    if care.health_checks:
+        found["health_checks"] = list(care.health_checks)
+    return found
+
+
+def _selectors(subsets: Iterable[Subset]) -> list[Json]:
+    """One for each set of labels that is chosen by."""
+    keys = {tuple(sorted(subset.exact)) for subset in subsets if subset.exact}
+    return [{"keys": list(each), "fallback_policy": "ANY_ENDPOINT"} for each in sorted(keys)]
+
+
+def _sockets(service: ServiceKey, *, strict: bool) -> Sequence[Json]:
+    tls: Json = {"name": "tls-mode", "transport_socket": upstream_tls(service)}
+    if strict:
+        return [tls]
+    plain = {"name": "envoy.transport_sockets.raw_buffer"}
+    plain["typed_config"] = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}  # type: ignore[assignment]
+    return [{**tls, "match": {"acceptMTLS": "true"}}, {"name": "rawbuffer", "match": {}, "transport_socket": plain}]
+
+
+def cluster_name(service: ServiceKey, subset: Subset) -> str:
+    """The cluster of a part of a service."""
+    return outbound(service, subset.id)
