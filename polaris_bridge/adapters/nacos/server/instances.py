@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
+from polaris_bridge.adapters.nacos.service.readers import Reader, asking
 from polaris_bridge.adapters.nacos.wire.messages import DEFAULT_CLUSTER, Host, Instance
 from polaris_bridge.adapters.nacos.wire.params import check, naming_objection
 from polaris_bridge.adapters.nacos.wire.service_info import Form, host
@@ -20,7 +21,6 @@ from .forms import the_one
 
 if TYPE_CHECKING:
     from polaris_bridge.adapters.nacos.service.nacos import NacosService
-    from polaris_bridge.adapters.nacos.service.readers import Reader
 
 
 def said(service: NacosService, call: HttpCall) -> Instance:
@@ -111,11 +111,19 @@ def _metadata_batch(service: NacosService, call: HttpCall, *, remove: bool) -> A
     return result({"updated": updated}, commit)
 
 
+def reader_of(service: NacosService, call: HttpCall, ip: str = "ip") -> Reader | None:
+    """Who asks for a list, where rules say what each kind of callers is given. ``ip``: the parameter that its address is in."""
+    if not service.readers.any:
+        return None
+    return asking(call.caller, call.scope, call.params.text(ip), call.params.text("app"))
+
+
 def listed(
     service: NacosService, call: HttpCall, clusters: str, healthy_only: bool, form: Form, reader: Reader | None
 ) -> Reply:
     """A list as clients get it; long ones are made in slices."""
-    discovery, scope, kind = service.discovery, call.scope, service.readers.kind(reader)
+    discovery, scope = service.discovery, call.scope
+    kind = None if reader is None else service.readers.kind(reader)
     if not discovery.long(scope):
         return result(discovery.info(scope, clusters, healthy_only, form, kind))
 

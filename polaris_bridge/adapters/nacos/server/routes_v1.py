@@ -78,13 +78,20 @@ def listing(service: NacosService, call: HttpCall) -> Reply:
     params, scope = call.params, call.scope
     clusters = params.text("clusters")
     reading.checked_list(call, clusters)
-    ip, app = params.text("clientIP"), params.text("app")
-    reader = service.readers.asking(call.caller, scope, ip, app)
+    reader = instances.reader_of(service, call, "clientIP")
     udp_port = params.text("udpPort")
     if udp_port and udp_port != "0":
-        port = params.integer("udpPort")
-        service.udp.renew(scope, clusters, ip or call.caller.address, port, call.caller.agent, app, reader)
-    healthy_only, kind = params.boolean("healthyOnly", False), service.readers.kind(reader)
+        service.udp.renew(
+            scope,
+            clusters,
+            params.text("clientIP") or call.caller.address,
+            params.integer("udpPort"),
+            call.caller.agent,
+            params.text("app"),
+            reader,
+        )
+    healthy_only = params.boolean("healthyOnly", False)
+    kind = None if reader is None else service.readers.kind(reader)
     discovery = service.discovery
     if discovery.long(scope):
         return Sliced(_long(service, scope, clusters, healthy_only, kind))

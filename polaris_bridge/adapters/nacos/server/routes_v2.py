@@ -79,10 +79,10 @@ def listing(service: NacosService, call: HttpCall) -> Reply:
     params, scope = call.params, call.scope
     clusters = params.text("clusterName")
     reading.checked_list(call, clusters)
-    ip, port, app = params.text("ip"), params.integer("port", 0), params.text("app")
-    reader = service.readers.asking(call.caller, scope, ip, app)
+    ip, port = params.text("ip"), params.integer("port", 0)
+    reader = instances.reader_of(service, call)
     if ip and port > 0:
-        service.udp.renew(scope, clusters, ip, port, call.caller.agent, app, reader)
+        service.udp.renew(scope, clusters, ip, port, call.caller.agent, params.text("app"), reader)
     return instances.listed(service, call, clusters, params.boolean("healthyOnly", False), "v1", reader)
 
 

@@ -46,11 +46,10 @@ def register(service: NacosService, call: HttpCall) -> Answer:
 
 def client_list(service: NacosService, call: HttpCall) -> Reply:
     """GET instance/list of clients: the instances of one cluster, or of those in a comma list."""
-    params = call.params
-    clusters = params.text("clusterName", DEFAULT_CLUSTER)
+    clusters = call.params.text("clusterName", DEFAULT_CLUSTER)
     reading.checked_list(call, clusters)
-    reader = service.readers.asking(call.caller, call.scope, params.text("ip"), params.text("app"))
-    return instances.listed(service, call, clusters, params.boolean("healthyOnly", False), "v3", reader)
+    reader, healthy_only = instances.reader_of(service, call), call.params.boolean("healthyOnly", False)
+    return instances.listed(service, call, clusters, healthy_only, "v3", reader)
 
 
 def admin_list(service: NacosService, call: HttpCall) -> Answer:

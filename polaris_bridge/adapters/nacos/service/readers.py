@@ -58,6 +58,11 @@ class Readers:
         if routing is not None:
             routing.known.followers.append(self._moved)
 
+    @property
+    def any(self) -> bool:
+        """Whether the lists of some service follow rules."""
+        return self._routing is not None and self._routing.any_on(self._switched)
+
     def on(self, service: ServiceKey) -> bool:
         """Whether the lists of a service follow rules."""
         return self._routing is not None and self._routing.on(service, self._switched)
@@ -70,7 +75,7 @@ class Readers:
 
     def connected(self, connection: Connection, scope: Scope) -> RoutingClass | None:
         """The kind of a reader on a connection. None: all get the same list of this service."""
-        if self._routing is None or not self._routing.any_on(self._switched):
+        if not self.any:
             return None
         held = connection.held
         publishes = held is not None and bool(held.published)
@@ -78,18 +83,10 @@ class Readers:
         caller = Caller(SOURCE, connection.host, "", client, connection.version, labels=_told(connection.labels))
         return self.kind(Reader(scope, caller, connection.app, publishes))
 
-    def asking(self, caller: Caller, scope: Scope, ip: str = "", app: str = "") -> Reader | None:
-        """One that asks over HTTP; None: all get the same list. ``ip``, ``app``: its address and application, as it says."""
-        if self._routing is None or not self._routing.any_on(self._switched):
-            return None
-        return Reader(scope, Caller(SOURCE, caller.address, "", ip or caller.address), app)
-
-    def kind(self, reader: Reader | None) -> RoutingClass | None:
+    def kind(self, reader: Reader) -> RoutingClass | None:
         """The kind of a reader. None: all get the same list of this service."""
-        if reader is None or self._routing is None:
-            return None
         routing, service, caller = self._routing, self._key(reader.scope), reader.caller
-        if not routing.on(service, self._switched):
+        if routing is None or not routing.on(service, self._switched):
             return None
         if reader.app not in _NAMELESS:
             own = self._key(structs.replace(reader.scope, name=reader.app))
@@ -104,6 +101,11 @@ class Readers:
     def _moved(self, who: Sequence[str]) -> None:
         for told in self.moved:
             told(who)
+
+
+def asking(caller: Caller, scope: Scope, ip: str, app: str) -> Reader:
+    """Somebody who asks over HTTP. ``ip``, ``app``: its address and application, as it says itself; may be empty."""
+    return Reader(scope, Caller(SOURCE, caller.address, "", ip or caller.address), app)
 
 
 def _told(labels: Mapping[str, str]) -> dict[str, str]:

@@ -65,9 +65,10 @@ class Round:
         first, end = self._at, min(self._at + most, len(self.clients))
         waiting = self.waiting if self.late is not None else None
         passed = 0
+        left = self._left
         for connection in clients[first:end]:
             stream = connection.stream
-            if stream is None or connection in self._left:
+            if stream is None or (left and connection in left):
                 continue
             if waiting is not None:
                 waiting[connection] = None

@@ -141,7 +141,7 @@ class UdpPush:
         key = self._discovery.key(scope)
         topics = self._topics.get((key, clusters), {})
         known = next((t.subscriptions[ip, port] for t in topics.values() if (ip, port) in t.subscriptions), None)
-        kind = self._readers.kind(reader)
+        kind = None if reader is None else self._readers.kind(reader)
         if known is not None:
             del self._order[known]
             if known.topic.kind != kind:
@@ -272,8 +272,9 @@ class UdpPush:
     def _tell_apart(self, subscriptions: list[Subscription]) -> Generator[None, None, None]:
         """Who is of another kind by now is sent the list of that."""
         for count, subscription in enumerate(subscriptions, 1):
-            if subscription in self._order:
-                kind = self._readers.kind(subscription.reader)
+            reader = subscription.reader
+            if reader is not None and subscription in self._order:
+                kind = self._readers.kind(reader)
                 if kind != subscription.topic.kind:
                     self._move(subscription, kind)
                     subscription.retried = False
