@@ -437,7 +437,7 @@ class View:
 
     def _relocate(self, change: AddressChange, revision: int) -> set[NodeKey]:
         """The nodes that a change is about; whether they hold anything may be new."""
-        touched = _nodes_of(change.before) | _nodes_of(change.after)
+        touched = nodes_of(change.before) | nodes_of(change.after)
         for node in touched:
             if self._index.holds(node) is not (node in self._holding):
                 (self._holding.discard if node in self._holding else self._holding.add)(node)
@@ -492,7 +492,7 @@ def _is_foreign(instance: Instance) -> bool:
     return instance.registration is not None and instance.registration.source != SOURCE
 
 
-def _nodes_of(address: Address | None) -> set[NodeKey]:
+def nodes_of(address: Address | None) -> set[NodeKey]:
     """The nodes that own registrations at an address stand on."""
     registrations = address.registrations if address is not None else ()
     return {

@@ -40,6 +40,10 @@ class NodeView(Struct, frozen=True):
     """Whether all of it is in maintenance."""
 
 
+At = tuple[ServiceKey, AddressKey]
+"""A service of the core and an address in it."""
+
+
 class Instance:
     """One instance. Its encoded forms are made when they are asked for."""
 
@@ -47,6 +51,7 @@ class Instance:
         "_catalog",
         "_health",
         "_plain",
+        "at",
         "checks",
         "node",
         "order",
@@ -67,6 +72,8 @@ class Instance:
         self.status = worst((node.status, *(check.status for check in checks)))
         """The worst of its own and its node's checks."""
         self.registration = registration
+        self.at: At | None = None
+        """Where it stands in its service, when it is a part of one."""
         self.places: dict[str, Any] | None = None
         """What names (DNS) make of it, by domain."""
         self.order = (node.shape.node.lower(), service.id.lower())
@@ -162,7 +169,7 @@ class ServiceView(Listing):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._at: dict[tuple[ServiceKey, AddressKey], tuple[Instance, ...]] = {}
+        self._at: dict[At, tuple[Instance, ...]] = {}
         self._unit = 100
         self.keys: dict[ServiceKey, None] = {}
         """The services of the core that it is made of, the spellings of one name."""
@@ -179,10 +186,11 @@ class ServiceView(Listing):
     def _in_order(self) -> list[Instance]:
         return sorted((i for here in self._at.values() for i in here), key=lambda i: i.order)
 
-    def _put(self, at: tuple[ServiceKey, AddressKey], instances: tuple[Instance, ...]) -> None:
+    def _put(self, at: At, instances: tuple[Instance, ...]) -> None:
         for instance in self._at.get(at, ()):
             self._count(instance, -1)
         for instance in instances:
+            instance.at = at
             self._count(instance, 1)
         if instances:
             self._at[at] = instances

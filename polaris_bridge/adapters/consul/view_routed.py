@@ -16,14 +16,14 @@ from typing import Final
 from msgspec import Struct
 
 from polaris_bridge.core.events import Published
-from polaris_bridge.core.model import AddressKey, Caller, ServiceKey
+from polaris_bridge.core.model import Caller, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.classes import RoutingClass
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.core.routing.subset import Subset
 
 from .view import SMALL, Indexes, View
-from .view_instances import Instance, Listing, ServiceView
+from .view_instances import At, Instance, Listing, ServiceView
 from .wire.shapes import Weights
 
 _MOST_KEPT: Final = 1024
@@ -32,8 +32,6 @@ _PIECE: Final = 128
 """Instances that are looked at before a slice may end."""
 _HEAVIEST: Final = 65_535
 _NEVER: Final = Indexes(0, 0)
-
-Where = tuple[ServiceKey, AddressKey]
 
 Kinds = tuple[RoutingClass | None, ...]
 """What a caller is for each spelling of a service's name; None: for that one answers are not routed."""
@@ -57,9 +55,19 @@ class _Part(Struct):
 class RoutedViews:
     """The parts of one listener's services."""
 
-    def __init__(self, view: View, registry: Registry, routing: DiscoveryRouting, *, switched: bool) -> None:
-        """``switched``: whether the listener routes services that do not say so themselves."""
+    def __init__(
+        self,
+        view: View,
+        registry: Registry,
+        routing: DiscoveryRouting,
+        turned: Callable[[Caller], int],
+        *,
+        switched: bool,
+    ) -> None:
+        """``turned``: the publication since which a caller may be of another kind. ``switched``: whether the listener routes
+        services that do not say so themselves."""
         self.routing = routing
+        self.turned = turned
         self.view = view
         self._registry = registry
         self._switched = switched
@@ -141,8 +149,8 @@ class CallerView:
         self._views = views
         self._who = who
         self.caller: Caller | None = None
-        self._made: tuple[Listing, Indexes] | None = None
-        """What ``build`` made."""
+        self._made: tuple[Kinds, tuple[Listing, Indexes]] | None = None
+        """What ``build`` made, and for whom."""
 
     def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
         """See ``Reading``."""
@@ -151,8 +159,11 @@ class CallerView:
         if not kinds:
             return self._views.view.read(namespace, name)
         made, self._made = self._made, None
-        listing, indexes = made or _done(self._views.part(namespace, whole, kinds))
-        turned = self._views.routing.moved(self._asks())
+        if made is not None and made[0] == kinds:  # else who asks became somebody else meanwhile
+            listing, indexes = made[1]
+        else:
+            listing, indexes = _done(self._views.part(namespace, whole, kinds))
+        turned = self._views.turned(self._asks())
         return listing, Indexes(max(indexes.any, turned), max(indexes.catalog, turned))
 
     def service(self, namespace: str, name: str) -> Listing:
@@ -191,8 +202,8 @@ class CallerView:
         if not kinds:
             yield from view.build(namespace, name, variant, encode)
             return
-        self._made = yield from self._views.part(namespace, whole, kinds)
-        listing = self._made[0]
+        made = yield from self._views.part(namespace, whole, kinds)
+        self._made, listing = (kinds, made), made[0]
         if encode is None or variant in listing.encoded:
             return
         for instance in listing.instances:
@@ -251,22 +262,25 @@ def _chosen(
     """The instances that are left, and those of them that have another weight than in the whole. ``before``: these as they
     were made before. Yields where it may be interrupted."""
     found: list[Instance] = []
-    weights: list[tuple[int, Where, int]] = []
+    weights: list[tuple[int, At, int]] = []
     """Of weighed instances: place in ``found``, where it stands, what the address weighs."""
-    for at, instance in enumerate(instances):
-        if at % _PIECE == _PIECE - 1:
+    chosen = {key: subset for key, subset in subsets.items() if not subset.whole}
+    for number, instance in enumerate(instances):
+        if number % _PIECE == _PIECE - 1:
             yield
-        r = instance.registration
-        subset = None if r is None else subsets.get(r.service_key)
-        if r is not None and subset is not None and not subset.whole:
-            weight = subset.addresses.get(r.address)
+        at = instance.at
+        subset = None if at is None else chosen.get(at[0])
+        if at is not None and subset is not None:
+            weight = subset.addresses.get(at[1])
             if weight is None:
                 continue
             if subset.weighted and weight > 0:
-                weights.append((len(found), (r.service_key, r.address), weight))
+                weights.append((len(found), at, weight))
         found.append(instance)
     weighed: dict[Instance, Instance] = {}
-    for place, weight in _shared(found, weights):
+    for number, (place, weight) in enumerate(_shared(found, weights)):
+        if number % _PIECE == _PIECE - 1:
+            yield
         own = found[place]
         made = before.get(own)
         wanted = _weights(own, weight)
@@ -277,18 +291,19 @@ def _chosen(
     return found, weighed
 
 
-def _shared(found: Sequence[Instance], weights: Sequence[tuple[int, Where, int]]) -> Iterator[tuple[int, int]]:
+def _shared(found: Sequence[Instance], weights: Sequence[tuple[int, At, int]]) -> Iterator[tuple[int, int]]:
     """By place in ``found``: the weight in the smallest whole numbers that keep all proportions. Instances at one address
     share what the address weighs, by their own weights."""
     if not weights:
         return
-    there = Counter(where for _, where, _ in weights)
-    totals = Counter[Where]()
-    for place, where, _ in weights:
-        totals[where] += _own_weight(found[place])
+    there = Counter(at for _, at, _ in weights)
+    totals = Counter[At]()
+    for place, at, _ in weights:
+        if there[at] > 1:
+            totals[at] += _own_weight(found[place])
     parts = [
-        weight if there[where] == 1 else max(1, round(weight * _own_weight(found[place]) / totals[where]))
-        for place, where, weight in weights
+        weight if there[at] == 1 else max(1, round(weight * _own_weight(found[place]) / totals[at]))
+        for place, at, weight in weights
     ]
     unit = gcd(*parts)
     for (place, _, _), weight in zip(weights, parts, strict=True):

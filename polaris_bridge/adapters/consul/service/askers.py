@@ -7,10 +7,10 @@ knows: that services of a caller's node may have other addresses than the node, 
 from __future__ import annotations
 
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.keys import SOURCE, NodeKey
 from polaris_bridge.adapters.consul.view import View
 from polaris_bridge.core.model import NOWHERE, Caller, Location
@@ -22,6 +22,7 @@ from .nodes import Nodes
 Locate = Callable[[str], Location | None]
 """Where an address is, as far as somebody knows."""
 
+_MOST_KEPT: Final = 10_000
 _FEW: Final = 16
 """A node with more services than this is a host of many, of whom none is the caller."""
 _FAMILIES: Final = {1: 4, 2: 16}
@@ -31,15 +32,16 @@ _FAMILIES: Final = {1: 4, 2: 16}
 class Askers:
     """See the module."""
 
-    def __init__(
-        self, registry: Registry, settings: ConsulSettings, view: View, index: Index, nodes: Nodes, locate: Locate
-    ) -> None:
+    def __init__(self, registry: Registry, view: View, index: Index, nodes: Nodes, locate: Locate) -> None:
         self._registry = registry
-        self._settings = settings
         self._view = view
         self._index = index
         self._nodes = nodes
         self._locate = locate
+        self._hosts: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        """By address: where the services of that caller's node are, and since which publication. Only of those who had such."""
+        self._forgotten = 0
+        """The publication at which one of these was forgotten last."""
 
     def of_call(self, caller: Caller, near: str, namespace: str) -> Caller:
         """Who made a call. ``near``: the node that it names in a datacenter; empty: its own, or none."""
@@ -59,9 +61,27 @@ class Askers:
             return self.of_question(address, b"")
         return Caller(SOURCE, location=(self._locate(address) if address else None) or NOWHERE)
 
+    def turned(self, caller: Caller) -> int:
+        """The publication since which the services of a caller's node are where they are, if they are elsewhere."""
+        kept = self._hosts.get(caller.address)
+        return self._forgotten if kept is None else kept[1]
+
+    def node(self, caller: Caller) -> NodeKey:
+        """The node of a caller, folded."""
+        return self._nodes.key_of(caller).folded
+
     def _elsewhere(self, caller: Caller) -> str:
         """The address that the services of a caller's node have when it is another one than the caller's; empty: none, or
         several."""
+        host, kept = self._found(caller), self._hosts.get(caller.address)
+        if (host and kept is None) or (kept is not None and kept[0] != host):
+            self._hosts[caller.address] = host, self._registry.revision
+            if len(self._hosts) > _MOST_KEPT:
+                self._hosts.popitem(last=False)
+                self._forgotten = self._registry.revision
+        return host
+
+    def _found(self, caller: Caller) -> str:
         on = self._index.on(self._nodes.key_of(caller))
         if on is None or not 0 < len(on.services) <= _FEW:
             return ""

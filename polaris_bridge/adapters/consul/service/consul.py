@@ -84,12 +84,11 @@ class ConsulService:
             visible=namespaces.__contains__,
             tag_keys=settings.metadata_as_tags,
         )
-        self.askers = Askers(registry, settings, self.view, self.index, self.nodes, locate)
+        self.askers = Askers(registry, self.view, self.index, self.nodes, locate)
         self.routed: RoutedViews | None = None
         if routing is not None:
-            self.routed = RoutedViews(self.view, registry, routing, switched=settings.routing)
-            self._movers = Movers(registry.scheduler, routing.moved)
-            routing.known.followers.append(self._movers.follow)
+            self._movers = Movers(registry, routing, self.askers)
+            self.routed = RoutedViews(self.view, registry, routing, self._movers.since, switched=settings.routing)
         self.catalog = Catalog(self.view, self.nodes, settings)
         self.health = Health(self.view, self.catalog)
         self.cataloging = Cataloging(self)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from polaris_bridge.adapters.consul.translate.keys import NodeKey
+from polaris_bridge.adapters.consul.view import nodes_of
+from polaris_bridge.core.events import Published
 from polaris_bridge.core.model import Caller
-from polaris_bridge.core.ports import Scheduler
+from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
+
+from .askers import Askers
 
 Watching = Callable[[Callable[[], None]], "Watch"]
 """A watch, of what it is to call."""
@@ -24,18 +30,39 @@ class Watch(Protocol):
         ...
 
 
+Sign = str | NodeKey
+"""Of whom something is told: an address or a connection (``core.routing.known``), or a node, folded."""
+
+
 class Movers:
     """Tells those who wait when what they registered changes."""
 
-    def __init__(self, scheduler: Scheduler, since: Callable[[Caller], int]) -> None:
-        """``since``: the publication since which a caller may be of another kind."""
-        self.scheduler = scheduler
-        self.since = since
-        self._waiting: dict[str, dict[CallerWatch, None]] = {}
-        self._moved: dict[str, None] = {}
+    def __init__(self, registry: Registry, routing: DiscoveryRouting, askers: Askers) -> None:
+        self.scheduler = registry.scheduler
+        self._routing = routing
+        self._askers = askers
+        self._waiting: dict[Sign, dict[CallerWatch, None]] = {}
+        self._moved: dict[Sign, None] = {}
+        routing.known.followers.append(self._follow)
+        registry.observe(self._published)
 
-    def follow(self, moved: Sequence[str]) -> None:
-        """Addresses and connections whose registrations changed (``core.routing.known``). Wakes soon, when all know of it."""
+    def since(self, caller: Caller) -> int:
+        """The publication since which a caller may be of another kind."""
+        return max(self._routing.moved(caller), self._askers.turned(caller))
+
+    def signs(self, caller: Caller) -> tuple[Sign, ...]:
+        """By what a caller is told of."""
+        found: tuple[Sign, ...] = (caller.address, caller.client, self._askers.node(caller))
+        return tuple(dict.fromkeys(sign for sign in found if sign))
+
+    def _published(self, published: Published) -> None:
+        """A service of somebody's node may be somewhere else."""
+        if self._waiting:
+            for change in published.changes:
+                self._follow(nodes_of(change.before) | nodes_of(change.after))
+
+    def _follow(self, moved: Iterable[Sign]) -> None:
+        """Wake soon, when everybody knows of it."""
         theirs = [each for each in moved if each in self._waiting]
         if theirs and not self._moved:
             self.scheduler.soon(self._wake)
@@ -47,14 +74,14 @@ class Movers:
             for watch in list(self._waiting.get(each, ())):
                 watch.fired()
 
-    def enlist(self, who: Iterable[str], watch: CallerWatch) -> None:
+    def enlist(self, signs: Iterable[Sign], watch: CallerWatch) -> None:
         """Tell a watch of changes."""
-        for each in who:
+        for each in signs:
             self._waiting.setdefault(each, {})[watch] = None
 
-    def dismiss(self, who: Iterable[str], watch: CallerWatch) -> None:
+    def dismiss(self, signs: Iterable[Sign], watch: CallerWatch) -> None:
         """Tell it no more."""
-        for each in who:
+        for each in signs:
             here = self._waiting.get(each)
             if here is not None:
                 here.pop(watch, None)
@@ -63,15 +90,15 @@ class Movers:
 
 
 class CallerWatch:
-    """Fires with a watch of what is waited for, and when who waits registers something else ."""
+    """Fires with a watch of what is waited for, and when who waits registers something else."""
 
-    __slots__ = ("_armed", "_caller", "_fire", "_movers", "_watch", "_who")
+    __slots__ = ("_armed", "_caller", "_fire", "_movers", "_signs", "_watch")
 
     def __init__(self, movers: Movers, caller: Caller, watch: Watching, fire: Callable[[], None]) -> None:
         """``watch``: makes the other one of what it is to call."""
         self._movers = movers
         self._caller = caller
-        self._who = tuple(dict.fromkeys(each for each in (caller.address, caller.client) if each))
+        self._signs = movers.signs(caller)
         self._fire = fire
         self._armed = False
         self._watch = watch(self.fired)
@@ -79,7 +106,7 @@ class CallerWatch:
     def arm(self, since: int) -> None:
         """See ``Watch``."""
         self._armed = True
-        self._movers.enlist(self._who, self)
+        self._movers.enlist(self._signs, self)
         self._watch.arm(since)
         if self._movers.since(self._caller) > since:
             self._movers.scheduler.soon(self.fired)
@@ -87,12 +114,12 @@ class CallerWatch:
     def cancel(self) -> None:
         """See ``Watch``."""
         self._armed = False
-        self._movers.dismiss(self._who, self)
+        self._movers.dismiss(self._signs, self)
         self._watch.cancel()
 
     def fired(self) -> None:
         """Something changed."""
         if self._armed:
             self._armed = False
-            self._movers.dismiss(self._who, self)
+            self._movers.dismiss(self._signs, self)
             self._fire()
