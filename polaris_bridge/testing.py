@@ -62,6 +62,11 @@ class Running:
         """host:port of the limiter alone, which ``polaris`` answers as well."""
         return f"127.0.0.1:{self._port('service-limiter')}"
 
+    @property
+    def xds(self) -> str:
+        """host:port for gRPC's xDS clients and Envoy."""
+        return f"127.0.0.1:{self._port('xds-v3')}"
+
     def _port(self, name: str) -> int:
         return next(d.port for d in (each.describe() for each in self.server.listeners) if d.name == name)
 

@@ -13,6 +13,7 @@ from .consul.build import ADAPTER as CONSUL
 from .eureka.build import ADAPTER as EUREKA
 from .nacos.build import ADAPTER as NACOS
 from .polaris.build import ADAPTER as POLARIS
+from .xds.build import ADAPTER as XDS
 
-ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, NACOS, CONSUL, POLARIS)
+ADAPTERS: Final[tuple[Adapter, ...]] = (EUREKA, NACOS, CONSUL, POLARIS, XDS)
 """Every protocol that can be switched on, in the order in which they are shown."""

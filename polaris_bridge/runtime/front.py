@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -57,19 +57,34 @@ class Front:
     ) -> None:
         self._readiness = readiness
         self._owners: list[Handler] = []
+        self._under: dict[bytes, Handler] = {}
+        """By how a path begins."""
+        self._beginnings: tuple[bytes, ...] = ()
         app = application(readiness, metrics)
         self.listener = HttpListener(settings, self._answer, hot=self._hot, app=app, allow=allow)
 
-    def serve(self, owner: Handler) -> None:
-        """Let somebody answer the paths that are not ours. Of several owners each is asked until one does not say 404."""
-        self._owners.append(owner)
+    def serve(self, owner: Handler, beginnings: Sequence[str] = ()) -> None:
+        """Let somebody answer the paths that begin so; without beginnings, all that are neither ours nor anybody else's. Of
+        several such owners each is asked until one does not say 404."""
+        if not beginnings:
+            self._owners.append(owner)
+        self._under |= {beginning.encode(): owner for beginning in beginnings}
+        self._beginnings = tuple(self._under)
 
     def _hot(self, _method: bytes, target: bytes) -> Handler | None:
         if self._readiness.missing or not self._owners or target.partition(b"?")[0] in _OURS:
             return None
+        if target.startswith(self._beginnings):
+            return self._owner_of(target)
         return self._owners[0] if len(self._owners) == 1 else self._answer
 
+    def _owner_of(self, target: bytes) -> Handler:
+        return next(owner for beginning, owner in self._under.items() if target.startswith(beginning))
+
     def _answer(self, request: WireRequest) -> WireResponse | Deferred:
+        path = request.path.encode("latin-1")
+        if path.startswith(self._beginnings):
+            return self._owner_of(path)(request)
         answer: WireResponse | Deferred = WireResponse(404)
         for owner in self._owners:
             answer = owner(request)

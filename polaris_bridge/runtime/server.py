@@ -29,6 +29,7 @@ from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.storage import open_store
+from polaris_bridge.transport.rpc import Methods
 
 from . import translate
 from .auth.access import Access
@@ -203,12 +204,13 @@ class Server:
             pushed=self.metrics.pushed,
             pairs=pairs,
             routing=self.routing,
+            offers=self._offers(),
         )
         for entry, front in self._fronts:
             for adapter in ADAPTERS:
                 if adapter.routes is not None:
                     settings = translate.ROUTES_SETTINGS[adapter.name](self.config, entry)
-                    front.serve(adapter.routes(around, settings))
+                    front.serve(adapter.routes(around, settings), adapter.paths)
         builders = {name: build for each in ADAPTERS for name, build in ((each.name, each.build), *each.others.items())}
         for listener in self.config.apiservers:
             build = builders.get(listener.name)
@@ -221,6 +223,11 @@ class Server:
         service: PolarisService | None = around.shared.get(SOURCE)
         if service is not None:
             await self._announce(service)
+
+    def _offers(self) -> dict[str, Callable[[Surroundings], Methods]]:
+        """What adapters let others answer, with the settings of their own."""
+        given = ((adapter, name, offer) for adapter in ADAPTERS for name, offer in adapter.offers.items())
+        return {name: _offered(offer, translate.OFFER_SETTINGS[each.name](self.config)) for each, name, offer in given}
 
     async def _announce(self, service: PolarisService) -> None:
         """Register this server in itself, and say so regularly."""
@@ -468,6 +475,10 @@ class Server:
 def _nowhere(_address: str) -> Location | None:
     """Nobody knows where anything is."""
     return None
+
+
+def _offered(offer: Callable[[Surroundings, Any], Methods], settings: object) -> Callable[[Surroundings], Methods]:
+    return lambda around: offer(around, settings)
 
 
 def _ignore(_result: object) -> None:

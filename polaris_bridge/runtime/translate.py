@@ -23,6 +23,7 @@ from polaris_bridge.adapters.polaris.settings import (
     NativeSettings,
     PolarisSettings,
 )
+from polaris_bridge.adapters.xds.settings import XdsSettings
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
 from polaris_bridge.core.config.tidying import CleanHistory
@@ -48,6 +49,8 @@ from .config.listeners import (
     NacosListener,
     ServedGroup,
     ServiceGrpcListener,
+    XdsListener,
+    XdsOptions,
 )
 from .config.listeners import HttpListener as FrontEntry
 from .config.maintain import (
@@ -239,6 +242,15 @@ def polaris(config: Config) -> PolarisSettings:
     )
 
 
+def xds(option: XdsOptions) -> XdsSettings:
+    """What an xDS listener can be told besides."""
+    return XdsSettings(
+        auth=option.auth,
+        certificates=option.tls.trusted_ca_file is not None,
+        interval_s=option.push_interval.total_seconds(),
+    )
+
+
 def server_key(config: Config, data: Path | None) -> Path | None:
     """The file of the key that seals encrypted configuration files; None: it is kept nowhere."""
     for entry in config.plugin.crypto.entries:
@@ -384,6 +396,8 @@ def listener(config: Config, entry: Listener) -> tuple[HttpSettings | GrpcSettin
             return grpc(entry.name, option), NativeSettings(shared=polaris(config), groups=groups)
         case LimiterListener(option=option):
             return grpc(entry.name, option), NativeSettings(shared=polaris(config))
+        case XdsListener(option=option):
+            return grpc(entry.name, option), xds(option)
     raise ValueError(f"{entry.name} has no adapter")
 
 
@@ -401,7 +415,7 @@ def access(config: Config) -> AccessSettings:
         asked_elsewhere=any(
             entry.option.auth
             for entry in config.apiservers
-            if isinstance(entry, EurekaListener | NacosListener | ConsulListener)
+            if isinstance(entry, EurekaListener | NacosListener | ConsulListener | XdsListener)
         ),
     )
 
@@ -427,6 +441,10 @@ def _parts(group: ServedGroup, default: frozenset[str]) -> frozenset[str]:
 
 ROUTES_SETTINGS: Final[dict[str, Callable[[Config, FrontEntry], object]]] = {"service-grpc": native_routes}
 """By name of an adapter that answers on the main HTTP port: what it is told about one such port."""
+
+
+OFFER_SETTINGS: Final[dict[str, Callable[[Config], object]]] = {"service-grpc": polaris}
+"""By name of an adapter that lets others answer some of its methods: what it is told."""
 
 
 def store(config: Config) -> tuple[str, Path | None, str]:

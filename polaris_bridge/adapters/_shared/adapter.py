@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -14,6 +14,7 @@ from polaris_bridge.core.model import Location, Registration
 from polaris_bridge.core.ports import Authority, Ids
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
+from polaris_bridge.transport.rpc import Methods
 
 from .exchange import Handler
 from .host import Host
@@ -21,6 +22,9 @@ from .listener import Connected, ListenerCounters, ListenerDescription
 from .throttle import CallLimits
 
 T = TypeVar("T")
+
+PROXY_LIMITS: Final = "proxy-limits"
+"""Whether a request is too many: what proxies ask, where their configuration comes from too."""
 
 Pairs = Callable[[Registration], dict[str, str]]
 """How an adapter's own attributes of a registration read as metadata, for protocols that have nothing but metadata."""
@@ -64,6 +68,8 @@ class Surroundings(Struct, frozen=True):
     """Who runs checks of instances; None: nobody."""
     routing: DiscoveryRouting | None = None
     """Which instances look-ups are answered with, where rules are applied to them; None: nowhere."""
+    offers: Mapping[str, Callable[[Surroundings], Methods]] = {}
+    """gRPC methods that an adapter lets others answer on their ports, by name."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What the listeners of one protocol have in common, by source."""
 
@@ -193,5 +199,9 @@ class Adapter(Struct, frozen=True):
     """How its own attributes of a registration read as metadata; None: it has none that others should see."""
     routes: Callable[[Surroundings, Any], Handler] | None = None
     """What it answers on the main HTTP port, from its settings there; a path that is not its own is answered 404."""
+    paths: tuple[str, ...] = ()
+    """How the paths begin that ``routes`` is asked for; none: all that nobody else has."""
+    offers: Mapping[str, Callable[[Surroundings, Any], Methods]] = {}
+    """gRPC methods that it lets others answer, from settings of its own; see ``Surroundings.offers``."""
     others: Mapping[str, Callable[[Surroundings, Any, Any], Face]] = {}
     """What builds its further kinds of ``apiservers`` entries, by their name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from polaris_bridge.adapters._shared.adapter import Adapter, OnePort, Surroundings
+from polaris_bridge.adapters._shared.adapter import PROXY_LIMITS, Adapter, OnePort, Surroundings
 from polaris_bridge.adapters._shared.exchange import Handler
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
@@ -70,10 +70,16 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
     return around.share(SOURCE, make)
 
 
-def limiter_methods(around: Surroundings, native: PolarisService) -> Methods:
+def envoy_limits(around: Surroundings, settings: PolarisSettings) -> Methods:
+    """What a port answers to Envoys that ask whether a request is too many."""
+    native = service_of(around, settings)
+    return grpc_rls.methods(native.envoy, native.admission, Observers(around))
+
+
+def limiter_methods(around: Surroundings, settings: PolarisSettings) -> Methods:
     """What a port answers as a limiter: to Envoy, and, when somebody counts, to clients that limit themselves."""
     table = Methods()
-    table.include(grpc_rls.methods(native.envoy, native.admission, Observers(around)))
+    table.include(envoy_limits(around, settings))
     limiter = around.limiter
     if limiter is not None:
         registry = around.registry
@@ -104,7 +110,7 @@ class GrpcFace(NativeFace):
         table = limited_methods(
             grpc.methods(self.service, settings.groups, Observers(around)), around.throttle, SOURCE, NAMING_ANSWERS
         )
-        table.include(limiter_methods(around, self.service))
+        table.include(limiter_methods(around, settings.shared))
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
@@ -127,7 +133,7 @@ class LimiterFace(NativeFace):
 
     def __init__(self, around: Surroundings, port: GrpcSettings, settings: NativeSettings) -> None:
         self.service = service_of(around, settings.shared)
-        table = limiter_methods(around, self.service)
+        table = limiter_methods(around, settings.shared)
         self.listener = grpc_port(port, table, allow=around.allow, pool=MESSAGES.pool)
 
 
@@ -150,5 +156,6 @@ ADAPTER: Final = Adapter(
     Marks,
     GrpcFace,
     routes=routes,
+    offers={PROXY_LIMITS: envoy_limits},
     others={"config-grpc": ConfigFace, LIMITER: LimiterFace},
 )

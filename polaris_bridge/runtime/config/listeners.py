@@ -131,11 +131,21 @@ class LimiterOptions(GrpcOptions):
     transport: Transport = key("native", "Which gRPC server carries the port: this project's own, or grpcio.")
 
 
-class XdsOptions(ListenerOptions):
+class XdsOptions(GrpcOptions):
     """Options of xDS."""
 
     listen_port: int = key(15010, "Port; 0 = any free one, for tests.", ge=0, le=65535)
-    transport: Transport = unused("native", "Which gRPC server carries the port: this project's own or grpcio.")
+    transport: Transport = key("native", "Which gRPC server carries the port: this project's own, or grpcio.")
+    auth: bool = key(
+        False,
+        "Whether streams need a token (metadata `x-polaris-token` or `authorization: Bearer`) that may read their node's "
+        "namespace; a certificate, with `tls.trustedCAFile`, does as well. Off as in the original.",
+    )
+    push_interval: Duration = key(
+        timedelta(milliseconds=50),
+        "Least time between two changes that the same clients are told of; the first goes out at once. The first listener "
+        "says so for all.",
+    )
 
 
 class L5Options(ListenerOptions):
@@ -200,9 +210,8 @@ class LimiterListener(Listener):
 
 
 class XdsListener(Listener):
-    """xDS v3."""
+    """xDS v3: gRPC's own clients and Envoy."""
 
-    effective: ClassVar[bool] = False
     name: Literal["xds-v3"] = key("xds-v3", "xDS v3.")
     option: XdsOptions = key(XdsOptions.model_construct(), "Options of the listener.")
 

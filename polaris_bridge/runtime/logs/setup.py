@@ -25,6 +25,7 @@ PACKAGES: Final = {
     "polaris_bridge.storage": "store",
     "polaris_bridge.adapters": "apiserver",
     "polaris_bridge.adapters.eureka": "eureka",
+    "polaris_bridge.adapters.xds": "xdsv3",
     "polaris_bridge.runtime": DEFAULT,
     "uvicorn": "apiserver",
     "asyncio": DEFAULT,

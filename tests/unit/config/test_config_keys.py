@@ -140,7 +140,11 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
         "transport: grpcio", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
     ),
     ("config-grpc", NAMED): ("trustedProxies: 10.0.0.0/8", "enableCacheProto: true", "sizeCacheProto: 128"),
-    ("xds-v3", NAMED): ("listenPort: 15010", "connLimit: {maxConnLimit: 10240}"),
+    ("xds-v3", HONOURED): (
+        "listenPort: 15010", "tls: {certFile: ''}", "maxBodySize: 1000", "headerTimeout: 5s", "keepAlive: 60s",
+        "transport: grpcio", "auth: true", "pushInterval: 20ms", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
+    ),
+    ("xds-v3", NAMED): ("trustedProxies: 10.0.0.0/8", "enableCacheProto: true", "sizeCacheProto: 128"),
     ("service-nacos", HONOURED): (
         "listenPort: 8848", "defaultNamespace: default", "namespaces: {dev: development}", "defaultIsPublic: true",
         "splitGroup: false", "transport: grpcio", "tokenSecretKey: a", "tokenExpire: 1h", "serverIdentityKey: a",
@@ -316,7 +320,7 @@ def test_the_shipped_file_sets_every_listener_of_the_table_and_has_no_warning(re
         ("service-consul", 8500),
     ]
     assert loaded.warnings == ()
-    assert {"apiservers.xds-v3", "healthcheck.slotNum"} <= set(loaded.without_effect)
+    assert {"healthcheck.slotNum"} <= set(loaded.without_effect)
     assert not {f"apiservers.service-{each}" for each in ("eureka", "nacos", "consul")} & set(loaded.without_effect)
     assert str(loaded.config.store.option.path) == "/srv/data/polaris-bridge.db"
 

@@ -110,6 +110,19 @@ async def test_owners_answer_once_it_is_ready(door: Front, readiness: Readiness)
         assert (await client.get("/theirs")).status_code == 503
 
 
+async def test_an_owner_of_paths_answers_those_and_no_others(door: Front, readiness: Readiness) -> None:
+    readiness.done("store")
+    door.serve(theirs)
+    door.serve(lambda _request: WireResponse(404, b"not here"), ["/mine/"])
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.listener.port}") as client:
+        assert [(await client.get(path)).text for path in ("/theirs", "/mine/x?y", "/mine", "/x")] == [
+            "theirs",
+            "not here",
+            "not theirs",
+            "not theirs",
+        ]
+
+
 async def test_metrics_are_prometheus_text() -> None:
     status, headers, body = await get(front(Readiness()), "/metrics")
     assert status == 200

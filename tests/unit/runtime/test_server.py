@@ -123,6 +123,7 @@ async def test_nothing_is_bound_before_the_store_is_loaded(monkeypatch: pytest.M
             "service-grpc",
             "config-grpc",
             "service-limiter",
+            "xds-v3",
             "service-nacos",
             "service-nacos",
             "service-consul",

@@ -231,7 +231,7 @@ class Stage:
         self.clock = Clock()
         self.scheduler = Scheduler(self.clock)
         self.world = TinyWorld()
-        self.telling = Telling(self.world, self.clock, self.scheduler, Slices(self.scheduler))
+        self.telling = Telling(lambda: self.world, self.clock, self.scheduler, Slices(self.scheduler))
 
     def put(self, *changes: tuple[str, str, str | None], **more: Any) -> None:
         """Publish, and let everybody be told who may be."""

@@ -14,6 +14,7 @@ told last, once nothing that may point at it is held up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from polaris_bridge.adapters.xds.node import GRPC, Node
@@ -68,6 +69,7 @@ class Stream:
     """One stream. All methods belong to the event loop's thread."""
 
     __slots__ = (
+        "_admit",
         "_feed",
         "_idle",
         "_nonce",
@@ -83,8 +85,17 @@ class Stream:
         "subscriptions",
     )
 
-    def __init__(self, telling: Telling, sink: Sink, *, delta: bool, only: str = "") -> None:
-        """``only``: the one type that is served here; "" = all."""
+    def __init__(
+        self,
+        telling: Telling,
+        sink: Sink,
+        *,
+        delta: bool,
+        only: str = "",
+        admit: Callable[[Node], None] | None = None,
+    ) -> None:
+        """``only``: the one type that is served here; "" = all. ``admit`` raises ``Denied`` for a node that may not ask."""
+        self._admit = admit
         self._telling = telling
         self._sink = sink
         self._only = only
@@ -223,6 +234,8 @@ class Stream:
         """The first request says who the client is, or nothing; what later ones say of it is not looked at."""
         if self._feed is None:
             self.node = self._telling.node(node)
+            if self._admit is not None:
+                self._admit(self.node)
             self._feed = self._telling.enter(self.node)
 
     def _subscription(self, type_url: str) -> Subscription | None:

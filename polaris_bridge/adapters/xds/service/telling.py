@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -27,7 +27,7 @@ from .runtime import LAYERS
 from .stream import Stream
 from .subscription import Subscription
 
-log = logging.getLogger("polaris_bridge.xds")
+log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 0.05
 AT_A_TIME: Final = 64
@@ -100,8 +100,14 @@ class Telling:
     """See the module. One for the whole server."""
 
     def __init__(
-        self, world: World, clock: Clock, scheduler: Scheduler, slices: Slices, interval_s: float = INTERVAL_S
+        self,
+        make: Callable[[], World],
+        clock: Clock,
+        scheduler: Scheduler,
+        slices: Slices,
+        interval_s: float = INTERVAL_S,
     ) -> None:
+        """``make`` is called with the first client: a server that has none follows no changes."""
         self.clock = clock
         self.streams: dict[Stream, None] = {}
         self.unread: dict[Stream, tuple[int, float]] = {}
@@ -110,7 +116,8 @@ class Telling:
         self.refusals: deque[Refused] = deque(maxlen=KEPT_REFUSALS)
         """The last ones, oldest first."""
         self.second = 0
-        self._world = world
+        self._make = make
+        self._made: World | None = None
         self._scheduler = scheduler
         self._slices = slices
         self._interval_s = interval_s
@@ -118,13 +125,19 @@ class Telling:
         self._oversized = 0
         self._queue: deque[Stream] = deque()
         self._draining = False
-        world.observe(self._published)
 
     # ------------------------------------------------------------------ streams
 
     def node(self, data: bytes | None) -> Node:
         """Who a client is. ``Malformed`` for what is no node; the default node when it does not say."""
         return Node() if data is None else node_of(read_node(data))
+
+    @property
+    def _world(self) -> World:
+        if self._made is None:
+            self._made = self._make()
+            self._made.observe(self._published)
+        return self._made
 
     def enter(self, node: Node) -> Feed:
         """One more stream of such a node."""

@@ -11,7 +11,7 @@ from polaris_bridge.adapters.xds.wire.node import NodeFields
 from polaris_bridge.core.model import NOWHERE, Location
 
 _ID: Final = re.compile(r"(?:(?P<run>[^~/]+)~)?(?P<namespace>[^~/]+)/(?P<uuid>[^~]+)~(?P<ip>[0-9a-fA-F.:]*)")
-_OURS: Final = ("sidecar.polarismesh.cn/", "gateway.polarismesh.cn/", "polarismesh.cn/", "gateway_")
+_OURS: Final = ("sidecar.polarismesh.cn/", "gateway.polarismesh.cn/", "polarismesh.cn/", "gateway_", "polaris-bridge/")
 """How the keys of metadata begin that matter."""
 _NAMESPACES: Final = (
     "sidecar.polarismesh.cn/serviceNamespace",

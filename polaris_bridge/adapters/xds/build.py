@@ -1,0 +1,43 @@
+"""Puts the adapter together: settings in, something that listens out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from msgspec import structs
+
+from polaris_bridge.adapters._shared.adapter import PROXY_LIMITS, Adapter, OnePort, Surroundings
+from polaris_bridge.adapters._shared.grpc_port import grpc_port
+from polaris_bridge.adapters._shared.settings import GrpcSettings
+
+from .server import grpc
+from .service.admission import Admission
+from .service.plane import plane_of
+from .settings import MAX_BACKLOG, XdsSettings
+from .translate.keys import SOURCE, Health, Marks
+
+CLAIM: Final = "polaris-server 1.19.0"
+
+
+class XdsFace(OnePort):
+    """One port."""
+
+    def __init__(self, around: Surroundings, port: GrpcSettings, settings: XdsSettings) -> None:
+        self._plane = plane_of(around, settings)
+        self._first = around.share(f"{SOURCE}-face", lambda: self) is self
+        admission = Admission(around.authority, settings)
+        table = grpc.methods(self._plane.telling, admission, partial(around.observe, SOURCE))
+        limits = around.offers.get(PROXY_LIMITS)
+        if limits is not None:
+            table.include(limits(around))
+        port = structs.replace(port, max_backlog=MAX_BACKLOG)
+        self.listener = grpc_port(port, table, allow=around.allow, pool=None)
+
+    def sweep(self) -> None:
+        """See ``Face``. What the listeners share has its turn with the first of them."""
+        if self._first:
+            self._plane.sweep()
+
+
+ADAPTER: Final = Adapter("xds-v3", SOURCE, CLAIM, Health, Marks, XdsFace)
