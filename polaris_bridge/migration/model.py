@@ -178,10 +178,8 @@ class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease: LeaseTerms = LeaseTerms()
     chain: bool = False
     """Whether copies that another product made in the source are copied on."""
-    reconcile_s: float = 300.0
-    """How often everything is read anew."""
     audit_s: float = 60.0
-    """How often both sides are compared."""
+    """How often both sides are read anew, compared, and put right."""
     paused: bool = True
     """A new task does nothing until its plan is applied."""
     stage: str = "discovered"

@@ -54,11 +54,14 @@ class Changes(Struct, frozen=True):
     """Whether ``services`` is everything there is."""
 
 
-class Failure(Struct, frozen=True):
-    """A write that did not happen, and why."""
+class Written(Struct, frozen=True):
+    """What became of one write."""
 
     step: Step
-    error: RegistryError
+    record: Record | None = None
+    """What stands there now; None after a removal, and when it did not happen."""
+    error: RegistryError | None = None
+    """Why it did not happen."""
 
 
 class Connector(Protocol):
@@ -86,8 +89,8 @@ class Connector(Protocol):
         """What stands in some services, and in all others that hold a copy that was read from ``source``; hidden ones too."""
         ...
 
-    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Failure]:
-        """Do creations, changes and removals; those that failed. Others are done, and durable where the registry can tell."""
+    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Written]:
+        """Do creations, changes and removals; what became of each. Done ones are durable where the registry can tell."""
         ...
 
     async def renew(self, copies: Sequence[tuple[ServiceKey, Record]]) -> list[tuple[ServiceKey, Record]]:

@@ -10,7 +10,7 @@ from polaris_bridge.migration.engine import markers
 from polaris_bridge.migration.engine.diff import DELETE, Copy, Step
 from polaris_bridge.migration.engine.reduce import Abilities
 from polaris_bridge.migration.model import Instance, LeaseTerms, Record, RegistryEntry, Services
-from polaris_bridge.migration.ports import Failure, RefusedThere, RegistryError
+from polaris_bridge.migration.ports import RefusedThere, RegistryError, Written
 
 from .web import Web, each
 
@@ -35,8 +35,8 @@ class Remote:
         """See ``Connector``."""
         raise NotImplementedError
 
-    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> None:
-        """Write one copy. ``before``: what stood there for it."""
+    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> str:
+        """Write one copy; its id there. ``before``: what stood there for it."""
         raise NotImplementedError
 
     async def remove(self, service: ServiceKey, record: Record) -> None:
@@ -51,26 +51,32 @@ class Remote:
         """See ``Connector``: everything, for nobody says elsewhere where copies are."""
         return await self.read()
 
-    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Failure]:
-        """See ``Connector``. Steps about one service go one after another, removals of what moved included."""
+    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Written]:
+        """See ``Connector``. Steps about one service go one after another."""
         self.lease = self.terms(lease)
         by_service: dict[ServiceKey, list[Step]] = {}
         for step in steps:
             by_service.setdefault(step.service, []).append(step)
-        found: list[list[Failure]] = await each(list(by_service.values()), self._write_service)
-        return [failure for failures in found for failure in failures]
+        found: list[list[Written]] = await each(list(by_service.values()), self._write_service)
+        return [written for service in found for written in service]
 
-    async def _write_service(self, steps: Sequence[Step]) -> list[Failure]:
-        failures = []
+    async def _write_service(self, steps: Sequence[Step]) -> list[Written]:
+        found = []
         for step in steps:
             try:
-                if step.action == DELETE and step.record is not None:
-                    await self.remove(step.service, step.record)
-                elif step.copy is not None:
-                    await self.put(step.service, step.copy, step.record)
+                found.append(await self._do(step))
             except RegistryError as error:
-                failures.append(Failure(step, error))
-        return failures
+                found.append(Written(step, error=error))
+        return found
+
+    async def _do(self, step: Step) -> Written:
+        copy, record = step.copy, step.record
+        if step.action == DELETE or copy is None:
+            if record is not None:
+                await self.remove(step.service, record)
+            return Written(step)
+        id = await self.put(step.service, copy, record)
+        return Written(step, Record(id, copy.instance, copy.origin))
 
     async def renew(self, copies: Sequence[tuple[ServiceKey, Record]]) -> list[tuple[ServiceKey, Record]]:
         """See ``Connector``."""

@@ -207,7 +207,7 @@ class Consul(Remote):
 
     # ------------------------------------------------------------------ one copy
 
-    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> None:
+    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> str:
         """See ``Remote``."""
         instance, id = copy.instance, place_id(service, copy, "{name}-{host}-{port}")
         if before is not None and _service_id(before) != id:
@@ -237,6 +237,7 @@ class Consul(Remote):
             enable = "false" if instance.enabled else "true"
             reason = {"enable": enable, "reason": "withdrawn in its registry"}
             await self.web.good("PUT", f"/v1/agent/service/maintenance/{segment(id)}", reason)
+        return f"/{id}"
 
     async def remove(self, service: ServiceKey, record: Record) -> None:
         """See ``Remote``."""

@@ -91,7 +91,7 @@ class Eureka(Remote):
 
     # ------------------------------------------------------------------ one copy
 
-    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> None:
+    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> str:
         """See ``Remote``."""
         instance, id = copy.instance, place_id(service, copy)
         if before is not None and before.id != id:
@@ -121,6 +121,7 @@ class Eureka(Remote):
         elif was:
             status = "UP" if instance.healthy else "DOWN"
             await self.web.good("DELETE", f"{path}/{segment(id)}/status", {"value": status})
+        return id
 
     async def remove(self, service: ServiceKey, record: Record) -> None:
         """See ``Remote``."""

@@ -19,7 +19,7 @@ from polaris_bridge.migration.copies import SOURCE, copy_record, is_copy, key_of
 from polaris_bridge.migration.engine.diff import DELETE, Step
 from polaris_bridge.migration.engine.reduce import APART, Abilities
 from polaris_bridge.migration.model import HERE, LeaseTerms, Record, Services
-from polaris_bridge.migration.ports import About, Changes, Failure, RefusedThere
+from polaris_bridge.migration.ports import About, Changes, RefusedThere, Written
 
 T = TypeVar("T")
 
@@ -106,23 +106,25 @@ class Here:
             await asyncio.sleep(0)
         return found
 
-    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Failure]:
+    async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Written]:
         """See ``Connector``."""
-        failures: list[Failure] = []
+        found: list[Written] = []
         for chunk in _chunks(steps):
-            commits: dict[int, tuple[Commit, list[Step]]] = {}
+            commits: dict[int, tuple[Commit, list[Written]]] = {}
             for step in chunk:
                 try:
                     commit = self._do(step, task)
                 except CoreError as error:
-                    failures.append(Failure(step, RefusedThere(f"{type(error).__name__}: {error}")))
+                    found.append(Written(step, error=RefusedThere(f"{type(error).__name__}: {error}")))
                 else:
-                    commits.setdefault(id(commit), (commit, []))[1].append(step)
+                    commits.setdefault(id(commit), (commit, []))[1].append(_written(step, task))
             for commit, done in commits.values():
                 lost = await _settled(commit)
-                if lost is not None:
-                    failures += [Failure(step, RefusedThere(f"not stored: {lost}")) for step in done]
-        return failures
+                if lost is None:
+                    found += done
+                else:
+                    found += [Written(w.step, error=RefusedThere(f"not stored: {lost}")) for w in done]
+        return found
 
     def _do(self, step: Step, task: str) -> Commit:
         registry = self._registry
@@ -156,6 +158,14 @@ class Here:
 
     async def close(self) -> None:
         """See ``Connector``: there are none."""
+
+
+def _written(step: Step, task: str) -> Written:
+    copy = step.copy
+    if step.action == DELETE or copy is None:
+        return Written(step)
+    key = key_of(step.service, task, copy.origin).key
+    return Written(step, Record(key, copy.instance, copy.origin, task=task))
 
 
 def _listed(snapshot: ServiceSnapshot) -> tuple[Record, ...]:

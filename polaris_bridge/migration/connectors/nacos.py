@@ -158,7 +158,7 @@ class Nacos(Remote):
 
     # ------------------------------------------------------------------ one copy
 
-    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> None:
+    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> str:
         """See ``Remote``."""
         instance = copy.instance
         if before is not None and before.id != _id(instance):
@@ -172,6 +172,7 @@ class Nacos(Remote):
             "metadata": json.dumps(marked(copy)),
         }
         await self._call("POST", "/v1/ns/instance", params)
+        return _id(instance)
 
     async def remove(self, service: ServiceKey, record: Record) -> None:
         """See ``Remote``."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from polaris_bridge.adapters.polaris.translate.keys import instance_id
 from polaris_bridge.adapters.polaris.wire import json as native_json
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import Location, ServiceKey
@@ -122,7 +123,7 @@ class Polaris(Remote):
 
     # ------------------------------------------------------------------ one copy
 
-    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> None:
+    async def put(self, service: ServiceKey, copy: Copy, before: Record | None) -> str:
         """See ``Remote``. A real server keeps isolation over a registration that says nothing of it, so it is always said."""
         if before is not None and before.instance.place != copy.instance.place:
             await self.remove(service, before)
@@ -133,6 +134,7 @@ class Polaris(Remote):
             found = self._decoded(v1.BatchWriteResponse, answer.body, _INSTANCES)
             code, info = found.code.value, found.info.value
         self._check(code, info, f"registering {copy.instance.host}:{copy.instance.port} of {service.name}")
+        return instance_id(message.namespace.value, service.name, copy.instance.host, copy.instance.port, "")
 
     async def remove(self, service: ServiceKey, record: Record) -> None:
         """See ``Remote``."""

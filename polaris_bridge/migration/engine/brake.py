@@ -17,12 +17,22 @@ from polaris_bridge.migration.model import Bounds
 
 from .diff import GONE, Step
 
-EMPTY_SOURCE: Final = "the source holds nothing"
+EMPTY_SOURCE: Final = "the source held nothing; waiting for it to fill again"
 EMPTY_SERVICE: Final = "the service holds nothing there; waiting for a second reading"
 MANY: Final = "too many removals at once; allow them to go on"
 
-Missing = dict[tuple[ServiceKey, str], int]
-"""Copies that are missing in the source -> when that was first seen."""
+
+class Doubt(Struct, frozen=True):
+    """One copy that is missing in the source."""
+
+    since_ms: int
+    """When that was first seen."""
+    patience_s: float
+    """For how long it is not believed: as long as the most doubtful reading since then asks for."""
+
+
+Missing = dict[tuple[ServiceKey, str], Doubt]
+"""The copies that are missing in the source."""
 
 
 class Reading(Struct, frozen=True):
@@ -34,7 +44,7 @@ class Reading(Struct, frozen=True):
     source: int
     """How many instances the source holds."""
     remaining: Mapping[ServiceKey, int]
-    """How many instances are left in the source of each service (of the target) that has something to remove."""
+    """How many instances are left in the source of each service (of the target) that was looked at."""
     ended: Collection[tuple[ServiceKey, str]] = frozenset()
     """Instances (service in the target, id in the source) that the source said explicitly have ended."""
     full: bool = True
@@ -57,7 +67,7 @@ class Verdict(Struct, frozen=True):
 def judge(
     steps: Sequence[Step],
     reading: Reading,
-    missing: Mapping[tuple[ServiceKey, str], int],
+    missing: Mapping[tuple[ServiceKey, str], Doubt],
     bounds: Bounds,
     *,
     allow: bool,
@@ -65,27 +75,32 @@ def judge(
     """Which of some removals may be done. ``missing`` is what the last verdict said to remember; ``allow``: an operator did."""
     passed = [s for s in steps if s.reason != GONE or (s.service, s.name) in reading.ended]
     doubted = [s for s in steps if s.reason == GONE and (s.service, s.name) not in reading.ended]
-    now_missing = {(s.service, s.name): missing.get((s.service, s.name), reading.at_ms) for s in doubted}
-    held: dict[tuple[ServiceKey, str], str] = {}
     many = len(doubted) > max(bounds.mass_least, reading.copies * bounds.mass_percent // 100)
+    held: dict[tuple[ServiceKey, str], str] = {}
+    doubts: Missing = {}
     for step in doubted:
         key = (step.service, step.name)
-        reason = (
-            "" if allow else _reason(reading, now_missing[key], bounds, reading.remaining.get(step.service, 0), many)
-        )
+        doubt = _doubt(missing.get(key), reading, reading.remaining.get(step.service, 0), bounds)
+        reason = "" if allow else _reason(doubt, reading.at_ms, bounds, many)
         if reason:
-            held[key] = reason
+            held[key], doubts[key] = reason, doubt
         else:
             passed.append(step)
-    kept = now_missing if reading.full else {**missing, **now_missing}
-    return Verdict(tuple(passed), held, {key: since for key, since in kept.items() if key in held or not reading.full})
+    if not reading.full:
+        doubts |= {key: doubt for key, doubt in missing.items() if key[0] not in reading.remaining}
+    return Verdict(tuple(passed), held, doubts)
 
 
-def _reason(reading: Reading, since_ms: int, bounds: Bounds, remaining: int, many: bool) -> str:
+def _doubt(known: Doubt | None, reading: Reading, remaining: int, bounds: Bounds) -> Doubt:
+    patience_s = bounds.hold_s if reading.source == 0 else 0.0 if remaining else bounds.confirm_s
+    if known is None:
+        return Doubt(reading.at_ms, patience_s)
+    return Doubt(known.since_ms, max(known.patience_s, patience_s))
+
+
+def _reason(doubt: Doubt, now_ms: int, bounds: Bounds, many: bool) -> str:
     """Why a removal waits; empty when it need not."""
-    age_s = (reading.at_ms - since_ms) / 1000
-    if reading.source == 0 and age_s < bounds.hold_s:
+    early = now_ms - doubt.since_ms < doubt.patience_s * 1000
+    if early and doubt.patience_s >= bounds.hold_s:
         return EMPTY_SOURCE
-    if many:
-        return MANY
-    return EMPTY_SERVICE if remaining == 0 and age_s < bounds.confirm_s else ""
+    return MANY if many else EMPTY_SERVICE if early else ""

@@ -98,7 +98,8 @@ async def write(connector: Connector, service: ServiceKey, wanted: tuple[Copy, .
     """Do what is to be done; what was done."""
     held = await connector.held([service], TASK.source)
     steps = differences(wanted, held.get(service, ()), service, TASK, shadows=connector.shadows)
-    assert await connector.write(steps, TASK.id, LEASE) == []
+    written = await connector.write(steps, TASK.id, LEASE)
+    assert [w.error for w in written] == [None] * len(steps)
     return steps
 
 
@@ -158,8 +159,9 @@ async def test_what_is_removed_is_gone_and_may_be_removed_again(connector: Conne
     await write(connector, service, copies(connector, service, INSTANCES[:2]))
     first, second = (await connector.held([service], TASK.source))[service]
     step = Step(DELETE, service, record=first)
-    assert await connector.write([step], TASK.id, LEASE) == []
-    assert await connector.write([step], TASK.id, LEASE) == []
+    for _ in range(2):
+        (written,) = await connector.write([step], TASK.id, LEASE)
+        assert (written.record, written.error) == (None, None)
     (left,) = (await connector.held([service], TASK.source))[service]
     assert left == second
 

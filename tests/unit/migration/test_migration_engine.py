@@ -282,6 +282,24 @@ def test_an_empty_source_is_not_believed_for_long() -> None:
     assert len(brake.judge(removals(3), reading(600, 3, 0, 0), missing, Bounds(), allow=False).passed) == 3
 
 
+def test_a_source_that_fills_again_is_given_time_for_the_rest() -> None:
+    empty = brake.judge(removals(3), reading(0, 3, 0, 0), {}, Bounds(), allow=False)
+    filling = brake.judge(removals(2), reading(10, 3, 1, 1), empty.missing, Bounds(), allow=False)
+    assert len(filling.held) == 2
+    assert not brake.judge(removals(2), reading(599, 3, 1, 1), filling.missing, Bounds(), allow=False).passed
+    assert brake.judge(removals(2), reading(600, 3, 1, 1), filling.missing, Bounds(), allow=False).passed
+
+
+def test_a_reading_of_some_services_forgets_nothing_of_the_others() -> None:
+    other = ServiceKey("default", "users")
+    first = brake.judge(removals(1), reading(0, 100, 98, 0), {}, Bounds(), allow=False)
+    part = brake.Reading(at_ms=20_000, copies=100, source=98, remaining={other: 3}, full=False)
+    between = brake.judge([], part, first.missing, Bounds(), allow=False)
+    assert between.missing == first.missing
+    back = structs.replace(part, remaining={ORDERS: 1})
+    assert brake.judge([], back, first.missing, Bounds(), allow=False).missing == {}
+
+
 def test_what_the_source_said_has_ended_passes_at_once() -> None:
     steps = removals(40)
     ended = frozenset((s.service, s.name) for s in steps[:30])
