@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
+from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.model import DOWN, UP, Address, Checks, Registration
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import shown
 
-from .metrics.census import Census, ServiceCount, SourceCount
+from .metrics.census import BreakingCount, Census, ServiceCount, SourceCount
 
 CONFIG_LISTENER = "config-grpc"
 """The one listener that carries nothing but configuration."""
@@ -77,3 +79,24 @@ def _failing(r: Registration) -> bool:
 
 def _well(r: Registration) -> bool:
     return r.live and not _failing(r)
+
+
+def breaking_count(breaking: CircuitBreaking) -> BreakingCount:
+    """Circuit breaking as it is now."""
+    ejected: Counter[str] = Counter()
+    for service, count in list(breaking.ejector.ejected.items()):
+        ejected[service.namespace] += count
+    counters, probes, detector = breaking.counters, breaking.probes, breaking.detector
+    checks = {}
+    if probes is not None and detector is not None:
+        checks = {"all": len(detector), "running": probes.running, "waiting": probes.waiting}
+        checks["left_out"] = detector.left_out
+    return BreakingCount(
+        ejected,
+        breaking.breakers.states(),
+        dict(breaking.breakers.turned),
+        {"told": counters.told, "malformed": counters.malformed, "too_many": counters.too_many},
+        breaking.ejector.held_back,
+        {} if probes is None else dict(probes.counters.probes),
+        checks,
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
+from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
@@ -25,6 +26,7 @@ from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.limiting.sharing import Sharer
 from polaris_bridge.core.maintain import Job
 from polaris_bridge.core.model import SYSTEM, Location, NamespaceRecord
+from polaris_bridge.core.pacing import Paced
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
@@ -33,7 +35,7 @@ from polaris_bridge.transport.rpc import Methods
 
 from . import translate
 from .auth.access import Access
-from .census import census
+from .census import breaking_count, census
 from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
@@ -108,6 +110,7 @@ class Server:
         )
         self._probes = Probes()
         self.health = HealthEngine(self.registry, self._probes, random.random)
+        self.detections = self._detection()
         self.limiter = self._limits()
         self._authority = authority
         self._data = data
@@ -129,6 +132,7 @@ class Server:
         self._heartbeats: RedisHeartbeats | None = None
         self._shared: tuple[Sharer, RedisCounters] | None = None
         self._own: SelfRegistration | None = None
+        self._breaking: CircuitBreaking | None = None
         self._fronts: list[tuple[FrontEntry, Front]] = []
         self.listeners: list[Listener] = []
         self.faces: list[Face] = []
@@ -171,6 +175,8 @@ class Server:
         await self._start_adapters()
         self.readiness.done("listeners")
         self.health.start()
+        if self.detections is not None:
+            self.detections.start()
 
     async def _open_accounts(self) -> None:
         settings = translate.access(self.config)
@@ -201,6 +207,7 @@ class Server:
             throttle=self._throttle,
             limiter=self.limiter,
             health=self.health,
+            detections=self.detections,
             pushed=self.metrics.pushed,
             pairs=pairs,
             routing=self.routing,
@@ -222,6 +229,7 @@ class Server:
                 self.listeners += face.listeners
         service: PolarisService | None = around.shared.get(SOURCE)
         if service is not None:
+            self._breaking = service.breaking
             await self._announce(service)
 
     def _offers(self) -> dict[str, Callable[[Surroundings], Methods]]:
@@ -277,6 +285,8 @@ class Server:
         deadline = time.monotonic() + STOP_S
         self.readiness.lost("listeners")
         self.health.stop()
+        if self.detections is not None:
+            self.detections.stop()
         self._probes.close()
         if self._own is not None:
             self._own.stop()
@@ -403,10 +413,20 @@ class Server:
         if limiter is not None:
             found.limiter = {"clients": limiter.clients, "counters": limiter.counters}
             found.limited = {"passed": limiter.used_total, "limited": limiter.limited_total}
+        if self._breaking is not None:
+            found.breaking = breaking_count(self._breaking)
         if self._shared is not None:
             sharer, place = self._shared
             found.limiter_redis = int(place.alive), sharer.failures
         return found
+
+    def _detection(self) -> HealthEngine | None:
+        """Who probes for circuit breakers: apart from the checks that clients asked for, so that neither waits for the other."""
+        section = self.config.circuit_breaker
+        if not section.open:
+            return None
+        paced = Paced(self._probes, section.probes_per_second, self.clock, self.registry.scheduler)
+        return HealthEngine(self.registry, paced, random.random)
 
     def _limits(self) -> Limiter[Any] | None:
         """Who counts for clients that limit themselves; whoever serves them says how they are told."""

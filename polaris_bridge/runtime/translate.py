@@ -19,6 +19,7 @@ from polaris_bridge.adapters.polaris.settings import (
     CLIENT_PARTS,
     CONFIG,
     CONSOLE_PARTS,
+    BreakingSettings,
     GroupSettings,
     NativeSettings,
     PolarisSettings,
@@ -26,6 +27,7 @@ from polaris_bridge.adapters.polaris.settings import (
 from polaris_bridge.adapters.xds.settings import XdsSettings
 from polaris_bridge.core import maintain
 from polaris_bridge.core.batches import BatchTerms
+from polaris_bridge.core.breaking.model import BreakingTerms
 from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.limiting.model import LimiterTerms
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
@@ -239,6 +241,7 @@ def polaris(config: Config) -> PolarisSettings:
         config_open=config.config.open,
         content_max=config.config.content_max_length,
         validate_format=config.config.validate_format,
+        breaking=breaking(config),
     )
 
 
@@ -249,6 +252,15 @@ def xds(option: XdsOptions) -> XdsSettings:
         certificates=option.tls.trusted_ca_file is not None,
         interval_s=option.push_interval.total_seconds(),
     )
+
+
+def breaking(config: Config) -> BreakingSettings | None:
+    """How the server breaks circuits; None: it does not."""
+    section = config.circuit_breaker
+    if not section.open:
+        return None
+    terms = BreakingTerms(section.reporters, section.max_ejection_percent, section.max_resources)
+    return BreakingSettings(terms, section.results_per_second)
 
 
 def server_key(config: Config, data: Path | None) -> Path | None:

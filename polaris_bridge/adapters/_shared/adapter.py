@@ -66,6 +66,8 @@ class Surroundings(Struct, frozen=True):
     """Who counts for clients that limit themselves; None: nobody."""
     health: HealthEngine | None = None
     """Who runs checks of instances; None: nobody."""
+    detections: HealthEngine | None = None
+    """Who runs probes that circuit breakers want, so many a second at most; None: nobody."""
     routing: DiscoveryRouting | None = None
     """Which instances look-ups are answered with, where rules are applied to them; None: nowhere."""
     offers: Mapping[str, Callable[[Surroundings], Methods]] = {}

@@ -65,6 +65,7 @@ def service_of(around: Surroundings, settings: PolarisSettings) -> PolarisServic
             too_often=None if around.throttle is None else partial(around.throttle.too_often, SOURCE),
             limiter=around.limiter,
             routing=around.routing,
+            probes=around.detections,
         )
 
     return around.share(SOURCE, make)

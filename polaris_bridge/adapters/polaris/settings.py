@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from polaris_bridge.core.breaking.model import BreakingTerms
+
 DISCOVER = "discover"
 REGISTER = "register"
 HEALTHCHECK = "healthcheck"
 CONFIG = "config"
 CLIENT_PARTS = frozenset({DISCOVER, REGISTER, HEALTHCHECK, CONFIG})
 CONSOLE_PARTS = frozenset({"default", "service", "config"})
+
+
+class BreakingSettings(Struct, frozen=True):
+    """How the server breaks circuits."""
+
+    terms: BreakingTerms = BreakingTerms()
+    results_per_second: int = 1000
+    """Results that one caller may tell."""
 
 
 class PolarisSettings(Struct, frozen=True, kw_only=True):
@@ -27,6 +37,8 @@ class PolarisSettings(Struct, frozen=True, kw_only=True):
     """``config.open``: whether the configuration centre is served."""
     content_max: int = 20_000
     """``config.contentMaxLength``: characters that a content written through the native protocol may have."""
+    breaking: BreakingSettings | None = BreakingSettings()
+    """``circuitBreaker``: how calls that fail are found out, and instances left alone; None: not at all."""
     validate_format: bool = False
     """``config.validateFormat``: whether a published content that is not what its format says is refused."""
 

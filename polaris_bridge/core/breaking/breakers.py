@@ -94,6 +94,15 @@ class Breakers:
         """How many breakers are kept."""
         return sum(map(len, self._levels.values()))
 
+    @property
+    def now_ms(self) -> int:
+        """Breakers' own time: it does not jump when a clock is set."""
+        return int(self._clock.monotonic() * 1000)
+
+    def wall_ms(self, at_ms: int) -> int:
+        """Breakers' time as milliseconds since 1970."""
+        return self._clock.wall_ms() + at_ms - self.now_ms
+
     # ------------------------------------------------------------------ what happens
 
     def tell(self, told: Told) -> list[Standing]:
@@ -124,7 +133,7 @@ class Breakers:
 
     def tick(self) -> None:
         """Calls that stopped for long enough are tried again. To be called once a second."""
-        now_ms = self._clock.wall_ms()
+        now_ms = self.now_ms
         for (rule, resource), breaker in list(self._open.items()):
             before = breaker.state
             breaker.pass_time(now_ms)
@@ -150,7 +159,7 @@ class Breakers:
 
     def release(self, service: ServiceKey, place: AddressKey) -> bool:
         """All calls go to an instance again, because somebody says so. Whether they had stopped."""
-        now_ms, stopped = self._clock.wall_ms(), False
+        now_ms, stopped = self.now_ms, False
         for standing in self.of(service):
             breaker = standing.breaker
             if standing.resource.place == place and breaker.state != CLOSED:
@@ -212,7 +221,7 @@ class Breakers:
         ready = next((ready for ready in rules if ready.fits(told, resource.level)), None)
         if ready is None:
             return None
-        now_ms = self._clock.wall_ms()
+        now_ms = self.now_ms
         key = ready.rule.id, resource
         breaker = self._breaker(key, ready, now_ms)
         before = breaker.state

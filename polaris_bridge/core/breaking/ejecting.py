@@ -128,7 +128,10 @@ class Ejector:
         if held:
             self._held[service] = held
         changes: dict[AddressKey, Ejection | None] = {place: None for place in before if place not in chosen}
-        changes.update((place, _ejection(stopped[place])) for place in chosen if place not in before)
+        for place in chosen:
+            if place not in before:
+                since_ms = self._breakers.wall_ms(stopped[place].opened_ms)
+                changes[place] = _ejection(stopped[place], since_ms)
         if changes:
             self._registry.ejections.put(service, changes)
         if chosen:
@@ -148,9 +151,9 @@ class Ejector:
         return {place for place, (_, good) in seen.items() if good}
 
 
-def _ejection(breaker: Breaker) -> Ejection:
+def _ejection(breaker: Breaker, since_ms: int) -> Ejection:
     rule = breaker.ready.rule
-    return Ejection(rule.id, rule.name, breaker.why, breaker.opened_ms)
+    return Ejection(rule.id, rule.name, breaker.why, since_ms)
 
 
 def _callable(address: Address) -> bool:

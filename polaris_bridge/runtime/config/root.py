@@ -1,6 +1,7 @@
 """The whole file."""
 
 from .bootstrap import Bootstrap
+from .breaking import CircuitBreakerSection
 from .fields import Section, key, unused
 from .healthcheck import HealthCheck
 from .limiter import LimiterSection
@@ -31,6 +32,9 @@ class Config(Section):
     healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")
     config: ConfigCentre = key(ConfigCentre.model_construct(), "Configuration centre.")
     limiter: LimiterSection = key(LimiterSection.model_construct(), "Limits that clients keep together.")
+    circuit_breaker: CircuitBreakerSection = key(
+        CircuitBreakerSection.model_construct(), "Instances that fail are left alone for a while."
+    )
     cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
     maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")
     store: AnyStore = key({"name": "sqliteStore"}, "Where state is kept.", validate_default=True)

@@ -38,6 +38,25 @@ class SourceCount(NamedTuple):
     isolated: int
 
 
+class BreakingCount(NamedTuple):
+    """Circuit breaking."""
+
+    ejected: Mapping[str, int]
+    """Namespace -> ejected instances."""
+    breakers: Mapping[tuple[str, str], int]
+    """(level, state) -> breakers that are not closed."""
+    turns: Mapping[tuple[str, str], int]
+    """(level, new state) -> changes of state since the start."""
+    reports: Mapping[str, int]
+    """Result (told: results; malformed, too_many: reports) -> since the start."""
+    held_back: int
+    """How often the ceiling kept an instance from being ejected."""
+    probes: Mapping[tuple[str, str], int]
+    """(kind of check, result) -> finished probes since the start."""
+    checks: Mapping[str, int]
+    """State (all, running, waiting, left_out) -> probes that are to be made again and again."""
+
+
 @dataclass(slots=True)
 class Census:
     """One moment. Everything may be left empty; what is left empty does not appear."""
@@ -49,6 +68,8 @@ class Census:
     """Result (passed, limited) -> requests that clients of the limiter told of since the start."""
     limiter_redis: tuple[int, int] | None = None
     """Whether it answers, and failed exchanges; None when the limiter's counters are not shared."""
+    breaking: BreakingCount | None = None
+    """None when the server breaks no circuits."""
     services: Sequence[ServiceCount] = ()
     """Every service, empty ones too."""
     sources: Sequence[SourceCount] = ()

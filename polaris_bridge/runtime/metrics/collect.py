@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from polaris_bridge.core.config.reading import GroupCount
 
 from . import names
-from .census import Census, ServiceCount
+from .census import BreakingCount, Census, ServiceCount
 from .names import Name
 from .tallies import DURATIONS_S, Distribution
 
@@ -82,6 +82,8 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
         up, failures = census.limiter_redis
         yield _gauge(names.LIMITER_SHARED, [((), up)])
         yield _counter(names.LIMITER_FAILURES, [((), failures)])
+    if census.breaking is not None:
+        yield from _breaking(census.breaking)
     yield from _config(census)
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}
@@ -91,6 +93,16 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
             instances[(c.namespace, state, c.source)] = instances.get((c.namespace, state, c.source), 0) + n
     yield _gauge(names.SERVICES, services.items())
     yield _gauge(names.INSTANCES, instances.items())
+
+
+def _breaking(count: BreakingCount) -> Iterator[Metric]:
+    yield _gauge(names.EJECTED, [((namespace,), n) for namespace, n in count.ejected.items()])
+    yield _gauge(names.BREAKERS, count.breakers.items())
+    yield _counter(names.BREAKER_TURNS, count.turns.items())
+    yield _counter(names.BREAKER_REPORTS, [((result,), n) for result, n in count.reports.items()])
+    yield _counter(names.BREAKER_HELD, [((), count.held_back)])
+    yield _counter(names.DETECTIONS, count.probes.items())
+    yield _gauge(names.DETECTION_CHECKS, [((state,), n) for state, n in count.checks.items()])
 
 
 def _config(census: Census) -> Iterator[Metric]:

@@ -79,6 +79,17 @@ LIMITER_SHARED = _own(
 LIMITER_FAILURES = _own(
     "limiter_redis_failures_total", "counter", "", "exchanges of the limiter's counters that Redis did not take"
 )
+EJECTED = _own("instances_ejected", "gauge", "namespace", "instances left alone because calls to them fail")
+BREAKERS = _own("circuit_breakers", "gauge", "level state", "breakers that are open or half-open")
+BREAKER_TURNS = _own("circuit_breaker_turns_total", "counter", "level state", "changes of a breaker, by its new state")
+BREAKER_REPORTS = _own(
+    "circuit_breaker_reports_total", "counter", "result", "results that callers told; reports malformed or too_many"
+)
+BREAKER_HELD = _own("circuit_breaker_held_back_total", "counter", "", "ejections that the ceiling did not allow")
+DETECTIONS = _own("fault_detection_probes_total", "counter", "kind result", "finished probes for fault detection")
+DETECTION_CHECKS = _own(
+    "fault_detection_checks", "gauge", "state", "probes to be made: all, running, waiting, left_out"
+)
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -114,7 +125,8 @@ OWN: Final = (
     BUILD, REQUESTS, DURATION, SERVICES, INSTANCES, EXPIRED, HEARTBEATS, PROBES, HEALTH, WATCHERS, CONFIG_FILES, CONFIG_GRAY,
     CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
     WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LIMITER, LIMITER_REQUESTS,
-    LIMITER_SHARED, LIMITER_FAILURES, LOG_DROPPED,
+    LIMITER_SHARED, LIMITER_FAILURES, EJECTED, BREAKERS, BREAKER_TURNS, BREAKER_REPORTS, BREAKER_HELD, DETECTIONS,
+    DETECTION_CHECKS, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, UDP, WEB
+from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, TCP_TALK, UDP, UDP_TALK, WEB
 from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL
 
-from . import grpc, h2ping, http, tcp, udp, web
+from . import grpc, h2ping, http, talk, tcp, udp, web
 from .mysql import THREADS, MysqlProbes
 
 KINDS: Final[Mapping[str, int]] = {
@@ -20,6 +20,8 @@ KINDS: Final[Mapping[str, int]] = {
     UDP: 256,
     GRPC: 64,
     H2PING: 64,
+    TCP_TALK: 256,
+    UDP_TALK: 256,
     MYSQL: THREADS,
 }
 """What is performed, and how many at once: a dead network keeps each place for the whole timeout."""
@@ -38,6 +40,8 @@ class Probes:
             UDP: udp.perform,
             GRPC: grpc.perform,
             H2PING: h2ping.perform,
+            TCP_TALK: talk.over_tcp,
+            UDP_TALK: talk.over_udp,
             MYSQL: self._mysql.perform,
         }
         self._under_way: set[asyncio.Task[None]] = set()

@@ -31,7 +31,7 @@ async def perform(check: Check) -> Outcome:
             writer.transport.abort()  # the body, if one comes, is of no interest
     if not status:
         return Outcome(CRITICAL, "the answer is not HTTP")
-    return Outcome(PASSING if status in check.expected else CRITICAL, f"status {status}")
+    return Outcome(PASSING if status in check.expected else CRITICAL, f"status {status}", str(status))
 
 
 async def _status(reader: asyncio.StreamReader) -> int:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from polaris_bridge.core.config.reading import GroupCount
 from polaris_bridge.runtime.metrics import CallStats, CallWindow, Census, LoopLag, Metrics, ServiceCount, SourceCount
+from polaris_bridge.runtime.metrics.census import BreakingCount
 from polaris_bridge.runtime.metrics.names import OWN, POLARIS, SERVER
 from polaris_bridge.runtime.metrics.windows import Windows
 
@@ -103,6 +104,15 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         limiter={"clients": 3, "counters": 9},
         limited={"passed": 40, "limited": 2},
         limiter_redis=(0, 5),
+        breaking=BreakingCount(
+            {"default": 2},
+            {("instance", "open"): 3},
+            {("instance", "closed"): 4},
+            {"told": 5, "malformed": 6},
+            7,
+            {("http", "critical"): 8},
+            {"all": 9, "left_out": 1},
+        ),
     )
     found = samples(metrics)
     own = {SERVER: "10.0.0.1"}
@@ -116,6 +126,13 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
     assert value(found, "polaris_bridge_limiter_requests_total", result="limited") == 2
     assert value(found, "polaris_bridge_limiter_redis_up") == 0
     assert value(found, "polaris_bridge_limiter_redis_failures_total") == 5
+    assert value(found, "polaris_bridge_instances_ejected", namespace="default") == 2
+    assert value(found, "polaris_bridge_circuit_breakers", level="instance", state="open") == 3
+    assert value(found, "polaris_bridge_circuit_breaker_turns_total", level="instance", state="closed") == 4
+    assert value(found, "polaris_bridge_circuit_breaker_reports_total", result="malformed") == 6
+    assert value(found, "polaris_bridge_circuit_breaker_held_back_total") == 7
+    assert value(found, "polaris_bridge_fault_detection_probes_total", kind="http", result="critical") == 8
+    assert value(found, "polaris_bridge_fault_detection_checks", state="left_out") == 1
     assert value(found, "config_group_count", namespace="default", **own) == 2
     assert value(found, "config_file_count", namespace="default", group="g", **own) == 5
     assert value(found, "config_release_file_count", namespace="default", group="h", **own) == 0
@@ -154,7 +171,9 @@ def test_the_names_of_polaris_can_be_switched_off() -> None:
 
 
 def test_what_is_listed_is_what_is_exposed(metrics: Metrics) -> None:
-    metrics.census = lambda: Census(redis=(1, 0, 0), limiter_redis=(1, 0))
+    metrics.census = lambda: Census(
+        redis=(1, 0, 0), limiter_redis=(1, 0), breaking=BreakingCount({}, {}, {}, {}, 0, {}, {})
+    )
     text = metrics.render().decode()
     exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     assert {name.name for name in (*OWN, *POLARIS)} <= exposed

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from msgspec import structs
 
-from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, UDP, WEB
+from polaris_bridge.adapters._shared.checks import GRPC, H2PING, HTTP, MYSQL, TCP, TCP_TALK, UDP, UDP_TALK, WEB
 from polaris_bridge.core.health import Check, Outcome
 from polaris_bridge.core.model import CRITICAL, PASSING
 from polaris_bridge.runtime.probes import Probes
@@ -96,18 +96,18 @@ def check(kind: str, port: int, **changes: object) -> Check:
 
 
 def test_the_kinds_that_are_performed(probes: Probes) -> None:
-    assert set(probes.kinds) == {TCP, HTTP, MYSQL, WEB, UDP, GRPC, H2PING}
+    assert set(probes.kinds) == {TCP, HTTP, MYSQL, WEB, UDP, GRPC, H2PING, TCP_TALK, UDP_TALK}
     assert "script" not in probes.kinds
 
 
 class TestEveryKind:
-    @pytest.mark.parametrize("kind", [TCP, HTTP, MYSQL])
+    @pytest.mark.parametrize("kind", [TCP, TCP_TALK, HTTP, MYSQL])
     async def test_a_refused_connection(self, probes: Probes, kind: str, closed_port: int) -> None:
         found = await find(probes, check(kind, closed_port))
         assert found.state == CRITICAL
         assert "refused" in found.why or "Connect" in found.why
 
-    @pytest.mark.parametrize("kind", [TCP, HTTP, MYSQL])
+    @pytest.mark.parametrize("kind", [TCP, TCP_TALK, HTTP, MYSQL])
     async def test_a_connection_that_nobody_accepts(self, probes: Probes, kind: str, deaf_port: int) -> None:
         began = time.monotonic()
         assert (await find(probes, check(kind, deaf_port))).state == CRITICAL
@@ -199,7 +199,7 @@ class TestHttp:
     async def test_which_status_is_said(self, probes: Probes) -> None:
         async with serving(saying(b"HTTP/1.1 418 I'm a teapot\r\n\r\n")) as port:
             assert (await find(probes, check(HTTP, port, expected=(200, 418)))).state == PASSING
-            assert await find(probes, check(HTTP, port)) == Outcome(CRITICAL, "status 418")
+            assert await find(probes, check(HTTP, port)) == Outcome(CRITICAL, "status 418", "418")
 
     async def test_what_is_asked(self, probes: Probes) -> None:
         heard: list[bytes] = []

@@ -12,6 +12,7 @@ from polaris_bridge.core.auth.directory import Directory
 from polaris_bridge.core.auth.ports import Accounts, Doors
 from polaris_bridge.core.auth.records import tell_refusal
 from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.limiting.judging import Judge
 from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.model import Caller, Location, Registration, ServiceKey
@@ -21,6 +22,8 @@ from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .admission import Admission
 from .auth.calls import AccountCalls
+from .breaking.breaking import CircuitBreaking
+from .breaking.calls import BreakingCalls
 from .client_api import client_routes
 from .clients import Clients
 from .config.client_api import client_routes as config_client_routes
@@ -64,11 +67,13 @@ class PolarisService:
         too_often: Callable[[str], bool] | None = None,
         limiter: Limiter[Any] | None = None,
         routing: DiscoveryRouting | None = None,
+        probes: HealthEngine | None = None,
     ) -> None:
         """``pairs``: see ``translate.shown``; ``locate`` tells where a host is, None when nobody knows; ``host`` is the
         process, without which there is no maintain API. ``doors``: who judges callers, when not ``authority`` all of them.
         ``accounts``: the directory, without which there are no calls about it. ``too_often``: see ``Registering``.
-        ``limiter``: where SDKs count by rate limits. ``routing``: by what look-ups through other protocols are answered."""
+        ``limiter``: where SDKs count by rate limits. ``routing``: by what look-ups through other protocols are answered.
+        ``probes`` makes the probes of rules for fault detection."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -103,6 +108,8 @@ class PolarisService:
         self.limits = LimitCalls(self.judge, catalog, registry.clock)
         self.envoy = EnvoyLimits(self.judge, catalog, registry)
         self.routing = RoutingCalls(registry, self.discovering.catalog, pairs, ids, locate, routing)
+        breaking = settings.breaking
+        self.breaking = None if breaking is None else CircuitBreaking(registry, breaking, probes)
         self.maintain = None if host is None else Maintain(registry, settings, self.index, self.clients, pairs, host)
         self.config_console = ConfigConsole(office)
         self.accounts = None if accounts is None else AccountCalls(registry, accounts)
@@ -133,10 +140,14 @@ class PolarisService:
             *self.routing.routes(),
             *self.contracts.routes(),
             *self.limits.routes(),
+            *(() if self.breaking is None else self._breaking_routes(self.breaking)),
             *self.clients.routes(),
             *(() if self.maintain is None else self.maintain.routes(pprof=pprof)),
             *(() if accounts is None else accounts.routes()),
         )
+
+    def _breaking_routes(self, breaking: CircuitBreaking) -> tuple[Route, ...]:
+        return BreakingCalls(self.registry, self.discovering.catalog, breaking).routes()
 
     def _service_of(self, id: str) -> ServiceKey | None:
         """The service of an instance, by the id that native clients know it under."""
@@ -160,6 +171,8 @@ class PolarisService:
         self.discovering.sweep()
         self.config.sweep()
         self.judge.sweep(self.registry.clock.wall_ms())
+        if self.breaking is not None:
+            self.breaking.sweep()
 
 
 def _namer(directory: Directory | None) -> Callable[[str], str | None]:
