@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import dns.edns
 import pytest
 from consul_bottle import Waiting
+from httpx import AsyncClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from routed_bottle import SHOP, RoutedBottle, addresses, by, route, to
 
 from polaris_bridge.core.model import Location, ServiceKey
 from polaris_bridge.core.routing.model import Nearby, Route, Rules
+from polaris_bridge.testing import server
 
 OLD, NEW = "10.1.0.1", "10.1.0.2"
 CART, GOLD, STRANGER = "10.2.0.1", "10.2.0.2", "10.9.9.9"
@@ -375,3 +380,44 @@ RULES: dict[str, tuple[Route, ...]] = {
     "v2": (route(to("v2")),),
     "canary": (CANARY, BASE),
 }
+
+
+# ---------------------------------------------------------------------- all together
+
+
+async def test_the_consoles_rules_reach_who_a_proxy_calls_for() -> None:
+    """A real server: the rule comes by the console's port, the caller's address in a header that a trusted proxy wrote."""
+    listener = "apiservers.service-consul.option"
+    async with (
+        server(sets=[f"{listener}.trustedProxies=127.0.0.1", f"{listener}.routing=true"]) as running,
+        AsyncClient() as http,
+    ):
+
+        async def ask(method: str, path: str, peer: str, **more: Any) -> Any:
+            url = f"http://{running.consul}/v1/{path}"
+            return await http.request(method, url, headers={"X-Forwarded-For": peer}, **more)
+
+        async def hosts(peer: str) -> list[str]:
+            found = (await ask("GET", "health/service/shop", peer)).json()
+            return sorted(each["Node"]["Address"] for each in found)
+
+        for address, version in ((OLD, "v1"), (NEW, "v2")):
+            body = {"Name": "shop", "Port": 80, "Meta": {"version": version}}
+            assert (await ask("PUT", "agent/service/register", address, json=body)).status_code == 200
+        assert (await ask("PUT", "agent/service/register", CART, json={"Name": "cart", "Port": 81})).status_code == 200
+        index = (await ask("GET", "health/service/shop", CART)).headers["X-Consul-Index"]
+        waiting = asyncio.create_task(ask("GET", f"health/service/shop?index={index}", CART))
+        parts = [_part("cart", "v2"), _part("*", "v1")]
+        config = {"@type": "type.googleapis.com/v1.RuleRoutingConfig", "rules": parts}
+        rule = {"name": "r", "namespace": "default", "enable": True, "routing_policy": "RulePolicy"}
+        written = await http.post(f"{running.front}/naming/v2/routings", json=[rule | {"routing_config": config}])
+        assert written.json()["code"] == 200000, written.text
+        async with asyncio.timeout(5):
+            assert [each["Node"]["Address"] for each in (await waiting).json()] == [NEW]
+        assert (await hosts(CART), await hosts(STRANGER)) == ([NEW], [OLD])
+
+
+def _part(caller: str, version: str) -> dict[str, Any]:
+    labels = {"version": {"type": "EXACT", "value": version}}
+    destination = {"namespace": "default", "service": "shop", "name": version, "labels": labels, "weight": 100}
+    return {"name": caller, "sources": [{"namespace": "*", "service": caller}], "destinations": [destination]}
