@@ -11,7 +11,8 @@ from polaris_bridge.adapters._shared.adapter import PROXY_LIMITS, Adapter, OnePo
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
-from .server import grpc
+from .server import grpc, health
+from .server.loading import Loading
 from .service.admission import Admission
 from .service.plane import plane_of
 from .settings import MAX_BACKLOG, XdsSettings
@@ -26,8 +27,11 @@ class XdsFace(OnePort):
     def __init__(self, around: Surroundings, port: GrpcSettings, settings: XdsSettings) -> None:
         self._plane = plane_of(around, settings)
         self._first = around.share(f"{SOURCE}-face", lambda: self) is self
+        loading = around.share(f"{SOURCE}-loading", Loading)
         admission = Admission(around.authority, settings)
-        table = grpc.methods(self._plane.telling, admission, partial(around.observe, SOURCE))
+        observe = partial(around.observe, SOURCE)
+        table = grpc.methods(self._plane.telling, admission, loading, observe)
+        table.include(health.methods(around.registry, admission, loading, observe))
         limits = around.offers.get(PROXY_LIMITS)
         if limits is not None:
             table.include(limits(around))

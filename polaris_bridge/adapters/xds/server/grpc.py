@@ -19,6 +19,8 @@ from polaris_bridge.adapters.xds.wire.fields import Malformed
 from polaris_bridge.core.errors import Denied
 from polaris_bridge.transport.rpc import Call, Methods, RpcError, Status
 
+from .loading import Gate, Loading
+
 Observe = Callable[[str, int, float], None]
 """Told of every request: method, status (200, or 400 when it ends the stream), seconds."""
 
@@ -36,12 +38,12 @@ SINGLE: Final = {
 """By type: the service, its method for the state of the world ("" = there is none), and the incremental one."""
 
 
-def methods(telling: Telling, admission: Admission, observe: Observe) -> Methods:
+def methods(telling: Telling, admission: Admission, loading: Loading, observe: Observe) -> Methods:
     """The table."""
     table = Methods()
 
     def add(path: str, *, delta: bool, only: str = "") -> None:
-        table.stream(path, lambda call: Discovery(telling, admission, observe, call, delta=delta, only=only))
+        table.stream(path, lambda call: Discovery(telling, admission, loading, observe, call, delta=delta, only=only))
 
     add(AGGREGATED + "StreamAggregatedResources", delta=False)
     add(AGGREGATED + "DeltaAggregatedResources", delta=True)
@@ -52,16 +54,24 @@ def methods(telling: Telling, admission: Admission, observe: Observe) -> Methods
     return table
 
 
-class Discovery:
+class Discovery(Gate):
     """One stream of discovery: ``StreamHandler`` for the transport, ``Sink`` for the service."""
 
-    __slots__ = ("_call", "_observe", "_stream", "_telling")
+    __slots__ = ("_observe", "_stream", "_telling")
 
     def __init__(
-        self, telling: Telling, admission: Admission, observe: Observe, call: Call, *, delta: bool, only: str
+        self,
+        telling: Telling,
+        admission: Admission,
+        loading: Loading,
+        observe: Observe,
+        call: Call,
+        *,
+        delta: bool,
+        only: str,
     ) -> None:
+        super().__init__(loading, call)
         principal = proven(admission, call)
-        self._call = call
         self._observe = observe
         self._telling = telling
         admit = None if principal is None else lambda node: admission.reads(principal, node.namespace)
@@ -86,8 +96,8 @@ class Discovery:
         self._call.finish(Status.RESOURCE_EXHAUSTED, reason)
         self._call.link.close()
 
-    def on_message(self, message: bytes, /) -> bytes | None:
-        """See ``StreamHandler``."""
+    def handle(self, message: bytes, /) -> bytes | None:
+        """See ``Gate``."""
         start = perf_counter()
         status = 400
         try:
@@ -104,11 +114,9 @@ class Discovery:
         finally:
             self._observe(self._call.path.rpartition("/")[2], status, perf_counter() - start)
 
-    def on_end(self) -> None:
-        """The client sends no more: the stream is over."""
-
     def on_close(self) -> None:
         """See ``StreamHandler``."""
+        super().on_close()
         self._stream.close()
 
 

@@ -55,3 +55,9 @@ def __getattr__(name: str) -> Any:
     found = import_module(path)
     globals()[name] = found
     return found
+
+
+def load() -> None:
+    """Import all of them. May run in a thread of its own."""
+    for path in MODULES.values():
+        import_module(path)
