@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
-from ..model import NOWHERE, Location, ServiceKey
+from ..model import NOWHERE, AddressKey, Location, ServiceKey
 
 ANY: Final = "*"
 """A namespace, a service, or a value, whichever it is."""
+_NO_PLACE: Final = AddressKey("", 0)
 
 # -------------------------------------------------------------------------------------------------- what can be called
 
@@ -30,6 +32,11 @@ class Target(Struct, frozen=True, gc=False):
     labels: dict[str, str] = field(default_factory=dict)
     location: Location = NOWHERE
     vpc: str = ""
+    place: AddressKey = _NO_PLACE
+    """Where it is reached. Follows from the others; made once, since lists are asked for it instance by instance."""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "place", AddressKey(self.host, self.port, self.vpc))
 
     @property
     def usable(self) -> bool:

@@ -25,12 +25,11 @@ def spread(tier: Tier) -> dict[AddressKey, int]:
     (all of them when none is) have its weight between them, by their own weights; the lightest one is normal.
     """
     if len(tier.shares) == 1:
-        return {place_of(target): target.weight for target in tier.shares[0].targets}
+        return {target.place: target.weight for target in tier.shares[0].targets}
     parts: dict[AddressKey, float] = {}
     for share in tier.shares:
         for target, part in _parts(share):
-            place = place_of(target)
-            parts[place] = parts.get(place, 0.0) + part
+            parts[target.place] = parts.get(target.place, 0.0) + part
     least, most = min(filter(None, parts.values())), max(parts.values())
     scale = min(NORMAL_WEIGHT / least, HEAVIEST / most)
     return {place: max(1, round(part * scale)) if part else 0 for place, part in parts.items()}
@@ -38,7 +37,7 @@ def spread(tier: Tier) -> dict[AddressKey, int]:
 
 def place_of(target: Target) -> AddressKey:
     """Where an instance is reached."""
-    return AddressKey(target.host, target.port, target.vpc)
+    return target.place
 
 
 def _parts(share: Share) -> list[tuple[Target, float]]:
