@@ -16,6 +16,7 @@ from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
 from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
+from polaris_bridge.adapters.polaris.service.governance import governance
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
@@ -212,6 +213,7 @@ class Server:
             pairs=pairs,
             routing=self.routing,
             offers=self._offers(),
+            governance=governance(self.registry),
         )
         for entry, front in self._fronts:
             for adapter in ADAPTERS:

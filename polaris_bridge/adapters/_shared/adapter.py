@@ -17,6 +17,7 @@ from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.transport.rpc import Methods
 
 from .exchange import Handler
+from .governance import Governance
 from .host import Host
 from .listener import Connected, ListenerCounters, ListenerDescription
 from .throttle import CallLimits
@@ -68,6 +69,8 @@ class Surroundings(Struct, frozen=True):
     """Who runs checks of instances; None: nobody."""
     detections: HealthEngine | None = None
     """Who runs probes that circuit breakers want, so many a second at most; None: nobody."""
+    governance: Governance | None = None
+    """Rules as values; None: there are none."""
     routing: DiscoveryRouting | None = None
     """Which instances look-ups are answered with, where rules are applied to them; None: nowhere."""
     offers: Mapping[str, Callable[[Surroundings], Methods]] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from polaris_bridge.core.breaking.breakers import BreakerBook
+from polaris_bridge.core.breaking.detecting import DetectBook
 from polaris_bridge.core.limiting.judging import LimitBook
 from polaris_bridge.core.routing.ports import Rulebook
 
@@ -15,3 +17,5 @@ class Governance(Struct, frozen=True):
     limits: LimitBook
     kinds: frozenset[str]
     """The kinds of documents that rules are kept as."""
+    breakers: BreakerBook | None = None
+    detects: DetectBook | None = None

@@ -44,6 +44,8 @@ class LimitRule(Struct, frozen=True):
     named: Callable[[Sequence[str]], str] | None = None
     """What clients that count for themselves call the counter of these values, one for each condition; None: they do not share
     what they count of this rule."""
+    at_once: int = 0
+    """How many calls may run at a time, which only the one who runs them can count; 0: that is not what is limited."""
 
 
 class Made(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from msgspec import structs
 
 from polaris_bridge.adapters._shared.governance import Governance
+from polaris_bridge.adapters.polaris.service.rules.kinds import Kind
+from polaris_bridge.adapters.polaris.service.rules.writing import Rules
+from polaris_bridge.adapters.polaris.wire.json import decode_list
 from polaris_bridge.adapters.xds.node import ENVOY, GRPC, Node
 from polaris_bridge.adapters.xds.resources import Resource, View
 from polaris_bridge.adapters.xds.service.world import RegistryWorld
@@ -54,6 +58,17 @@ class Queue:
             self._soon.popleft()()
 
 
+class Numbers:
+    """Ids that count."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def unique(self) -> str:
+        self._last += 1
+        return f"{self._last:032x}"
+
+
 class Reported:
     """``Reports`` that keeps what it is told."""
 
@@ -74,6 +89,7 @@ class Bottle:
         self.registry.load()
         self.reported = Reported()
         rules = None if governance is None else governance(self.registry)
+        self.rules = Rules(self.registry, Numbers())
         self.world = RegistryWorld(self.registry, self.reported, rules)
         self.told: list[tuple[View, set[str]]] = []
         self.world.observe(lambda view, changed: self.told.append((view, set(changed))))
@@ -83,6 +99,22 @@ class Bottle:
         key = f"{service}/{host}:{port}"
         registration = Registration("test", namespace, key, service, host, port, **more)
         self.registry.register(registration, CALLER)
+        self.queue.settle()
+
+    def rule(self, kind: Kind, rule: Any) -> None:
+        """Write a rule as a console does, or change the one with its id."""
+        found = decode_list(kind.message, json.dumps([rule]).encode())
+        id = rule.get("id", "")
+        exists = bool(id) and self.registry.documents.get(kind.name, id) is not None
+        write = self.rules.update if exists else self.rules.create
+        outcome = write(kind, found, Caller("polaris"))
+        self.queue.settle()
+        codes = [each.code.value for each in getattr(outcome.response, "responses", ())]
+        assert codes == [200000], outcome.response
+
+    def unrule(self, kind: Kind, id: str) -> None:
+        """Delete a rule."""
+        self.registry.documents.delete(kind.name, id, CALLER)
         self.queue.settle()
 
     def end(self, service: str, host: str, port: int = 8080, namespace: str = "default") -> None:

@@ -62,7 +62,14 @@ def _rule(rule: v1.Rule) -> LimitRule:
         rule.customResponse.body,
         defect,
         _named(rule) if rule.type == v1.Rule.GLOBAL else None,
+        _at_once(rule) if rule.resource == v1.Rule.CONCURRENCY else 0,
     )
+
+
+def _at_once(rule: v1.Rule) -> int:
+    """The field for it is newer than the one that SDKs read."""
+    given = rule.concurrencyAmount.maxAmount or max((amount.maxAmount.value for amount in rule.amounts), default=0)
+    return min(given, _MOST)
 
 
 def _named(rule: v1.Rule) -> Callable[[Sequence[str]], str]:

@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from polaris_bridge.adapters.xds.resources import Resource
-from polaris_bridge.adapters.xds.translate.clusters import inbound_cluster
+from polaris_bridge.adapters.xds.translate.clusters import Care, eds_cluster, http2, inbound_cluster
 from polaris_bridge.adapters.xds.translate.hosts import host_json
 from polaris_bridge.adapters.xds.translate.listeners import (
+    LOCAL_LIMIT,
     Filters,
     Socket,
     inbound_name,
     outbound_name,
     socket_listener,
 )
-from polaris_bridge.adapters.xds.translate.names import inbound, inbound_routes, outbound_routes
+from polaris_bridge.adapters.xds.translate.names import domain, inbound, inbound_routes, outbound_routes
 from polaris_bridge.adapters.xds.translate.packing import packed
+from polaris_bridge.adapters.xds.translate.rules.breaking import thresholds
+from polaris_bridge.adapters.xds.translate.rules.limits import NO_LIMITS, Limits
 from polaris_bridge.adapters.xds.wire import assignments, types
 from polaris_bridge.core.model import NORMAL_WEIGHT, ServiceKey
 
@@ -27,6 +30,9 @@ from .services import Services, Turn
 
 TYPES: Final = (types.CLUSTER, types.ASSIGNMENT, types.LISTENER, types.ROUTES)
 HERE: Final = "127.0.0.1"
+LIMITER: Final = ServiceKey("Polaris", "polaris.limiter")
+"""Who counts calls for all: the server's own, which registers there."""
+LIMITER_CLUSTER: Final = "polaris-limiter"
 Json = dict[str, Any]
 
 
@@ -49,9 +55,7 @@ class Beside:
 
     def follow(self, turns: Mapping[ServiceKey, Turn], now: int) -> set[str]:
         """What changed; which types that concerns."""
-        service = self._reader.service
-        turn = None if service is None else turns.get(self._services.target(service) or service)
-        if turn is None or self._made is None or not (turn.shape or turn.existence):
+        if self._made is None or not self._concerns(turns):
             return set()
         before, self._made = self._made, self._make()
         changed: set[str] = set()
@@ -68,21 +72,33 @@ class Beside:
                 changed.add(type_url)
         return changed
 
+    def _concerns(self, turns: Mapping[ServiceKey, Turn]) -> bool:
+        if not self._reader.limiter and LIMITER in turns:
+            return True
+        service = self._reader.service
+        turn = None if service is None else turns.get(self._services.target(service) or service)
+        return turn is not None and (turn.shape or turn.existence)
+
     # ------------------------------------------------------------------ making
 
     def _make(self) -> dict[str, dict[str, Resource]]:
         found: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
         service = self._reader.service
+        limits = NO_LIMITS
         if service is not None and not self._reader.gateway:
+            limits = self._limited(service)
             ports = self._service_ports(service)
             for port in self._separate(ports):
-                for made in (self._cluster(service, port), self._assignment(service, port, ports)):
-                    if made is not None:
-                        found[types.CLUSTER if made.packed.find(b"config.cluster") > 0 else types.ASSIGNMENT][
-                            made.name
-                        ] = made
-                self._keep(found, types.ROUTES, self._routes(service, port))
-        for listener in self._listeners():
+                self._keep(found, types.CLUSTER, self._cluster(service, port, limits))
+                assignment = self._assignment(service, port, ports)
+                found[types.ASSIGNMENT][assignment.name] = assignment
+                self._keep(found, types.ROUTES, self._routes(service, port, limits))
+        if limits.shared and not self._reader.limiter:
+            self._keep(found, types.CLUSTER, http2(eds_cluster(LIMITER_CLUSTER)))
+            counting = self._services.get(LIMITER)
+            if counting is not None:
+                found[types.ASSIGNMENT][LIMITER_CLUSTER] = counting.named_assignment(LIMITER_CLUSTER)
+        for listener in self._listeners(limits):
             self._keep(found, types.LISTENER, listener)
         return found
 
@@ -103,9 +119,20 @@ class Beside:
         """What has a cluster: 0 is all of the service, or its first port where each has a cluster of its own."""
         return (0, *ports) if len(ports) > 1 else (0,)
 
-    def _cluster(self, service: ServiceKey, port: int) -> Resource | None:
-        name = inbound(service, port)
-        return self._maker.make(types.CLUSTER, name, inbound_cluster(service, port), (self._reader, name))
+    def _limited(self, service: ServiceKey) -> Limits:
+        """How many calls the service beside it takes."""
+        target = self._services.target(service)
+        called = None if target is None else self._services.get(target)
+        if called is None:
+            return NO_LIMITS
+        counting = self._services.get(LIMITER)
+        limits = called.limits(limiter=bool(self._reader.limiter) or (counting is not None and counting.size > 0))
+        called.tell_limits(limits)
+        return limits
+
+    @staticmethod
+    def _cluster(service: ServiceKey, port: int, limits: Limits) -> Json:
+        return inbound_cluster(service, port, Care(thresholds=thresholds(limits.at_once)))
 
     @staticmethod
     def _assignment(service: ServiceKey, port: int, ports: tuple[int, ...]) -> Resource:
@@ -119,12 +146,17 @@ class Beside:
         name = inbound_routes(service, demand=self._reader.demand)
         return f"{name}|{port}" if port else name
 
-    def _routes(self, service: ServiceKey, port: int) -> Json:
-        route = {"match": {"prefix": "/"}, "route": {"cluster": inbound(service, port), "timeout": "0s"}}
+    def _routes(self, service: ServiceKey, port: int, limits: Limits) -> Json:
+        action: Json = {"cluster": inbound(service, port), "timeout": "0s"}
+        route: Json = {"match": {"prefix": "/"}, "route": action}
+        if limits.rate_limits:
+            action["rate_limits"] = list(limits.rate_limits)
+        if limits.local is not None:
+            route["typed_per_filter_config"] = {LOCAL_LIMIT: limits.local}
         host = host_json(inbound(service, port), ["*"], [route])
         return {"name": self._table(service, port), "virtual_hosts": [host], "validate_clusters": False}
 
-    def _listeners(self) -> Iterator[Json]:
+    def _listeners(self, limits: Limits) -> Iterator[Json]:
         reader, service = self._reader, self._reader.service
         table = outbound_routes(reader.namespace, demand=reader.demand, gateway=reader.gateway)
         filters = Filters(demand=reader.demand)
@@ -145,6 +177,11 @@ class Beside:
                 inbound=True,
                 tls_mode=reader.tls_mode,
                 redirected=reader.redirected,
+                filters=Filters(
+                    domain=domain(service) if limits.shared else "",
+                    limiter=reader.limiter or LIMITER_CLUSTER,
+                    local=limits.local is not None,
+                ),
             ),
             tables,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from msgspec import structs
@@ -16,17 +16,21 @@ from polaris_bridge.adapters._shared.catalog import Sight
 from polaris_bridge.adapters._shared.governance import Governance
 from polaris_bridge.adapters.xds.resources import Resource
 from polaris_bridge.adapters.xds.translate.assignments import Rank, assignment, nearness
+from polaris_bridge.adapters.xds.translate.clusters import CARELESS, Care
 from polaris_bridge.adapters.xds.translate.endpoints import Endpoint, Unusable, endpoint_of
 from polaris_bridge.adapters.xds.translate.names import outbound
 from polaris_bridge.adapters.xds.translate.packing import packed
+from polaris_bridge.adapters.xds.translate.rules.breaking import health_checks, outlier_detection, thresholds
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY, GRPC, Dialect
+from polaris_bridge.adapters.xds.translate.rules.limits import NO_LIMITS, Limits, limits_of
 from polaris_bridge.adapters.xds.translate.rules.routing import Asking, Plan, callers_of, picks_of, plan_of
 from polaris_bridge.adapters.xds.translate.rules.subsets import WHOLE, Chooser, Pick, Subset
 from polaris_bridge.adapters.xds.wire import types
+from polaris_bridge.core.breaking.detecting import chosen
 from polaris_bridge.core.model import NOWHERE, Address, AddressKey, Location, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.callers import is_service
-from polaris_bridge.core.routing.model import ALL, ANY, FAILOVERS, NO_RULES, Nearby
+from polaris_bridge.core.routing.model import ALL, ANY, FAILOVERS, NO_RULES, Nearby, Unread
 from polaris_bridge.core.routing.ports import Patterns
 
 NEARBY: Final = "internal-enable-nearby"
@@ -69,6 +73,8 @@ class Called:
         self._subsets: dict[str, Subset] = {}
         self._plans: dict[tuple[str, ServiceKey | None], Plan] = {}
         self._parts: dict[str, tuple[Subset, ...]] = {}
+        self._care: dict[str, Care] = {}
+        self._limits: dict[bool, Limits] = {}
         self._assignments: dict[tuple[str, bool, Location | None], Resource] = {}
         self.made: dict[object, Resource] = {}
         """Clusters and route tables, by what they were made for; empty after every change that may concern them."""
@@ -171,6 +177,8 @@ class Called:
     def read_rules(self) -> None:
         """Read the rules anew."""
         self.rules = NO_RULES if self._governance is None else self._governance.routes.of(self.of)[1]()
+        self._care.clear()
+        self._limits.clear()
         self._picks = self._readable(picks_of(self.rules))
         self._counts.clear()
         for endpoint in self._members.values():
@@ -219,6 +227,44 @@ class Called:
             found = self._parts[dialect.name] = tuple(parts)
         return found
 
+    def care(self, dialect: Dialect) -> Care:
+        """How calls to the service are watched over."""
+        found = self._care.get(dialect.name)
+        if found is None:
+            found = self._care[dialect.name] = CARELESS if self._governance is None else self._cared(dialect)
+        return found
+
+    def _cared(self, dialect: Dialect) -> Care:
+        assert self._governance is not None
+        breakers, detects = self._governance.breakers, self._governance.detects
+        unread: dict[Unread, None] = {}
+        rules = () if breakers is None else breakers.of(self.of)[1]()
+        outlier = outlier_detection(self.of, rules, dialect, unread)
+        probes = () if detects is None or dialect is not ENVOY else chosen(detects.of(self.of))
+        checks = health_checks(probes, unread)
+        at_once = 0 if dialect is ENVOY else self.limits(limiter=False).at_once
+        self._say(unread)
+        return Care(outlier, thresholds(at_once), checks)
+
+    def limits(self, *, limiter: bool) -> Limits:
+        """How many calls the service takes. ``limiter``: whether there is somebody who counts for all."""
+        found = self._limits.get(limiter)
+        if found is None:
+            found = NO_LIMITS
+            if self._governance is not None:
+                rules = self._governance.limits.of(self.of)[1]()
+                found = limits_of(self.of, rules, self._patterns, limiter=limiter)
+            self._limits[limiter] = found
+        return found
+
+    def tell_limits(self, limits: Limits) -> None:
+        """Say what of the limits cannot be expressed."""
+        self._say(dict.fromkeys(limits.unread))
+
+    def _say(self, unread: Iterable[Unread]) -> None:
+        for each in unread:
+            self._report(outbound(self.key), f"rule {each.rule}, {each.where}: {each.why}")
+
     def _asking(self, dialect: Dialect, caller: ServiceKey | None) -> Asking:
         counts, failover = self._counts, self._metadata().get(FAILOVER, "")
         return Asking(
@@ -231,8 +277,7 @@ class Called:
         )
 
     def _tell(self, plan: Plan) -> None:
-        for unread in plan.unread:
-            self._report(outbound(self.key), f"rule {unread.rule}, {unread.where}: {unread.why}")
+        self._say(plan.unread)
         for way in plan.ways:
             for share in way.shares:
                 self._subsets[share.subset.id] = share.subset
@@ -267,6 +312,10 @@ class Called:
             content = assignment(name, list(self.endpoints), self._rank(subset, rank), rich=rich)
             found = self._assignments[key] = packed(types.ASSIGNMENT, name, content)
         return found
+
+    def named_assignment(self, name: str) -> Resource:
+        """All endpoints, under another name."""
+        return packed(types.ASSIGNMENT, name, assignment(name, list(self.endpoints), rich=True))
 
     def _near(self) -> Nearby | None:
         if self.rules.nearby is not None:

@@ -29,7 +29,7 @@ class Parts:
         if found is None:
             name = outbound(called.key, subset.id)
             subsets = () if subset.id else called.subsets(ENVOY)
-            content = envoy_cluster(name, called.key, subsets, tls_mode)
+            content = envoy_cluster(name, called.key, subsets, tls_mode, called.care(ENVOY))
             found = self._maker.make(types.CLUSTER, name, content, (called.key, *key))
             if found is not None:
                 called.made[key] = found
@@ -41,7 +41,7 @@ class Parts:
         found = called.made.get(key)
         if found is None:
             name = outbound(called.key, subset.id)
-            found = self._maker.make(types.CLUSTER, name, grpc_cluster(name), (called.key, *key))
+            found = self._maker.make(types.CLUSTER, name, grpc_cluster(name, called.care(GRPC)), (called.key, *key))
             if found is not None:
                 called.made[key] = found
         return found

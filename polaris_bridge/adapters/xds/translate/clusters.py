@@ -11,7 +11,7 @@ from polaris_bridge.core.model import ServiceKey
 
 from .endpoints import TLS_MODES
 from .listeners import EXTENSIONS, upstream_tls
-from .names import PASSTHROUGH, inbound, outbound
+from .names import PASSTHROUGH, inbound
 from .rules.subsets import Subset
 
 Json = dict[str, Any]
@@ -34,14 +34,14 @@ CARELESS: Final = Care()
 
 def grpc_cluster(name: str, care: Care = CARELESS) -> Json:
     """A cluster as gRPC clients take it."""
-    return {**_eds(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
+    return {**eds_cluster(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
 
 
 def envoy_cluster(
     name: str, service: ServiceKey, subsets: Iterable[Subset], tls_mode: str, care: Care = CARELESS
 ) -> Json:
     """A cluster that Envoy calls. ``subsets``: those that it chooses by label itself."""
-    found = {**_eds(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
+    found = {**eds_cluster(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
     found["common_lb_config"] = {"healthy_panic_threshold": {"value": 1}}
     selectors = _selectors(subsets)
     if selectors:
@@ -51,9 +51,9 @@ def envoy_cluster(
     return found
 
 
-def inbound_cluster(service: ServiceKey, port: int = 0) -> Json:
+def inbound_cluster(service: ServiceKey, port: int = 0, care: Care = CARELESS) -> Json:
     """The service beside an Envoy; ``port``: one of its ports."""
-    return {**_eds(inbound(service, port)), "lb_policy": "ROUND_ROBIN"}
+    return {**eds_cluster(inbound(service, port)), "lb_policy": "ROUND_ROBIN", **_care(care)}
 
 
 def passthrough() -> Json:
@@ -80,7 +80,8 @@ def http2(cluster: Json) -> Json:
     }
 
 
-def _eds(name: str) -> Json:
+def eds_cluster(name: str) -> Json:
+    """A cluster whose endpoints are told on the same stream."""
     return {
         "name": name,
         "type": "EDS",
@@ -113,8 +114,3 @@ def _sockets(service: ServiceKey, *, strict: bool) -> Sequence[Json]:
     plain = {"name": "envoy.transport_sockets.raw_buffer"}
     plain["typed_config"] = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}  # type: ignore[assignment]
     return [{**tls, "match": {"acceptMTLS": "true"}}, {"name": "rawbuffer", "match": {}, "transport_socket": plain}]
-
-
-def cluster_name(service: ServiceKey, subset: Subset) -> str:
-    """The cluster of a part of a service."""
-    return outbound(service, subset.id)

@@ -235,7 +235,8 @@ def _within(
 
 
 def _subset(pick: Pick, fallback: tuple[Pick, ...]) -> Subset:
-    return Subset(((pick,), *((each,) for each in fallback)))
+    strict = not fallback and pick != EVERYBODY
+    return Subset(((pick,), *((each,) for each in fallback)), strict)
 
 
 def _sources(route: Route, asking: Asking, unread: dict[Unread, None]) -> Iterator[Match]:

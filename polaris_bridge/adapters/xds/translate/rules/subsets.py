@@ -35,16 +35,19 @@ class Subset(Struct, frozen=True, gc=False):
     """Instances that calls go to: of the first tier in which somebody is healthy."""
 
     tiers: tuple[tuple[Pick, ...], ...] = ((EVERYBODY,),)
+    strict: bool = False
+    """Whether nobody else will ever do."""
 
     @property
     def id(self) -> str:
         """Its name among the subsets of a service, which follows from what it chooses; empty for all instances."""
-        return "" if self == WHOLE else blake2b(_encoder.encode(self.tiers), digest_size=6).hexdigest()
+        said = _encoder.encode((self.tiers, self.strict))
+        return "" if self == WHOLE else blake2b(said, digest_size=6).hexdigest()
 
     @property
     def exact(self) -> dict[str, str] | None:
         """The labels by which an Envoy can choose itself; None when it is not as simple as that."""
-        if len(self.tiers) != 1 or len(self.tiers[0]) != 1:
+        if self.strict or len(self.tiers) != 1 or len(self.tiers[0]) != 1:
             return None
         pick = self.tiers[0][0]
         if pick.lacks or not all(each.operator == EXACT for each in pick.has):
