@@ -7,15 +7,13 @@ from typing import Final
 from msgspec import Struct
 
 from polaris_bridge.adapters.xds.node import GATEWAY, GRPC, Node
-from polaris_bridge.adapters.xds.translate.endpoints import TLS_MODES
-from polaris_bridge.adapters.xds.translate.listeners import INBOUND_PORT, OUTBOUND_PORT
+from polaris_bridge.adapters.xds.translate.endpoints import TLS_MODES, is_literal
+from polaris_bridge.adapters.xds.translate.listeners import ANYWHERE, INBOUND_PORT, OUTBOUND_PORT
 from polaris_bridge.core.model import NOWHERE, Location, ServiceKey
 
 _SIDECAR: Final = "sidecar.polarismesh.cn/"
 _GATEWAY: Final = "gateway.polarismesh.cn/"
 TLS_KEYS: Final = ("polarismesh.cn/tls-mode", "sidecar.polarismesh.cn/tlsMode")
-OURS: Final = "polaris-bridge/"
-"""Beginning of keys that PolarisMesh does not have."""
 
 
 class Reader(Struct, frozen=True):
@@ -36,6 +34,8 @@ class Reader(Struct, frozen=True):
     """Ports of the service beside it, where that is not registered."""
     outbound_port: int = OUTBOUND_PORT
     inbound_port: int = INBOUND_PORT
+    address: str = ANYWHERE
+    """Where it listens."""
     redirected: bool = True
     """Whether connections are redirected to it."""
     limiter: str = ""
@@ -50,20 +50,22 @@ def reader_of(node: Node) -> Reader:
         if service is None and node.cluster:
             service = ServiceKey(node.namespace, node.cluster)
         return Reader(GRPC, service=service, place=node.locality)
+    gateway = node.run_type == GATEWAY
     tls_mode = next((mode for key in TLS_KEYS if (mode := told(key, "").lower())), "none")
     return Reader(
         node.kind,
         node.namespace,
         service,
         node.locality,
-        gateway=node.run_type == GATEWAY,
+        gateway=gateway,
         tls_mode=tls_mode if tls_mode in TLS_MODES else "none",
         demand=told(f"{_SIDECAR}openOnDemand", "").lower() == "true",
         bind_ports=tuple(sorted(_ports(told(f"{_SIDECAR}bindPorts", "")))),
-        outbound_port=_port(told(f"{OURS}outboundPort", ""), OUTBOUND_PORT),
-        inbound_port=_port(told(f"{OURS}inboundPort", ""), INBOUND_PORT),
-        redirected=told(f"{OURS}redirected", "").lower() != "false",
-        limiter=told(f"{OURS}limiterCluster", ""),
+        outbound_port=_port(told(f"{_GATEWAY}listenPort" if gateway else f"{_SIDECAR}outboundPort", ""), OUTBOUND_PORT),
+        inbound_port=_port(told(f"{_SIDECAR}inboundPort", ""), INBOUND_PORT),
+        address=address if is_literal(address := told(f"{_SIDECAR}listenAddress", "")) else ANYWHERE,
+        redirected=told(f"{_SIDECAR}redirected", "").lower() != "false",
+        limiter=told(f"{_SIDECAR}limiterCluster", ""),
     )
 
 

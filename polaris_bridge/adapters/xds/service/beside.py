@@ -161,7 +161,9 @@ class Beside:
         table = outbound_routes(reader.namespace, demand=reader.demand, gateway=reader.gateway)
         filters = Filters(demand=reader.demand)
         port = reader.outbound_port
-        yield socket_listener(Socket(outbound_name(port), port, table, redirected=reader.redirected, filters=filters))
+        yield socket_listener(
+            Socket(outbound_name(port), port, table, reader.address, redirected=reader.redirected, filters=filters)
+        )
         if service is None or reader.gateway:
             return
         port = reader.inbound_port
@@ -174,6 +176,7 @@ class Beside:
                 inbound_name(service, port),
                 port,
                 self._table(service, 0),
+                reader.address,
                 inbound=True,
                 tls_mode=reader.tls_mode,
                 redirected=reader.redirected,

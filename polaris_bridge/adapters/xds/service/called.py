@@ -24,7 +24,7 @@ from polaris_bridge.adapters.xds.translate.rules.breaking import health_checks, 
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY, GRPC, Dialect
 from polaris_bridge.adapters.xds.translate.rules.limits import NO_LIMITS, Limits, limits_of
 from polaris_bridge.adapters.xds.translate.rules.routing import Asking, Plan, callers_of, picks_of, plan_of
-from polaris_bridge.adapters.xds.translate.rules.subsets import WHOLE, Chooser, Pick, Subset
+from polaris_bridge.adapters.xds.translate.rules.subsets import NOBODY, WHOLE, Chooser, Pick, Subset
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.core.breaking.detecting import chosen
 from polaris_bridge.core.model import NOWHERE, Address, AddressKey, Location, ServiceKey
@@ -284,6 +284,8 @@ class Called:
 
     def subset(self, id: str) -> Subset | None:
         """A part of the service by its name: of rules as they are, or were, for somebody may still use those."""
+        if id == NOBODY.id:
+            return NOBODY
         if id and id not in self._subsets:
             for dialect in (ENVOY, GRPC):
                 self.subsets(dialect)

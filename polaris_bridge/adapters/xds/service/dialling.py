@@ -17,6 +17,7 @@ from polaris_bridge.adapters.xds.translate.names import (
     outbound_of,
     services_of,
 )
+from polaris_bridge.adapters.xds.translate.rules.subsets import NOBODY
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.core.model import ServiceKey
 
@@ -168,6 +169,8 @@ class Dialling:
         for key, turn in turns.items():
             called = self._services.known(key)
             subsets = (*turn.subsets, *(() if called is None else called.subset_ids))
+            if turn.existence:
+                subsets = (*subsets, NOBODY.id)
             clusters = {outbound(key, subset) for subset in dict.fromkeys(subsets)}
             names[types.ASSIGNMENT] |= clusters
             if turn.shape or turn.existence:

@@ -19,7 +19,7 @@ class Plane:
         registry = around.registry
         self.problems = Problems()
         self.telling = Telling(
-            lambda: RegistryWorld(registry, self.problems),
+            lambda: RegistryWorld(registry, self.problems, around.governance),
             registry.clock,
             registry.scheduler,
             Slices(registry.scheduler),

@@ -31,6 +31,7 @@ GLOBAL_STAGE: Final = 1
 """Stage of limits that a server counts; those that Envoy counts itself have 0."""
 OUTBOUND_PORT: Final = 15001
 INBOUND_PORT: Final = 15006
+ANYWHERE: Final = "0.0.0.0"
 SNI: Final = "outbound_.default_.{name}.{namespace}.svc.cluster.local"
 _SPIFFE: Final = "spiffe://cluster.local/"
 
@@ -41,6 +42,7 @@ def api_listener(name: str, route_table: str) -> Json:
     """What a gRPC client dials."""
     manager = {
         "@type": f"{_TYPE}filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "outbound",
         "rds": {"config_source": _ADS, "route_config_name": route_table},
         "http_filters": [_ROUTER],
     }
@@ -56,6 +58,7 @@ def server_listener(name: str, host: str, port: int) -> Json:
     }
     manager = {
         "@type": f"{_TYPE}filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "inbound",
         "route_config": {"name": "inbound", "virtual_hosts": [host_routes]},
         "http_filters": [_ROUTER],
     }
@@ -89,6 +92,7 @@ class Socket(Struct, frozen=True):
     port: int
     table: str
     """The route table of the calls."""
+    address: str = ANYWHERE
     inbound: bool = False
     tls_mode: str = "none"
     redirected: bool = True
@@ -126,7 +130,7 @@ def socket_listener(socket: Socket, tables: Sequence[tuple[int, str]] = ()) -> J
         chain["name"] = f"{direction.lower()}-{at}"
     found: Json = {
         "name": socket.name,
-        "address": _address("0.0.0.0", socket.port),
+        "address": _address(socket.address, socket.port),
         "traffic_direction": direction,
         "filter_chains": chains,
     }

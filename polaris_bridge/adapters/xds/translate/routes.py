@@ -13,10 +13,11 @@ from polaris_bridge.core.routing.model import ANY, IN, NOT_EQUALS, NOT_IN, PARAM
 from .endpoints import LB, MOST_WEIGHT
 from .names import outbound
 from .rules.routing import STAIN, Match, Share, Way
+from .rules.subsets import NOBODY
 
 Json = dict[str, Any]
 
-NOBODY: Final = 503
+REFUSED: Final = 503
 """What a call is answered that rules send nowhere."""
 _NOT: Final = frozenset({NOT_EQUALS, NOT_IN})
 _LAST: Final = 2**63 - 1
@@ -30,7 +31,7 @@ def envoy_route(service: ServiceKey, way: Way) -> Json:
     if way.shares:
         route["route"] = {**_targets(service, way.shares, by_label=True), "timeout": "0s"}
     else:
-        route["direct_response"] = {"status": NOBODY}
+        route["direct_response"] = {"status": REFUSED}
     if way.stain:
         header = {"header": {"key": STAIN, "value": way.stain}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
         route["request_headers_to_add"] = [header]
@@ -38,9 +39,10 @@ def envoy_route(service: ServiceKey, way: Way) -> Json:
 
 
 def grpc_route(service: ServiceKey, way: Way) -> Json:
-    """A way as a gRPC client goes it: every part of a service is a cluster of its own. A call that is sent nowhere fails."""
-    action = {"route": _targets(service, way.shares, by_label=False)} if way.shares else {"non_forwarding_action": {}}
-    return {"match": match_of(way.match), **action}
+    """A way as a gRPC client goes it: every part of a service is a cluster of its own. Calls that go nowhere go to a cluster
+    without endpoints, for grpc-js-xds 1.14 ends its process over a route that does anything else."""
+    shares = way.shares or (Share(NOBODY),)
+    return {"match": match_of(way.match), "route": _targets(service, shares, by_label=False)}
 
 
 def on_demand(cluster: str) -> Json:

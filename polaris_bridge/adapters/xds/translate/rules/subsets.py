@@ -40,9 +40,10 @@ class Subset(Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """Its name among the subsets of a service, which follows from what it chooses; empty for all instances."""
-        said = _encoder.encode((self.tiers, self.strict))
-        return "" if self == WHOLE else blake2b(said, digest_size=6).hexdigest()
+        """Its name among the subsets of a service, which follows from what it chooses; empty for all, ``none`` for nobody."""
+        if self in (WHOLE, NOBODY):
+            return "" if self == WHOLE else "none"
+        return blake2b(_encoder.encode((self.tiers, self.strict)), digest_size=6).hexdigest()
 
     @property
     def exact(self) -> dict[str, str] | None:
@@ -57,6 +58,8 @@ class Subset(Struct, frozen=True, gc=False):
 
 
 WHOLE: Final = Subset()
+NOBODY: Final = Subset((), True)
+"""Where calls go that go nowhere."""
 
 
 def constrains(condition: Condition) -> bool:
