@@ -15,7 +15,7 @@ class Governance(Struct, frozen=True):
 
     routes: Rulebook
     limits: LimitBook
+    breakers: BreakerBook
+    detects: DetectBook
     kinds: frozenset[str]
     """The kinds of documents that rules are kept as."""
-    breakers: BreakerBook | None = None
-    detects: DetectBook | None = None

@@ -7,6 +7,7 @@ from typing import Final
 from polaris_bridge.adapters._shared.governance import Governance
 from polaris_bridge.core.registry import Registry
 
+from .breaking.sources import StoredBreakers, StoredDetects
 from .judging.sources import StoredLimits
 from .routing.sources import StoredRules
 from .rules.kinds import CIRCUIT_BREAKER, FAULT_DETECT, LANE, RATE_LIMIT, ROUTING
@@ -16,4 +17,6 @@ KINDS: Final = frozenset(kind.name for kind in (ROUTING, LANE, RATE_LIMIT, CIRCU
 
 def governance(registry: Registry) -> Governance:
     """Where rules come from, for a registry."""
-    return Governance(StoredRules(registry), StoredLimits(registry), KINDS)
+    return Governance(
+        StoredRules(registry), StoredLimits(registry), StoredBreakers(registry), StoredDetects(registry), KINDS
+    )

@@ -238,9 +238,8 @@ class Called:
         assert self._governance is not None
         breakers, detects = self._governance.breakers, self._governance.detects
         unread: dict[Unread, None] = {}
-        rules = () if breakers is None else breakers.of(self.of)[1]()
-        outlier = outlier_detection(self.of, rules, dialect, unread)
-        probes = () if detects is None or dialect is not ENVOY else chosen(detects.of(self.of))
+        outlier = outlier_detection(self.of, breakers.of(self.of)[1](), dialect, unread)
+        probes = chosen(detects.of(self.of)) if dialect is ENVOY else ()
         checks = health_checks(probes, unread)
         at_once = 0 if dialect is ENVOY else self.limits(limiter=False).at_once
         self._say(unread)
