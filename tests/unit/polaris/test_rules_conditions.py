@@ -96,3 +96,91 @@ def test_rate_limits_are_looked_at_too(member: dict[str, Any], place: str) -> No
     code, info = written(limit | member, "/naming/v1/ratelimits")
     assert (code, f"{place}: missing )" in info) == (REFUSED, True)
     assert written(limit | {"method": match("^a", "REGEX")}, "/naming/v1/ratelimits")[0] == OK
+
+
+# ------------------------------------------------------------------------------------- breakers and probes
+
+BREAKERS, DETECTORS = "/naming/v1/circuitbreaker/rules", "/naming/v1/faultdetectors"
+
+
+def breaker(**members: Any) -> dict[str, Any]:
+    destination = {"service": "shop", "namespace": "default"}
+    return {"name": "b", "level": "INSTANCE", "ruleMatcher": {"destination": destination}} | members
+
+
+def detector(**members: Any) -> dict[str, Any]:
+    return {"name": "d", "protocol": "HTTP", "targetService": {"service": "shop", "namespace": "default"}} | members
+
+
+CODE = {"inputType": "RET_CODE", "condition": {"type": "REGEX", "value": "^5"}}
+LATE = {"inputType": "DELAY", "condition": {"value": "200"}}
+RATE = {"triggerType": "ERROR_RATE", "errorPercent": 100, "interval": 1}
+
+
+def block(**members: Any) -> dict[str, Any]:
+    return {"name": "b", "error_conditions": [CODE, LATE], "trigger_conditions": [RATE]} | members
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        breaker(),
+        breaker(errorConditions=[CODE, LATE], triggerCondition=[RATE], max_ejection_percent=100),
+        breaker(block_configs=[block()]),
+        breaker(block_configs=[block(api={"path": {"type": "REGEX", "value": "(?=a)"}})]),
+    ],
+)
+def test_breakers_that_mean_something_are_kept(rule: dict[str, Any]) -> None:
+    assert written(rule, BREAKERS)[0] == OK
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (breaker(max_ejection_percent=101), "max_ejection_percent: expected at most 100, not 101"),
+        (breaker(errorConditions=[CODE, CODE | {"condition": {"type": "REGEX", "value": "("}}]),
+         "error_conditions[1].condition: "),
+        (breaker(errorConditions=[LATE | {"condition": {"value": "-5"}}]),
+         "error_conditions[0].condition.value: expected milliseconds, not '-5'"),
+        (breaker(errorConditions=[{"inputType": "DELAY"}]), "expected milliseconds, not ''"),
+        (breaker(errorConditions=[CODE | {"inputType": 9}]), "error_conditions[0].input_type has no value 9"),
+        (breaker(triggerCondition=[RATE | {"errorPercent": 200}]), "trigger_condition[0].error_percent: expected at most 100"),
+        (breaker(triggerCondition=[{"triggerType": 7}]), "trigger_condition[0].trigger_type has no value 7"),
+        (breaker(block_configs=[block(), block(trigger_conditions=[RATE | {"errorPercent": 101}])]),
+         "block_configs[1].trigger_conditions[0].error_percent: expected at most 100"),
+        (breaker(block_configs=[block(api={"path": {"type": "REGEX", "value": "["}})]), "block_configs[0].api.path: "),
+        (breaker(ruleMatcher={"destination": {"service": "shop", "namespace": "default",
+                                              "method": {"type": "REGEX", "value": "*"}}}), ""),
+    ],
+)  # fmt: skip
+def test_breakers_that_mean_nothing_are_refused_with_the_place(rule: dict[str, Any], said: str) -> None:
+    code, info = written(rule, BREAKERS)
+    assert code == (REFUSED if said else OK)
+    assert said in info
+
+
+def test_amounts_below_nothing_are_no_message() -> None:
+    answer = World().call("POST", BREAKERS, [breaker(triggerCondition=[RATE | {"errorCount": -1}])])
+    assert answer["code"] == 400001
+    assert "errorCount" in answer["info"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (detector(), ""),
+        (detector(port=70000), "port: expected at most 65535, not 70000"),
+        (detector(httpConfig={"method": "GET /"}), "http_config.method: 'GET /' is no method"),
+        (detector(httpConfig={"url": "/a b"}), "http_config.url: "),
+        (detector(httpConfig={"url": "/a\r\nX: 1"}), "http_config.url: "),
+        (detector(httpConfig={"headers": [{"key": "a", "value": "b"}, {"key": "x y", "value": ""}]}),
+         "http_config.headers[1]: cannot be sent"),
+        (detector(httpConfig={"headers": [{"key": "a", "value": "b\r\nc"}]}), "http_config.headers[0]: "),
+        (detector(targetService={"service": "shop", "namespace": "default",
+                                 "api": {"path": {"type": "REGEX", "value": "("}}}), "target_service.api.path: "),
+    ],
+)  # fmt: skip
+def test_probes_that_cannot_be_made_are_refused_with_the_place(rule: dict[str, Any], said: str) -> None:
+    code, info = written(rule, DETECTORS)
+    assert code == (REFUSED if said else OK)
+    assert said in info

@@ -90,6 +90,18 @@ def known_condition(match: Any) -> None:
         match.ClearField("value_type")
 
 
+def breaks_by_numbers(rule: Any) -> None:
+    """Kinds of errors and amounts that there are."""
+    rule.max_ejection_percent = min(rule.max_ejection_percent, 100)
+    for part in (rule, *rule.block_configs):
+        for error in part.error_conditions:
+            error.input_type = min(error.input_type, v1.ErrorCondition.DELAY)
+            error.condition.value.value = "200"
+        for trigger in part.trigger_condition if part is rule else part.trigger_conditions:
+            trigger.trigger_type = min(trigger.trigger_type, v1.TriggerCondition.CONSECUTIVE_ERROR)
+            trigger.error_percent = min(trigger.error_percent, 100)
+
+
 def right(draw: Any, name: str, drawn: Any) -> Any:
     """A drawn rule with what it needs to be accepted and to be about the service."""
     example = EXAMPLES[name]()
@@ -109,8 +121,16 @@ def right(draw: Any, name: str, drawn: Any) -> Any:
                 drawn.ClearField(field)
         for _, match in matches(drawn):
             known_condition(match)
-    if name == "fault_detect" and drawn.protocol > 3:
-        drawn.ClearField("protocol")
+    if name == "fault_detect":
+        drawn.protocol = min(drawn.protocol, v1.FaultDetectRule.UDP)
+        drawn.port = min(drawn.port, 65_535)
+        drawn.http_config.method, drawn.http_config.url = "GET", "/"
+        del drawn.http_config.headers[:]
+    if name == "circuit_breaker":
+        breaks_by_numbers(drawn)
+    if name in ("fault_detect", "circuit_breaker"):
+        for _, match in matches(drawn):
+            known_condition(match)
     if name == "lane":
         for number, lane in enumerate(drawn.rules):
             lane.name, lane.id = f"lane-{number}", f"id-{number}"

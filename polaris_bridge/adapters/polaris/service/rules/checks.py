@@ -7,7 +7,7 @@ of rule (fault detection), those that the specification has for the case.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
@@ -26,6 +26,12 @@ MAX_TEXT: Final = 1024
 MAX_PRIORITY: Final = 10
 MAX_LANES: Final = 100
 ANY: Final = "*"
+
+MAX_PORT: Final = 65_535
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 LEGAL: Final = re.compile(r"[0-9A-Za-z\-./:_]+\Z")
 """What names of namespaces, services and lanes are made of."""
@@ -121,7 +127,45 @@ def circuit_breaker(rule: v1.CircuitBreakerRule) -> Defect | None:
         _own_text(rule),
         _place(matcher.destination.namespace, matcher.destination.service, or_any=True),
         _known(rule, "level"),
+        _percent("max_ejection_percent", rule.max_ejection_percent),
+        *_breaks("", rule.error_conditions, "trigger_condition", rule.trigger_condition),
+        *(
+            defect
+            for at, block in enumerate(rule.block_configs)
+            for defect in _breaks(
+                f"block_configs[{at}].", block.error_conditions, "trigger_conditions", block.trigger_conditions
+            )
+        ),
+        _conditions("", rule),
     )
+
+
+def _breaks(
+    where: str,
+    errors: Sequence[v1.ErrorCondition],
+    name: str,
+    triggers: Sequence[v1.TriggerCondition],
+) -> Iterator[Defect | None]:
+    """What an error is, and when there are too many. The original looks at neither; SDKs take what they cannot read for
+    "never"."""
+    for at, error in enumerate(errors):
+        path = f"{where}error_conditions[{at}]"
+        yield _within(path, _known(error, "input_type"))
+        value = error.condition.value.value
+        if error.input_type == v1.ErrorCondition.DELAY and _MILLISECONDS.match(value) is None:
+            yield Defect(v1.InvalidParameter, f"{path}.condition.value: expected milliseconds, not {value!r}")
+    for at, trigger in enumerate(triggers):
+        path = f"{where}{name}[{at}]"
+        yield _within(path, _known(trigger, "trigger_type"))
+        yield _percent(f"{path}.error_percent", trigger.error_percent)
+
+
+def _percent(where: str, value: int) -> Defect | None:
+    return Defect(v1.InvalidParameter, f"{where}: expected at most 100, not {value}") if value > 100 else None
+
+
+def _within(where: str, defect: Defect | None) -> Defect | None:
+    return None if defect is None else Defect(defect.code, f"{where}.{defect.why}")
 
 
 def fault_detect(rule: v1.FaultDetectRule) -> Defect | None:
@@ -135,7 +179,21 @@ def fault_detect(rule: v1.FaultDetectRule) -> Defect | None:
         _longer(rule.description, MAX_TEXT, v1.InvalidServiceComment),
         _place(target.namespace, target.service, or_any=True),
         _known(rule, "protocol"),
+        Defect(v1.InvalidParameter, f"port: expected at most 65535, not {rule.port}") if rule.port > MAX_PORT else None,
+        *_request(rule.http_config),
+        _conditions("", rule),
     )
+
+
+def _request(config: v1.HttpProtocolConfig) -> Iterator[Defect | None]:
+    """What cannot be said in HTTP."""
+    if config.method and _TOKEN.match(config.method) is None:
+        yield Defect(v1.InvalidParameter, f"http_config.method: {config.method!r} is no method")
+    if _UNSENDABLE.search(config.url):
+        yield Defect(v1.InvalidParameter, "http_config.url: control characters and spaces cannot be sent")
+    for at, header in enumerate(config.headers):
+        if _TOKEN.match(header.key) is None or _CONTROL.search(header.value):
+            yield Defect(v1.InvalidParameter, f"http_config.headers[{at}]: cannot be sent")
 
 
 def lane(group: v1.LaneGroup) -> Defect | None:
