@@ -90,7 +90,16 @@ class RoutedViews:
     def at_hand(self, namespace: str, whole: ServiceView, kinds: Kinds) -> bool:
         """Whether what a kind sees of a service was made and is as it is now."""
         part = self._parts.get((namespace, whole.name.lower(), kinds))
-        return part is not None and _is_fresh(part, whole, self._subsets(whole, kinds))
+        if part is None or part.whole is not whole.instances or any(map(self.routing.ahead, whole.keys)):
+            return False
+        return _is_fresh(part, whole, self._subsets(whole, kinds))
+
+    def ahead(self, whole: ServiceView) -> Generator[None, None, None]:
+        """Read what rules are asked about. Yields where it may be interrupted."""
+        for key in list(whole.keys):
+            work = self.routing.ahead(key)
+            if work is not None:
+                yield from work
 
     def part(self, namespace: str, whole: ServiceView, kinds: Kinds) -> Generator[None, None, tuple[Listing, Indexes]]:
         """What a kind sees of a service, and since when. Yields where it may be interrupted; changes meanwhile are not in it,
@@ -202,6 +211,7 @@ class CallerView:
         if not kinds:
             yield from view.build(namespace, name, variant, encode)
             return
+        yield from self._views.ahead(whole)
         made = yield from self._views.part(namespace, whole, kinds)
         self._made, listing = (kinds, made), made[0]
         if encode is None or variant in listing.encoded:

@@ -9,7 +9,7 @@ groups that are chosen stays in them, however it is; groups are chosen as for a 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -157,6 +157,10 @@ class DiscoveryRouting:
             served.kinds.popitem(last=False)
         self._await(service, callee, caller)
         return subset
+
+    def ahead(self, service: ServiceKey) -> Generator[None, None, object] | None:
+        """What should run before ``subset``, where a service is long and not read yet: it yields where it may be interrupted."""
+        return self._standing.ahead(service)
 
     def explain(self, service: ServiceKey, caller: Caller) -> Told:
         """What a caller is given, and why: made anew, with every step said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Protocol
 
 from ..model import AddressKey, ServiceKey
@@ -66,6 +66,10 @@ class Standing(Protocol):
 
     def read(self, key: ServiceKey) -> Service:
         """The service as it is now."""
+        ...
+
+    def ahead(self, key: ServiceKey) -> Generator[None, None, object] | None:
+        """What makes ``read`` cheap, and yields where it may be interrupted; None: it is cheap already."""
         ...
 
     def at(self, key: ServiceKey, place: AddressKey) -> tuple[Target, ...]:

@@ -62,6 +62,9 @@ class Plain:
         found = [t for place in self._registry.snapshot(key).addresses for t in self.at(key, place)]
         return Service(key, tuple(found), nearby=key in self.nearby)
 
+    def ahead(self, key: ServiceKey) -> None:
+        return None
+
     def at(self, key: ServiceKey, place: AddressKey) -> tuple[Target, ...]:
         address = self._registry.snapshot(key).addresses.get(place)
         return tuple(map(_target, () if address is None else address.registrations[:1]))

@@ -146,6 +146,10 @@ class StandingServices:
         record = self._registry.snapshot(key).record
         return _service(key, {} if record is None else record.metadata, tuple(self._targets.of(key)))
 
+    def ahead(self, key: ServiceKey) -> Work | None:
+        """See ``Standing``."""
+        return self._targets.ahead((key,)) if self._targets.outdated(key) > LONG else None
+
     def at(self, key: ServiceKey, place: AddressKey) -> tuple[Target, ...]:
         """See ``Standing``."""
         address = self._registry.snapshot(key).addresses.get(place)
