@@ -95,11 +95,13 @@ class RoutedBottle(ConsulBottle):
             for each in self.get("/v1/health/service/shop", peer).json
         }
 
-    def dig(self, name: str, type: str = "A", peer: str = "127.0.0.1", subnet: str = "") -> dns.message.Message:
+    def dig(
+        self, name: str, type: str = "A", peer: str = "127.0.0.1", subnet: str = "", *, tcp: bool = False
+    ) -> dns.message.Message:
         options = [dns.edns.ECSOption.from_text(subnet)] if subnet else []
         query = dns.message.make_query(name, type, use_edns=0, options=options, payload=4096)
         resolver = Resolver(self.service.names, self.settings.dns, prepare=self.service.slices.run)
-        found = resolver.resolve(query.to_wire(), peer, False)
+        found = resolver.resolve(query.to_wire(), peer, tcp)
         if found is not None and not isinstance(found, bytes):
             got: list[bytes] = []
             found.then(got.append)
