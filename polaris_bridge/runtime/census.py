@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
+from polaris_bridge.adapters.xds.service.plane import Plane
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.model import DOWN, UP, Address, Checks, Registration
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import shown
 
-from .metrics.census import BreakingCount, Census, ServiceCount, SourceCount
+from .metrics.census import BreakingCount, Census, ServiceCount, SourceCount, XdsCount
 
 CONFIG_LISTENER = "config-grpc"
 """The one listener that carries nothing but configuration."""
@@ -99,4 +100,22 @@ def breaking_count(breaking: CircuitBreaking) -> BreakingCount:
         breaking.ejector.held_back,
         {} if probes is None else dict(probes.counters.probes),
         checks,
+    )
+
+
+def xds_count(plane: Plane) -> XdsCount:
+    """Streams of xDS as they are now, and what went over them."""
+    telling = plane.telling
+    streams: Counter[tuple[str, str]] = Counter()
+    for stream in list(telling.streams):
+        if stream.node is not None:
+            streams[stream.node.kind, "delta" if stream.delta else "state"] += 1
+    counts = telling.counts
+    return XdsCount(
+        streams,
+        dict(counts.pushes),
+        dict(counts.refused),
+        dict(plane.problems.counts),
+        dict(counts.dropped),
+        telling.oversized,
     )

@@ -21,6 +21,8 @@ from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS as RULES
 from polaris_bridge.adapters.polaris.translate.keys import SOURCE
+from polaris_bridge.adapters.xds.service.plane import Plane
+from polaris_bridge.adapters.xds.translate.keys import SOURCE as XDS
 from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.health import HealthEngine
 from polaris_bridge.core.limiting.limiter import Limiter
@@ -36,7 +38,7 @@ from polaris_bridge.transport.rpc import Methods
 
 from . import translate
 from .auth.access import Access
-from .census import breaking_count, census
+from .census import breaking_count, census, xds_count
 from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
@@ -134,6 +136,7 @@ class Server:
         self._shared: tuple[Sharer, RedisCounters] | None = None
         self._own: SelfRegistration | None = None
         self._breaking: CircuitBreaking | None = None
+        self._xds: Plane | None = None
         self._fronts: list[tuple[FrontEntry, Front]] = []
         self.listeners: list[Listener] = []
         self.faces: list[Face] = []
@@ -229,6 +232,7 @@ class Server:
                 await face.start()
                 self.faces.append(face)
                 self.listeners += face.listeners
+        self._xds = around.shared.get(XDS)
         service: PolarisService | None = around.shared.get(SOURCE)
         if service is not None:
             self._breaking = service.breaking
@@ -417,6 +421,8 @@ class Server:
             found.limited = {"passed": limiter.used_total, "limited": limiter.limited_total}
         if self._breaking is not None:
             found.breaking = breaking_count(self._breaking)
+        if self._xds is not None:
+            found.xds = xds_count(self._xds)
         if self._shared is not None:
             sharer, place = self._shared
             found.limiter_redis = int(place.alive), sharer.failures

@@ -451,7 +451,16 @@ def _parts(group: ServedGroup, default: frozenset[str]) -> frozenset[str]:
     return frozenset(group.include) or default
 
 
-ROUTES_SETTINGS: Final[dict[str, Callable[[Config, FrontEntry], object]]] = {"service-grpc": native_routes}
+def xds_routes(config: Config, _entry: FrontEntry) -> XdsSettings | None:
+    """What of xDS one main port serves: as the first xDS listener says; None: nothing, there is no listener."""
+    first = next((entry for entry in config.apiservers if isinstance(entry, XdsListener)), None)
+    return None if first is None else xds(first.option)
+
+
+ROUTES_SETTINGS: Final[dict[str, Callable[[Config, FrontEntry], object]]] = {
+    "service-grpc": native_routes,
+    "xds-v3": xds_routes,
+}
 """By name of an adapter that answers on the main HTTP port: what it is told about one such port."""
 
 

@@ -8,10 +8,12 @@ from typing import Final
 from msgspec import structs
 
 from polaris_bridge.adapters._shared.adapter import PROXY_LIMITS, Adapter, OnePort, Surroundings
+from polaris_bridge.adapters._shared.exchange import Handler, Response
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
 
-from .server import grpc, health
+from .server import grpc, health, http, polling
+from .server.http import XdsHttp
 from .server.loading import Loading
 from .service.admission import Admission
 from .service.plane import plane_of
@@ -27,7 +29,7 @@ class XdsFace(OnePort):
     def __init__(self, around: Surroundings, port: GrpcSettings, settings: XdsSettings) -> None:
         self._plane = plane_of(around, settings)
         self._first = around.share(f"{SOURCE}-face", lambda: self) is self
-        loading = around.share(f"{SOURCE}-loading", Loading)
+        loading = loading_of(around)
         admission = Admission(around.authority, settings)
         observe = partial(around.observe, SOURCE)
         table = grpc.methods(self._plane.telling, admission, loading, observe)
@@ -44,4 +46,20 @@ class XdsFace(OnePort):
             self._plane.sweep()
 
 
-ADAPTER: Final = Adapter("xds-v3", SOURCE, CLAIM, Health, Marks, XdsFace)
+def routes(around: Surroundings, settings: XdsSettings | None) -> Handler:
+    """What one main HTTP port answers. ``settings``: of the first listener; None: there is none, and nothing to answer."""
+    if settings is None:
+        return lambda _request: Response(404)
+    console = around.doors.console if around.doors is not None else around.authority
+    admission = Admission(around.authority, settings)
+    return XdsHttp(plane_of(around, settings), admission, console, loading_of(around)).handle
+
+
+def loading_of(around: Surroundings) -> Loading:
+    """The one of a server."""
+    return around.share(f"{SOURCE}-loading", Loading)
+
+
+ADAPTER: Final = Adapter(
+    "xds-v3", SOURCE, CLAIM, Health, Marks, XdsFace, routes=routes, paths=(http.PREFIX, polling.PREFIX)
+)

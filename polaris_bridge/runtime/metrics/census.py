@@ -58,6 +58,21 @@ class BreakingCount(NamedTuple):
 
 
 @dataclass(slots=True)
+class XdsCount:
+    """Streams of xDS, and what went over them since the start."""
+
+    streams: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(kind of client, variant) -> streams."""
+    responses: Mapping[str, int] = field(default_factory=dict)
+    """By type, as the next ones."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """By reason."""
+    oversized: int = 0
+
+
+@dataclass(slots=True)
 class Census:
     """One moment. Everything may be left empty; what is left empty does not appear."""
 
@@ -70,6 +85,8 @@ class Census:
     """Whether it answers, and failed exchanges; None when the limiter's counters are not shared."""
     breaking: BreakingCount | None = None
     """None when the server breaks no circuits."""
+    xds: XdsCount | None = None
+    """None: nobody listens."""
     services: Sequence[ServiceCount] = ()
     """Every service, empty ones too."""
     sources: Sequence[SourceCount] = ()

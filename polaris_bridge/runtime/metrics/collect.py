@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from polaris_bridge.core.config.reading import GroupCount
 
 from . import names
-from .census import BreakingCount, Census, ServiceCount
+from .census import BreakingCount, Census, ServiceCount, XdsCount
 from .names import Name
 from .tallies import DURATIONS_S, Distribution
 
@@ -84,6 +84,8 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
         yield _counter(names.LIMITER_FAILURES, [((), failures)])
     if census.breaking is not None:
         yield from _breaking(census.breaking)
+    if census.xds is not None:
+        yield from _xds(census.xds)
     yield from _config(census)
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}
@@ -103,6 +105,18 @@ def _breaking(count: BreakingCount) -> Iterator[Metric]:
     yield _counter(names.BREAKER_HELD, [((), count.held_back)])
     yield _counter(names.DETECTIONS, count.probes.items())
     yield _gauge(names.DETECTION_CHECKS, [((state,), n) for state, n in count.checks.items()])
+
+
+def _xds(count: XdsCount) -> Iterator[Metric]:
+    yield _gauge(names.XDS_STREAMS, count.streams.items())
+    yield _counter(names.XDS_OVERSIZED, [((), count.oversized)])
+    for name, found in (
+        (names.XDS_RESPONSES, count.responses),
+        (names.XDS_REFUSED, count.refused),
+        (names.XDS_DROPPED, count.dropped),
+        (names.XDS_PROBLEMS, count.problems),
+    ):
+        yield _counter(name, [((label,), n) for label, n in found.items()])
 
 
 def _config(census: Census) -> Iterator[Metric]:

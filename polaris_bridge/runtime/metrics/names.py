@@ -90,6 +90,14 @@ DETECTIONS = _own("fault_detection_probes_total", "counter", "kind result", "fin
 DETECTION_CHECKS = _own(
     "fault_detection_checks", "gauge", "state", "probes to be made: all, running, waiting, left_out"
 )
+XDS_STREAMS = _own("xds_streams", "gauge", "kind variant", "streams: of grpc or envoy, state or delta")
+XDS_RESPONSES = _own("xds_responses_total", "counter", "type", "responses sent, by type of resource: lds, cds, …")
+XDS_REFUSED = _own("xds_refused_total", "counter", "type", "responses that a client refused")
+XDS_DROPPED = _own("xds_streams_dropped_total", "counter", "reason", "streams ended because of what their client did")
+XDS_OVERSIZED = _own(
+    "xds_oversized_total", "counter", "", "responses above 4 MiB that could not be split; gRPC clients do not take them"
+)
+XDS_PROBLEMS = _own("xds_problems_total", "counter", "type", "rules and resources that could not be sent as meant")
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -126,7 +134,7 @@ OWN: Final = (
     CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
     WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LIMITER, LIMITER_REQUESTS,
     LIMITER_SHARED, LIMITER_FAILURES, EJECTED, BREAKERS, BREAKER_TURNS, BREAKER_REPORTS, BREAKER_HELD, DETECTIONS,
-    DETECTION_CHECKS, LOG_DROPPED,
+    DETECTION_CHECKS, XDS_STREAMS, XDS_RESPONSES, XDS_REFUSED, XDS_DROPPED, XDS_OVERSIZED, XDS_PROBLEMS, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

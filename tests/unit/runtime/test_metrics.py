@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from polaris_bridge.core.config.reading import GroupCount
 from polaris_bridge.runtime.metrics import CallStats, CallWindow, Census, LoopLag, Metrics, ServiceCount, SourceCount
-from polaris_bridge.runtime.metrics.census import BreakingCount
+from polaris_bridge.runtime.metrics.census import BreakingCount, XdsCount
 from polaris_bridge.runtime.metrics.names import OWN, POLARIS, SERVER
 from polaris_bridge.runtime.metrics.windows import Windows
 
@@ -172,7 +172,10 @@ def test_the_names_of_polaris_can_be_switched_off() -> None:
 
 def test_what_is_listed_is_what_is_exposed(metrics: Metrics) -> None:
     metrics.census = lambda: Census(
-        redis=(1, 0, 0), limiter_redis=(1, 0), breaking=BreakingCount({}, {}, {}, {}, 0, {}, {})
+        redis=(1, 0, 0),
+        limiter_redis=(1, 0),
+        breaking=BreakingCount({}, {}, {}, {}, 0, {}, {}),
+        xds=XdsCount({("grpc", "state"): 1}, {"eds": 3}, {"eds": 1}, {"rds": 1}, {"slow_reader": 1}, 1),
     )
     text = metrics.render().decode()
     exposed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}

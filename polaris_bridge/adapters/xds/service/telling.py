@@ -208,6 +208,10 @@ class Telling:
             self._draining = True
             self._scheduler.soon(self._drain)
 
+    def later(self, run: Callable[[], None]) -> None:
+        """Run something soon."""
+        self._scheduler.soon(run)
+
     def _drain(self) -> None:
         queue = self._queue
         for _ in range(min(AT_A_TIME, len(queue))):
