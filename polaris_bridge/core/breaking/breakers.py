@@ -225,6 +225,9 @@ class Breakers:
         key = ready.rule.id, resource
         breaker = self._breaker(key, ready, now_ms)
         before = breaker.state
+        breaker.pass_time(now_ms)
+        self._note(key, breaker, before)
+        before = breaker.state
         well, failed = breaker.tell(told, now_ms)
         ready.calls += well + failed
         ready.errors += failed

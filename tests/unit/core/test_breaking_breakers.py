@@ -310,6 +310,15 @@ class TestEjection:
         [ready] = node.breakers.rules(SHOP)
         assert (ready.calls, ready.errors, ready.opened) == (4, 2, 1)
 
+    def test_a_call_after_the_sleep_finds_it_half_open_though_nobody_looked(self) -> None:
+        node = Node(ONE_FAILS)
+        node.tell(1)
+        node.world.clock.move(31)
+        node.tell(1)
+        assert [(t.before, t.after) for t in node.breakers.turns] == [
+            (CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, OPEN)]  # fmt: skip
+        assert node.ejected == [1]
+
     def test_only_so_many_resources_are_kept(self) -> None:
         node = Node(a_rule(InARow(1), level=INTERFACE), resources=10)
         for number in range(50):
