@@ -43,6 +43,7 @@ class ConsulFace:
             address=lambda: "127.0.0.1" if host is None else host.address,
             state=around.share(SOURCE, lambda: ConsulState(around.registry, around.health)),
             shuffle=random.shuffle,
+            random=random.random,
             routing=around.routing,
             locate=around.locate,
         )

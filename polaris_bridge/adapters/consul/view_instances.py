@@ -59,6 +59,7 @@ class Instance:
         "registration",
         "service",
         "status",
+        "weighed",
     )
 
     def __init__(
@@ -74,6 +75,8 @@ class Instance:
         self.registration = registration
         self.at: At | None = None
         """Where it stands in its service, when it is a part of one."""
+        self.weighed = False
+        """Whether its weights are a rule's."""
         self.places: dict[str, Any] | None = None
         """What names (DNS) make of it, by domain."""
         self.order = (node.shape.node.lower(), service.id.lower())
@@ -82,8 +85,10 @@ class Instance:
         self._plain: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None)
 
     def weighing(self, weights: Weights) -> Instance:
-        """The same with other weights."""
-        return Instance(self.node, structs.replace(self.service, weights=weights), self.checks, self.registration)
+        """The same with other weights, which are a rule's."""
+        made = Instance(self.node, structs.replace(self.service, weights=weights), self.checks, self.registration)
+        made.weighed = True
+        return made
 
     @property
     def health(self) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from random import Random
 from typing import Any
 
 import dns.edns
@@ -193,6 +195,15 @@ def test_names_follow_who_asks(bottle: RoutedBottle) -> None:
     assert bottle.named(STRANGER) == [OLD]
     bottle.rule()
     assert bottle.named(CART) == [OLD, NEW]
+
+
+def test_addresses_come_first_as_often_as_they_weigh(bottle: RoutedBottle) -> None:
+    """A records know no weights, and clients take the first one."""
+    bottle.rule(route(to("v1", 90), to("v2", 10)))
+    bottle.service.names._random = Random(7).random
+    first = Counter(next(iter(bottle.dig("shop.service.consul").answer[0])).to_text() for _ in range(500))
+    assert set(first) == {OLD, NEW}
+    assert 430 <= first[OLD] <= 470
 
 
 def test_a_whole_subnet_is_who_asks_and_the_answer_is_for_it_alone(bottle: RoutedBottle) -> None:

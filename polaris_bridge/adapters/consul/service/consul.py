@@ -54,12 +54,14 @@ class ConsulService:
         address: Callable[[], str],
         state: ConsulState | None = None,
         shuffle: Shuffle = lambda _: None,
+        random: Callable[[], float] = lambda: 0.0,
         routing: DiscoveryRouting | None = None,
         locate: Locate = lambda _: None,
     ) -> None:
         """``host_name``: the own node's name when the settings name none. ``address``: where others reach this machine.
-        ``state``: what all listeners share; None: a new one. ``shuffle``: puts a list into a random order. ``routing``:
-        None: rules are not applied to look-ups. ``locate``: where an address is, as far as somebody knows."""
+        ``state``: what all listeners share; None: a new one. ``shuffle``: puts a list into a random order; ``random`` gives
+        numbers from 0 to below 1. ``routing``: None: rules are not applied to look-ups. ``locate``: where an address is, as
+        far as somebody knows."""
         self.registry = registry
         self.settings = settings
         self.ids = ids
@@ -110,6 +112,7 @@ class ConsulService:
             datacenter=self.nodeviews.datacenter,
             wall_s=lambda: registry.clock.wall_ms() // 1000,
             shuffle=shuffle,
+            random=random,
             hosts=self.hosts,
             seen_by=self.names_seen_by,
             queries=self.queries,

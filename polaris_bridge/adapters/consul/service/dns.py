@@ -6,9 +6,9 @@ was asked. What can be made once per change of a service is made once.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
+from math import inf, log
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, structs
@@ -22,6 +22,13 @@ from polaris_bridge.adapters.consul.translate.names import (
     name_of,
     reversed_address,
     service_and_tag,
+)
+from polaris_bridge.adapters.consul.translate.records import (
+    address_record,
+    host_wire,
+    meta_records,
+    packed_ip,
+    same_ip,
 )
 from polaris_bridge.adapters.consul.view import Reading, View
 from polaris_bridge.adapters.consul.view_instances import Instance, NodeView
@@ -46,7 +53,7 @@ class Executed(Struct, frozen=True):
 
     instances: Sequence[Instance]
     ttl_s: int = 0
-    shuffled: bool = True
+    ordered: bool = True
     """Whether the order says something and is to be kept."""
 
 
@@ -93,6 +100,10 @@ class Place(Struct, frozen=True, gc=False):
     tags: frozenset[str]
     """Lower case."""
     passing: bool
+    weight: int
+    """0 for none."""
+    weighed: bool
+    """Whether that is a rule's."""
 
 
 class Asker(Struct, frozen=True, gc=False):
@@ -125,12 +136,14 @@ class Names:
         datacenter: Callable[[str], str],
         wall_s: Callable[[], int],
         shuffle: Shuffle,
+        random: Callable[[], float],
         hosts: Hosts,
         seen_by: Callable[[str, bytes], Reading],
         queries: Queries | None = None,
     ) -> None:
         """``own_node``: this server's, by namespace; ``datacenter``: of a namespace; ``shuffle``: puts a list into a random
-        order; ``seen_by``: the services as a client sees them, by its address and the subnet that it asks for."""
+        order; ``random``: numbers from 0 to below 1; ``seen_by``: the services as a client sees them, by its address and the
+        subnet that it asks for."""
         self._view = view
         self._catalog = catalog
         self._settings = settings
@@ -139,6 +152,7 @@ class Names:
         self._datacenter = datacenter
         self._wall_s = wall_s
         self._shuffle = shuffle
+        self._random = random
         self._hosts = hosts
         self._seen_by = seen_by
         self._queries = queries
@@ -268,8 +282,16 @@ class Names:
         if not places:
             return self._nobody(domain)
         places = places.copy()
-        self._shuffle(places)
+        self._arrange(places, type, asker)
         return self._shown(type, places, domain, asker, level)
+
+    def _arrange(self, places: list[Place], type: int, asker: Asker) -> None:
+        """Put places into a random order: in one where each is first as often as it weighs, if weights are a rule's and the
+        records do not say them."""
+        if type != dns.SRV and asker.seen is not self._view and any(place.weighed for place in places):
+            places.sort(key=lambda place: -log(1 - self._random()) / place.weight if place.weight else inf)
+        else:
+            self._shuffle(places)
 
     def _places(self, namespace: str, name: str, domain: str, seen: Reading) -> list[Place]:
         """The instances of a service that are not critical."""
@@ -320,10 +342,11 @@ class Names:
         if record is not None:
             glue.append(Record(record.type, record.data, ttl, target))
         if self._dns.node_meta_txt:
-            glue += meta_records(node, ttl, node_name)
+            glue += meta_records(node.shape.meta, ttl, node_name)
         tags = frozenset(tag.lower() for tag in service.tags)
         srv = Record(dns.SRV, dns.srv(1, weight, service.port, target), ttl)
-        return Place(srv, record, tuple(glue), name, tags, instance.status == PASSING)
+        passing = instance.status == PASSING
+        return Place(srv, record, tuple(glue), name, tags, passing, weight, instance.weighed)
 
     def _shown(self, type: int, places: Iterable[Place], domain: str, asker: Asker, level: int) -> Answer:
         """The records of some instances, in their order."""
@@ -393,7 +416,7 @@ class Names:
             return self._nobody(domain)
         ttl = self._dns.node_ttl_s
         if type == dns.TXT:
-            return Answer(answers=meta_records(node, ttl, b""))
+            return Answer(answers=meta_records(node.shape.meta, ttl, b""))
         if type not in _ADDRESSES:
             return Answer()
         record = address_record(node.shape.address, ttl)
@@ -402,7 +425,7 @@ class Names:
             return self._cname(type, target, asker, level) if target else self._nothing(domain)
         if type not in (record.type, dns.ANY):
             return self._nothing(domain)
-        texts = meta_records(node, ttl, b"") if self._dns.node_meta_txt or type == dns.ANY else []
+        texts = meta_records(node.shape.meta, ttl, b"") if self._dns.node_meta_txt or type == dns.ANY else []
         if type == dns.ANY:
             return Answer(answers=[record, *texts])
         return Answer(answers=[record], additional=texts)
@@ -424,8 +447,8 @@ class Names:
         if found is None or not found.instances:
             return self._nobody(domain)
         places = [self._place(i, domain, found.ttl_s) for i in found.instances]
-        if not found.shuffled:
-            self._shuffle(places)
+        if not found.ordered:
+            self._arrange(places, type, asker)
         return structs.replace(self._shown(type, places, domain, asker, level), scoped=True)
 
     def _reverse(self, type: int, name: str) -> Answer:
@@ -458,44 +481,3 @@ class Names:
     def _nothing(self, domain: str) -> Answer:
         """The name exists, a record of the type does not."""
         return Answer(authority=[self.authority(domain)])
-
-
-def packed_ip(address: str) -> bytes:
-    """The bytes of an IP address; empty for anything else."""
-    try:
-        return ipaddress.ip_address(address).packed
-    except ValueError:
-        return b""
-
-
-def same_ip(a: str, b: str) -> bool:
-    """Whether two texts are the same IP address."""
-    packed = packed_ip(a)
-    return bool(packed) and packed == packed_ip(b)
-
-
-def address_record(address: str, ttl: int, owner: bytes = b"") -> Record | None:
-    """The A or AAAA record of an address; None for a host name."""
-    packed = packed_ip(address)
-    return Record(dns.A if len(packed) == 4 else dns.AAAA, packed, ttl, owner) if packed else None
-
-
-def host_wire(name: str) -> bytes:
-    """A host name in wire form; empty when it is none."""
-    try:
-        return dns.name_wire(name)
-    except ValueError:
-        return b""
-
-
-def meta_records(node: NodeView, ttl: int, owner: bytes) -> list[Record]:
-    """A node's metadata as TXT records (RFC 1464); keys that begin with ``rfc1035-`` give the value alone."""
-    meta: Mapping[str, str] = node.shape.meta or {}
-    texts = (
-        value if key.lower().startswith("rfc1035-") else f"{_attribute(key)}={value}" for key, value in meta.items()
-    )
-    return [Record(dns.TXT, dns.txt(text), ttl, owner) for text in texts]
-
-
-def _attribute(key: str) -> str:
-    return key.replace("`", "``").replace("=", "`=")
