@@ -53,6 +53,24 @@ def test_a_stale_nonce_counts_for_nothing_its_names_neither(stage: Stage) -> Non
     assert third.names == {"b"}
 
 
+def test_a_client_that_wants_nothing_more_need_not_answer_what_crossed_that(stage: Stage) -> None:
+    """grpc-java does not know the type of a response any more when it has unsubscribed from all of it, and says nothing."""
+    client = stage.client()
+    (first,) = client.state(CLUSTER, "a")
+    client.ack(first, "a")
+    stage.put((CLUSTER, "a", None))
+    assert client.one().names == frozenset()
+    assert client.state(CLUSTER, nonce=first.nonce, version=first.version) == []
+    stage.put((CLUSTER, "a", "2"), (LISTENER, "l", "1"))
+    (listener,) = client.state(LISTENER, "l")
+    assert listener.names == {"l"}
+    (again,) = client.state(CLUSTER, "a", nonce=first.nonce, version=first.version)
+    assert again.names == {"a"}
+    client.ack(again, "a")
+    stage.put((CLUSTER, "a", "3"))
+    assert client.one().names == {"a"}
+
+
 def test_what_changes_before_the_ack_goes_out_once_in_its_newest_state(stage: Stage) -> None:
     client = stage.client()
     (first,) = client.state(ASSIGNMENT, "a")

@@ -2,7 +2,8 @@
 
 * A request that names what it did not name before is answered at once, with what there is of it; it waits for nothing.
 * A response is accepted or refused: nothing follows until something changes. State of the world: a request with another nonce
-  than that of the last response counts for nothing.
+  than that of the last response counts for nothing, unless it names nothing any more: to what crosses that, grpc-java says
+  nothing.
 * Something changes: it is told once the client has said something to the last response of that type. Of what changes until
   then only the newest state goes out.
 * A cluster is new or changed (state of the world, Envoy): its assignment is told once more. The client waits for it and asks
@@ -166,6 +167,8 @@ class Stream:
             sub.asked, sub.must = None, True
         elif request.nonce.encode() != sub.nonce:
             self._telling.counts.stale += 1
+            if sub.named and request.names is not None and not request.names:
+                sub.end()
             return False
         else:
             self._judged(sub, request.error)

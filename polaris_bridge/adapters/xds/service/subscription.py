@@ -109,6 +109,14 @@ class Subscription:
             self.held = self.held.of(names)
         self.leaving &= names
 
+    def end(self) -> None:
+        """It wants nothing any more, whatever it was sent last: what it asks for next it asks for as if for the first time."""
+        self.subscribe(NOTHING, False)
+        self.nonce, self.waiting = b"", False
+        self.asked, self.must = NOTHING, False
+        self.again = NOTHING
+        self.size = self.mark = 0
+
     def close(self) -> None:
         """The stream is over."""
         self.audience.leave(self, self.group)
