@@ -114,7 +114,7 @@ class RegistryEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_ms: int = 0
 
 
-class Selector(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Selector(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Which services and instances a task is about. Patterns as of a shell: ``*``, ``?``, ``[a-z]``; case counts."""
 
     namespaces: tuple[str, ...] = ("*",)
@@ -125,7 +125,7 @@ class Selector(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an instance's metadata must hold."""
 
 
-class NameRules(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NameRules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What services are called in the target."""
 
     services: dict[str, str] = {}
@@ -136,7 +136,7 @@ class NameRules(Struct, frozen=True, kw_only=True, omit_defaults=True):
     suffix: str = ""
 
 
-class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a task does when much is missing at once."""
 
     hold_s: float = 600.0
@@ -148,7 +148,7 @@ class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """More removals in one go than both of these (percent of the task's copies) wait for an operator."""
 
 
-class LeaseTerms(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LeaseTerms(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How long copies elsewhere outlive us."""
 
     interval_s: int = 0
@@ -166,7 +166,7 @@ REMOVALS: Final = (WITHDRAW, ADOPT, LEAVE)
 """What becomes of a task's copies when the task goes: they go too, they become native, they stay as they are."""
 
 
-class Task(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Task(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One direction of synchronisation: what stands in ``source`` is to stand in ``target``."""
 
     id: str

@@ -60,6 +60,8 @@ class Progress:
     """Removals that wait, and why."""
     refused: dict[ServiceKey, str] = field(default_factory=dict)
     """Services that cannot be copied, and why."""
+    asks: bool = False
+    """Whether some of them wait for an operator."""
     audit: Audit | None = None
     """The latest comparison."""
     found: tuple[Difference, ...] = ()
@@ -117,6 +119,13 @@ class Worker:
     def running(self) -> bool:
         """Whether it was started and not stopped."""
         return bool(self._running)
+
+    @property
+    def natives(self) -> int | None:
+        """Instances that register in the source itself, of those that the task means; None: it was not read yet."""
+        if not self.progress.complete and self.progress.audit is None:
+            return None
+        return sum(r.native for key in self._naming().there for r in self._wanted.get(key, ()))
 
     async def stop(self) -> None:
         """Stop working. What stands in the target stays."""
@@ -248,19 +257,20 @@ class Worker:
 
     async def _changes(self, wait_s: float) -> tuple[Services, frozenset[tuple[ServiceKey, str]]] | None:
         """What changed in the source; None when nothing did for a while. The question stays open meanwhile."""
-        if self._asked is None:
-            self._asked = asyncio.ensure_future(self.source.changes())
+        asked = self._asked
+        if asked is None:
+            asked = self._asked = asyncio.ensure_future(self.source.changes())
         again = asyncio.ensure_future(self._again.wait())
         try:
-            await asyncio.wait({self._asked, again}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asked, again}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self._asked.cancel()
+            asked.cancel()
             raise
         finally:
             again.cancel()
-        if not self._asked.done():
+        if not asked.done() or asked.cancelled():  # cancelled: everything was read anew meanwhile
             return None
-        asked, self._asked = self._asked, None
+        self._asked = None
         try:
             changes = asked.result()
         except RegistryError:
@@ -336,6 +346,7 @@ class Worker:
             self.allow = False
         else:
             progress.held = {k: why for k, why in progress.held.items() if k[0] not in remaining} | verdict.held
+        progress.asks = brake.MANY in progress.held.values()
         writes = [step for step in steps if step.action not in (DELETE, SKIP)]
         written = await self._write([*writes, *verdict.passed])
         failed = {w.step.service for w in written if w.error is not None}

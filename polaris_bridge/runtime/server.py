@@ -33,6 +33,10 @@ from polaris_bridge.core.pacing import Paced
 from polaris_bridge.core.ports import Authority, ExtTypes, OpenDoor, Store
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
+from polaris_bridge.migration import copies
+from polaris_bridge.migration.desk import Desk
+from polaris_bridge.migration.routes import ROOT as MIGRATION
+from polaris_bridge.migration.routes import MigrationHttp
 from polaris_bridge.storage import open_store
 from polaris_bridge.transport.rpc import Methods
 
@@ -48,6 +52,7 @@ from .host import ProcessHost
 from .metrics.census import Census
 from .metrics.exposition import Metrics
 from .metrics.windows import Reader, Windows
+from .migrating import OwnAddresses, SecretSealer
 from .own_address import outward
 from .plugins.cmdb import Locations
 from .plugins.discover_event import DiscoverEventLog
@@ -97,6 +102,7 @@ class Server:
         ext_types = ExtTypes()
         for adapter in ADAPTERS:
             ext_types.declare(adapter.source, adapter.ext, adapter.marks)
+        ext_types.declare(copies.SOURCE, copies.Document, copies.Marks)
         self.store: Store = open_store(
             kind,
             path=path,
@@ -118,6 +124,10 @@ class Server:
         self._authority = authority
         self._data = data
         self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
+        self._own_addresses = OwnAddresses(lambda: (listener.port for listener in self.all_listeners))
+        sealer = SecretSealer(lambda: self._sealing.keys)
+        self.migration = Desk(self.registry, sealer, self._own_addresses.is_ours)
+        """Registries elsewhere, and what is copied from and to them."""
         self.access: Access | None = None
         """Access control; None until the store is loaded."""
         self.routing: DiscoveryRouting | None = None
@@ -181,6 +191,7 @@ class Server:
         self.health.start()
         if self.detections is not None:
             self.detections.start()
+        await self.migration.start()
 
     async def _open_accounts(self) -> None:
         settings = translate.access(self.config)
@@ -191,6 +202,7 @@ class Server:
     async def _start_adapters(self) -> None:
         stat, access = self._discoverstat, self.access
         pairs = {adapter.source: adapter.pairs for adapter in ADAPTERS if adapter.pairs is not None}
+        pairs[copies.SOURCE] = copies.pairs
         locate = _nowhere if self._locations is None else self._locations.locate
         everywhere = translate.routes_everything(self.config)
         self.routing = discovery_routing(self.registry, pairs, locate, everywhere=everywhere)
@@ -218,7 +230,10 @@ class Server:
             offers=self._offers(),
             governance=governance(self.registry),
         )
+        consoles = around.authority if around.doors is None else around.doors.console
+        migration = MigrationHttp(self.migration, consoles)
         for entry, front in self._fronts:
+            front.serve(migration.handle, (MIGRATION,))
             for adapter in ADAPTERS:
                 if adapter.routes is not None:
                     settings = translate.ROUTES_SETTINGS[adapter.name](self.config, entry)
@@ -293,6 +308,7 @@ class Server:
         self.health.stop()
         if self.detections is not None:
             self.detections.stop()
+        await self.migration.stop()
         self._probes.close()
         if self._own is not None:
             self._own.stop()

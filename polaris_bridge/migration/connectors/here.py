@@ -11,13 +11,14 @@ from msgspec import structs
 
 from polaris_bridge import __version__
 from polaris_bridge.core.batches import Commit
-from polaris_bridge.core.errors import CoreError
+from polaris_bridge.core.errors import CoreError, Unavailable
 from polaris_bridge.core.model import Caller, Registration, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.snapshot import ServiceSnapshot
 from polaris_bridge.migration.copies import SOURCE, copy_record, is_copy, key_of, listed, registration
 from polaris_bridge.migration.engine.diff import DELETE, Step
 from polaris_bridge.migration.engine.reduce import APART, Abilities
+from polaris_bridge.migration.keeping import durable
 from polaris_bridge.migration.model import HERE, LeaseTerms, Record, Services
 from polaris_bridge.migration.ports import About, Changes, RefusedThere, Written
 
@@ -119,10 +120,10 @@ class Here:
                 else:
                     commits.setdefault(id(commit), (commit, []))[1].append(_written(step, task))
             for commit, done in commits.values():
-                lost = await _settled(commit)
-                if lost is None:
+                try:
+                    await durable(commit)
                     found += done
-                else:
+                except Unavailable as lost:
                     found += [Written(w.step, error=RefusedThere(f"not stored: {lost}")) for w in done]
         return found
 
@@ -147,6 +148,19 @@ class Here:
         key = key_of(step.service, record.task or task, record.origin)
         if step.copy is None or key != key_of(step.service, task, step.copy.origin):
             self._registry.deregister(key, CALLER)
+
+    async def adopt(self, task: str) -> int:
+        """Make a task's copies native: they stay when their origin goes, until somebody deletes them. How many."""
+        keys = [r.id for snapshot in self._registry.services() for r in _copies(snapshot) if r.ext.task == task]
+        for chunk in _chunks(keys):
+            commit: Commit | None = None
+            for key in chunk:
+                made = self._registry.amend(
+                    key, lambda r: structs.replace(r, copied_from="", ext=None), CALLER, "adopt"
+                )
+                commit = commit if made is None else made.commit
+            await durable(commit)
+        return len(keys)
 
     async def renew(self, copies: Sequence[tuple[ServiceKey, Record]]) -> list[tuple[ServiceKey, Record]]:
         """See ``Connector``: not needed."""
@@ -186,12 +200,3 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
     left = iter(items)
     while chunk := list(islice(left, CHUNK)):
         yield chunk
-
-
-async def _settled(commit: Commit) -> Exception | None:
-    """Wait for a commit; why it failed, None when it is durable."""
-    if commit.done:
-        return commit.error
-    done: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    commit.then(lambda error: None if done.done() else done.set_result(error))
-    return await done

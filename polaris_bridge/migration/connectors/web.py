@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import httpx
 import msgspec
 from msgspec import Struct
 
@@ -53,6 +52,8 @@ class Web:
         self._at = 0
         self.headers = dict(headers or {})
         """Sent with every request; may be changed."""
+        import httpx  # costs 10 MB and 100 ms that a server without registries elsewhere has better uses for
+
         verify: ssl.SSLContext | bool = True
         if entry.ca_file:
             try:
@@ -88,6 +89,8 @@ class Web:
 
         Raises ``Unreachable``, ``Unauthorised`` (401, 403) and ``Unusable`` (5xx, or an answer that breaks off).
         """
+        import httpx
+
         failed = ""
         for _ in self._addresses:
             address = self.address
@@ -143,6 +146,8 @@ class Web:
         headers: Mapping[str, str] | None,
         wait_s: float,
     ) -> Answer:
+        import httpx
+
         timeout = httpx.Timeout(self._entry.timeout_s, read=self._entry.timeout_s + wait_s)
         async with self._client.stream(
             method,

@@ -41,7 +41,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     old_natives: int | None = None
     """Instances that register in the old registry itself."""
     old_quiet_s: float | None = None
-    """For how long nobody has read the old registry or registered there."""
+    """For how long nobody has registered in the old registry."""
     held: int = 0
     """Removals that wait."""
 
@@ -87,7 +87,7 @@ def _drained(f: Facts) -> list[str]:
     if f.old_natives is None:
         found.append("nobody can tell who still registers in the old registry")
     if f.old_quiet_s is None or f.old_quiet_s < QUIET_S:
-        found.append(f"the old registry has not been unused for {QUIET_S / 3600:.0f} hours")
+        found.append(f"the old registry has had registrations within {QUIET_S / 3600:.0f} hours")
     return found
 
 

@@ -108,7 +108,7 @@ class Fake:
 async def until(true: Callable[[], bool]) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(MOST_S):
-        while not true():
+        for _ in iter(lambda: bool(true()), True):
             await asyncio.sleep(0.002)
 
 
