@@ -24,7 +24,9 @@ class EurekaFace(OnePort):
 
     def __init__(self, around: Surroundings, http: HttpSettings, settings: EurekaSettings) -> None:
         asked = settings.auth or around.doors is None
-        self.service = EurekaService(around.registry, settings, around.authority if asked else OpenDoor())
+        self.service = EurekaService(
+            around.registry, settings, around.authority if asked else OpenDoor(), around.routing
+        )
         self._around = around
         discovered = None if around.discovered is None else partial(around.discovered, SOURCE)
         server = EurekaServer(self.service, self._observe, discovered=discovered)

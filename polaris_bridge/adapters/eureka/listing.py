@@ -6,8 +6,9 @@ change costs its own encoding, its block and its application; everything else is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -131,31 +132,18 @@ class Application:
         return kept[1]
 
 
-class Listing:
-    """Applications by name, in the order in which they came."""
+class Applications:
+    """Applications by name, and their documents."""
 
-    def __init__(self) -> None:
-        self.applications: dict[str, Application] = {}
+    @property
+    def applications(self) -> Mapping[str, Application]:
+        """Everything in it."""
+        raise NotImplementedError
 
     def get(self, app: str, id: str) -> Entry | None:
         """One instance."""
         application = self.applications.get(app)
         return None if application is None else application.get(id)
-
-    def put(self, app: str, entry: Entry) -> str:
-        """Insert or replace an instance. Returns the application's name, the one object that is kept of it."""
-        application = self.applications.get(app)
-        if application is None:
-            application = self.applications[app] = Application(app)
-        application.put(entry)
-        return application.name
-
-    def drop(self, app: str, id: str) -> None:
-        """Take an instance out, and with its last one the application."""
-        application = self.applications[app]
-        application.drop(id)
-        if not len(application.entries):
-            del self.applications[app]
 
     def work(self, form: Form, gzipped: bool) -> Iterator[tuple[int, Callable[[], object]]]:
         """What ``document`` would have to encode first."""
@@ -174,7 +162,7 @@ class Listing:
         return made.end(tail)
 
     def document_in_slices(
-        self, form: Form, gzipped: bool, facts: Callable[[], tuple[int, str]], stamp: Callable[[], int]
+        self, form: Form, gzipped: bool, facts: Callable[[], tuple[int, str]], stamp: Callable[[], Hashable]
     ) -> Generator[None, None, Body]:
         """``document`` for many applications: yields now and then, and begins again when ``stamp`` moved meanwhile.
 
@@ -193,6 +181,75 @@ class Listing:
             if stamp() == begun:
                 return made.end(variant.applications_close(version, hash_code))
         return self.document(form, gzipped, *facts())
+
+
+class Listing(Applications):
+    """Applications in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._applications: dict[str, Application] = {}
+
+    @property
+    def applications(self) -> Mapping[str, Application]:
+        """See ``Applications``."""
+        return self._applications
+
+    def put(self, app: str, entry: Entry) -> str:
+        """Insert or replace an instance. Returns the application's name, the one object that is kept of it."""
+        application = self._applications.get(app)
+        if application is None:
+            application = self._applications[app] = Application(app)
+        application.put(entry)
+        return application.name
+
+    def drop(self, app: str, id: str) -> None:
+        """Take an instance out, and with its last one the application."""
+        application = self._applications[app]
+        application.drop(id)
+        if not len(application.entries):
+            del self._applications[app]
+
+
+class Layered(Mapping[str, Application]):
+    """Applications of which some are replaced; one that is replaced by an empty one is not there."""
+
+    __slots__ = ("_below", "_over")
+
+    def __init__(self, below: Applications, over: Mapping[str, Application]) -> None:
+        self._below = below
+        self._over = over
+
+    def __getitem__(self, app: str) -> Application:
+        found = self._over.get(app)
+        if found is None:
+            return self._below.applications[app]
+        if not len(found.entries):
+            raise KeyError(app)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        below, over = self._below.applications, self._over
+        for app in chain(below, [app for app in over if app not in below]):
+            found = over.get(app)
+            if found is None or len(found.entries):
+                yield app
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class LayeredListing(Applications):
+    """A list over another one."""
+
+    def __init__(self, below: Applications) -> None:
+        self.own: dict[str, Application] = {}
+        """Applications that are other ones here."""
+        self._layers = Layered(below, self.own)
+
+    @property
+    def applications(self) -> Mapping[str, Application]:
+        """See ``Applications``."""
+        return self._layers
 
 
 class PlainDocument:

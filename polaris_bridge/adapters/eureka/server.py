@@ -29,9 +29,9 @@ from polaris_bridge.core.ports import Credential, Undecided
 
 from . import page
 from .listing import Body
+from .reading import Readable
 from .service import Anonymous, EurekaService, Outcome
 from .translate import SOURCE
-from .view import NamespaceView
 from .wire import negotiation
 from .wire.decoding import decode_instance
 from .wire.messages import Format, Malformed, ReplicationItem, first_defect
@@ -244,26 +244,26 @@ class EurekaServer:
 
     def apps(self, request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps"""
-        return self._large(request, self._service.view(namespace, caller), "apps")
+        return self._large(request, self._service.everything(self._service.view(namespace, caller), caller), "apps")
 
     def delta(self, request: Request, _target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps/delta"""
-        return self._large(request, self._service.view(namespace, caller), "delta")
+        return self._large(request, self._service.changed(self._service.view(namespace, caller), caller), "delta")
 
-    def application(self, request: Request, target: Target, namespace: str, _caller: Caller) -> Answer:
+    def application(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps/{app}"""
-        view = self._service.view(namespace)
+        view = self._service.looked_up(self._service.view(namespace), caller)
         return self._list(request, lambda variant: view.application(target.app, variant))
 
     def vip(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """GET vips/{vip} and svips/{vip}"""
-        view = self._service.view(namespace, caller)
+        view = self._service.looked_up(self._service.view(namespace, caller), caller)
         secure = target.resource == "svip"
         return self._list(request, lambda variant: view.vip(target.id, secure, variant))
 
     def instance(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """GET apps/{app}/{id} and instances/{id}"""
-        view = self._service.view(namespace, caller)
+        view = self._service.looked_up(self._service.view(namespace, caller), caller)
         entry = view.entry(target.app, target.id) if target.app else view.entry_anywhere(target.id)
         variant = _entity_variant(request)
         if variant is None:
@@ -272,7 +272,7 @@ class EurekaServer:
             return _EMPTY[404]
         return Response(200, variant.instance_document(view.info(entry)), _TYPES[variant.format])
 
-    def _large(self, request: Request, view: NamespaceView, what: str) -> Answer:
+    def _large(self, request: Request, view: Readable, what: str) -> Answer:
         """A list that may hold everything: gzipped when welcome, made in slices when there is much to encode."""
         variant = negotiation.list_variant(request.header(b"accept"), request.header(b"x-eureka-accept"))
         if variant is None:
@@ -281,7 +281,7 @@ class EurekaServer:
         headers = (_GZIPPED if gzipped else _TYPES)[variant.format]
         work = view.long_work(what, variant, gzipped)
         if work is not None:
-            key = (view.namespace, view.reader, what, variant.format, variant.detail, gzipped)
+            key = (view.identity, what, variant.format, variant.detail, gzipped)
             return InSlices(lambda done: self._slices.run(key, lambda: _with_headers(work(), headers), done))
         body = view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
         return Response(200, body, headers)

@@ -31,8 +31,11 @@ from polaris_bridge.core.model import (
 )
 from polaris_bridge.core.ports import Authority, Credential, OpenDoor, Resource
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 
 from .listing import ADDED, Entry
+from .reading import Readable
+from .routing import Routing
 from .settings import EurekaSettings
 from .translate import SOURCE, WORDS, Marks, lift, override_of, registration_key, render_own, service_hint
 from .view import NamespaceView, Views
@@ -67,11 +70,19 @@ class Anonymous(Denied):
 class EurekaService:
     """The operations of one listener. Counts what clients do, for the server's own page and metrics."""
 
-    def __init__(self, registry: Registry, settings: EurekaSettings, authority: Authority) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: EurekaSettings,
+        authority: Authority,
+        routing: DiscoveryRouting | None = None,
+    ) -> None:
+        """``routing``: which instances look-ups are answered with, where rules are applied to them."""
         self.registry = registry
         self.settings = settings
         self.views = Views(registry, settings)
         self._authority = authority
+        self._routing = None if routing is None else Routing(routing, registry.clock, settings.routing)
         self.renewals = 0
         self.started_ms = registry.clock.wall_ms()
         self.changes: deque[InstanceEvent] = deque(maxlen=2000)
@@ -85,6 +96,8 @@ class EurekaService:
         """Once a second."""
         self._renewal_marks.append(self.renewals)
         self.views.sweep()
+        if self._routing is not None:
+            self._routing.sweep()
 
     @property
     def renewals_last_minute(self) -> int:
@@ -148,6 +161,18 @@ class EurekaService:
         if caller is None or sees is None or not isinstance(authority, Overseer):
             return self.views.of(namespace)
         return self.views.partial(namespace, caller.principal, authority.revision, sees)
+
+    def looked_up(self, whole: NamespaceView, caller: Caller) -> Readable:
+        """What rules leave of a view for a client, where they are applied."""
+        return whole if self._routing is None else self._routing.view(whole, caller)
+
+    def everything(self, whole: NamespaceView, caller: Caller) -> Readable:
+        """The same, for who fetches all of it."""
+        return whole if self._routing is None else self._routing.full(whole, caller)
+
+    def changed(self, whole: NamespaceView, caller: Caller) -> Readable:
+        """The same, for who fetches what changed."""
+        return whole if self._routing is None else self._routing.delta(whole, caller)
 
     def seen_changes(self, caller: Caller) -> Iterable[InstanceEvent]:
         """Those of ``changes`` that a caller may see."""

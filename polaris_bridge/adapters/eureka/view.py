@@ -7,18 +7,18 @@ per instance is a reference to its registration; documents are encoded when some
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Final, Protocol
 
 from msgspec import structs
 
-from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.core.events import AddressChange, Published
 from polaris_bridge.core.model import DOWN, Address, AddressKey, RegistrationKey, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.views import Shown, shown
 
-from .listing import DELETED, MODIFIED, Application, Body, Entry, Form, Listing
+from .listing import DELETED, MODIFIED, Body, Entry, Listing
+from .reading import Readable, vip_keys
 from .settings import DELTA_RETENTION_S, EurekaSettings
 from .translate import (
     SOURCE,
@@ -31,19 +31,10 @@ from .translate import (
     render_own,
     shown_status,
 )
-from .wire.messages import InstanceInfo, hash_code
-from .wire.variants import Variant
+from .wire.messages import InstanceInfo
 
-LONG_APPLICATIONS: Final = 200
-"""Documents of more applications than this are put together in slices (10 microseconds each)."""
-LONG_ITEMS: Final = 400
-"""More instances than this to encode for one answer are encoded in slices (10 microseconds each, compression included 20)."""
 FORGET_ITEMS: Final = 1000
 """Old changes that leave the delta at a time: a few milliseconds. The rest stays a second longer."""
-FULL_FETCH_VERSION: Final = 1
-"""``versions__delta`` of full lists, as on a real server."""
-SUBSET_VERSION: Final = -1
-"""``versions__delta`` of VIP answers, as on a real server."""
 MAX_PARTIAL: Final = 64
 """Views of readers who may not see everything; the one that was read longest ago makes room."""
 _LEFT: Final = float("-inf")
@@ -52,8 +43,23 @@ _LEFT: Final = float("-inf")
 Where = tuple[ServiceKey, AddressKey]
 
 
-class NamespaceView:
+class Follower(Protocol):
+    """Who makes something of a view."""
+
+    def note(self, app: str) -> None:
+        """An application changed, or was published anew."""
+        ...
+
+    def sweep(self, oldest: float, most: int) -> None:
+        """Once a second: changes from before a time (monotonic) are forgotten, at most so many."""
+        ...
+
+
+class NamespaceView(Readable):
     """The readable state of one namespace."""
+
+    full_list: Listing
+    recent: Listing
 
     def __init__(
         self,
@@ -69,41 +75,70 @@ class NamespaceView:
         self._sees = sees
         self._registry = registry
         self._settings = settings
-        self._full = Listing()
-        self._delta = Listing()
-        """What changed lately: each instance once, as it is now, with what happened to it last."""
+        self.full_list = Listing()
+        self.recent = Listing()
         self._lately: deque[tuple[float, str, Entry]] = deque()
         """When (monotonic) which entry came into the delta, oldest first; one that was replaced since is stale."""
         self._keep_s = max(DELTA_RETENTION_S, settings.delta_expire_s)
-        self.counts: dict[str, int] = {}
-        """Instances per status, for the hash code."""
-        self.version = max(1, registry.revision)
-        """``versions__delta``: grows with every visible change, across restarts too."""
+        self._counts: dict[str, int] = {}
+        self._version = max(1, registry.revision)
         self._vips: dict[tuple[bool, str], dict[str, int]] = {}
         """(secure, VIP in lower case) -> application -> how many of its instances have it."""
         self._leaving: dict[Where, float] = {}
         """When (monotonic) addresses of other protocols that were lost leave."""
         self._shadowed: dict[tuple[str, str], Where] = {}
         """Ids of this protocol's own that other protocols' addresses would carry too."""
-        self._documents: dict[Hashable, tuple[int, Body]] = {}
+        self._documents: dict[Hashable, tuple[Hashable, Body]] = {}
         self._changes = 0
         self._delta_changes = 0
+        self.followers: list[Follower] = []
         for snapshot in registry.services(namespace):
             if sees is not None and not sees(snapshot.key):
                 continue
             for place, address in snapshot.addresses.items():
-                self._apply(AddressChange(snapshot.key, place, None, address), self.version, recent=False)
+                self._apply(AddressChange(snapshot.key, place, None, address), self._version, recent=False)
         self._recall()
 
     @property
-    def applications(self) -> dict[str, Application]:
-        """Everything visible, by application."""
-        return self._full.applications
+    def stamp(self) -> int:
+        """See ``Readable``."""
+        return self._changes
+
+    @property
+    def delta_stamp(self) -> int:
+        """See ``Readable``."""
+        return self._delta_changes + self._changes
+
+    @property
+    def version(self) -> int:
+        """See ``Readable``."""
+        return self._version
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See ``Readable``."""
+        return self._counts
+
+    def info(self, entry: Entry) -> InstanceInfo:
+        """See ``Readable``."""
+        r = entry.registration
+        if entry.own:
+            renewed_ms = self._registry.last_renewed_ms(r)
+            return render_own(r, entry.word, entry.override, entry.action, renewed_ms, entry.gone_ms)
+        return render_foreign(r, entry.id, entry.word, entry.action, self._settings)
+
+    def with_vip(self, vip: str, secure: bool) -> Iterable[str]:
+        """See ``Readable``."""
+        return self._vips.get((secure, vip), ())
 
     # ------------------------------------------------------------------ keeping in step
 
     def published(self, published: Published) -> None:
         """Take over the changes of one publication."""
+        if self.followers:
+            for key in published.services:
+                if key.namespace == self.namespace:
+                    self._note(key.name.upper())
         for change in published.changes:
             if change.service.namespace == self.namespace and (self._sees is None or self._sees(change.service)):
                 self._apply(change, published.revision, recent=True)
@@ -119,9 +154,11 @@ class NamespaceView:
             if self._lately[0][0] >= oldest:
                 break
             _, app, entry = self._lately.popleft()
-            if self._delta.get(app, entry.id) is entry:
-                self._delta.drop(app, entry.id)
+            if self.recent.get(app, entry.id) is entry:
+                self.recent.drop(app, entry.id)
                 self._delta_changes += 1
+        for follower in self.followers:
+            follower.sweep(oldest, FORGET_ITEMS)
 
     def _look_again(self, where: Where, revision: int, *, recent: bool) -> None:
         address = self._registry.snapshot(where[0]).addresses.get(where[1])
@@ -145,7 +182,7 @@ class NamespaceView:
                     if shadowed is not None and shadowed != where:
                         again.append(shadowed)
         for entry in after.values():
-            under = self._full.get(app, entry.id)
+            under = self.full_list.get(app, entry.id)
             if under is not None and not under.own and (under.service, under.place) != where:
                 again.append((under.service, under.place))
             self._come(app, entry, under, revision, recent)
@@ -165,7 +202,7 @@ class NamespaceView:
             if not self._stays((service, place), s):
                 continue
             id = foreign_id(r, first)
-            holder = self._full.get(app, id)
+            holder = self.full_list.get(app, id)
             if holder is not None and holder.own and (holder.service, holder.place) != (service, place):
                 self._shadowed[(app, id)] = (service, place)
                 id = foreign_id(r, False)
@@ -191,26 +228,26 @@ class NamespaceView:
             self._uncount(app, old)
             if recent:
                 entry = structs.replace(entry, action=MODIFIED)
-        self._full.put(app, entry)
-        self.counts[entry.status] = self.counts.get(entry.status, 0) + 1
-        for key in _vip_keys(entry):
+        self.full_list.put(app, entry)
+        self._counts[entry.status] = self._counts.get(entry.status, 0) + 1
+        for key in vip_keys(entry):
             apps = self._vips.setdefault(key, {})
             apps[app] = apps.get(app, 0) + 1
         self._changed(app, entry, revision, recent)
 
     def _leave(self, app: str, id: str, where: Where, revision: int) -> bool:
-        old = self._full.get(app, id)
+        old = self.full_list.get(app, id)
         if old is None or (old.service, old.place) != where:
             return False
-        self._full.drop(app, id)
+        self.full_list.drop(app, id)
         self._uncount(app, old)
         gone = structs.replace(old, action=DELETED, gone_ms=self._registry.clock.wall_ms())
         self._changed(app, gone, revision, True)
         return True
 
     def _uncount(self, app: str, entry: Entry) -> None:
-        self.counts[entry.status] -= 1
-        for key in _vip_keys(entry):
+        self._counts[entry.status] -= 1
+        for key in vip_keys(entry):
             apps = self._vips[key]
             apps[app] -= 1
             if not apps[app]:
@@ -220,13 +257,19 @@ class NamespaceView:
 
     def _changed(self, app: str, entry: Entry, revision: int, recent: bool) -> None:
         self._changes += 1
+        if self.followers:
+            self._note(app)
         if recent:
-            self.version = max(self.version + 1, revision)
+            self._version = max(self._version + 1, revision)
             self._remember(app, entry, self._registry.clock.monotonic())
 
     def _remember(self, app: str, entry: Entry, at: float) -> None:
-        self._lately.append((at, self._delta.put(app, entry), entry))
+        self._lately.append((at, self.recent.put(app, entry), entry))
         self._delta_changes += 1
+
+    def _note(self, app: str) -> None:
+        for follower in self.followers:
+            follower.note(app)
 
     def _recall(self) -> None:
         """The delta as it was before this view began (a restart, as a rule): clients may not have heard of it yet."""
@@ -239,7 +282,7 @@ class NamespaceView:
                 if self._sees is not None and not self._sees(r.service_key):
                     continue
                 gone = Entry(r.key, r.service_key, r.address, r, DOWN, None, True, DELETED, ended.changed_ms)
-                if self._full.get(app_of(ended.key), gone.id) is None:
+                if self.full_list.get(app_of(ended.key), gone.id) is None:
                     known.append((ended.changed_ms, app_of(ended.key), gone))
         for application in self.applications.values():
             for entry in application.entries:
@@ -251,134 +294,6 @@ class NamespaceView:
         known.sort(key=lambda k: k[0])
         for changed_ms, app, entry in known:
             self._remember(app, entry, now - max(0, now_ms - changed_ms) / 1000)
-
-    # ------------------------------------------------------------------ reading
-
-    @property
-    def hash_code(self) -> str:
-        """``apps__hashcode`` of everything visible."""
-        return hash_code(self.counts)
-
-    def info(self, entry: Entry) -> InstanceInfo:
-        """The document of an entry, as of now."""
-        r = entry.registration
-        if entry.own:
-            renewed_ms = self._registry.last_renewed_ms(r)
-            return render_own(r, entry.word, entry.override, entry.action, renewed_ms, entry.gone_ms)
-        return render_foreign(r, entry.id, entry.word, entry.action, self._settings)
-
-    def entry(self, app: str, id: str) -> Entry | None:
-        """One instance of one application."""
-        return self._full.get(app, id)
-
-    def entry_anywhere(self, id: str) -> Entry | None:
-        """The first instance with an id, whatever its application."""
-        return next((e for app in self.applications.values() if (e := app.get(id)) is not None), None)
-
-    def all(self, variant: Variant, gzipped: bool) -> Body:
-        """``GET apps``."""
-        form = Form(variant, self.info)
-        return self._kept(
-            ("apps", form.key, gzipped),
-            self._changes,
-            lambda: self._full.document(form, gzipped, FULL_FETCH_VERSION, self.hash_code),
-        )
-
-    def delta(self, variant: Variant, gzipped: bool) -> Body:
-        """``GET apps/delta``: content, version and hash code of one moment."""
-        form = Form(variant, self.info)
-        return self._kept(
-            ("delta", form.key, gzipped),
-            self._delta_stamp,
-            lambda: self._delta.document(form, gzipped, self.version, self.hash_code),
-        )
-
-    def long_work(self, what: str, variant: Variant, gzipped: bool) -> Callable[[], Work] | None:
-        """How to make ``all`` ("apps") or ``delta`` in slices when there is much to encode; None when there is little."""
-        form = Form(variant, self.info)
-        kept = self._documents.get((what, form.key, gzipped))
-        if kept is not None and kept[0] == (self._changes if what == "apps" else self._delta_stamp):
-            return None
-        full = what == "apps"
-        listing = self._full if full else self._delta
-        if len(listing.applications) <= LONG_APPLICATIONS:
-            items = 0
-            for count, _ in listing.work(form, gzipped):
-                items += count
-                if items > LONG_ITEMS:
-                    break
-            else:
-                return None
-        return lambda: self._in_slices(full, form, gzipped)
-
-    def _in_slices(self, full: bool, form: Form, gzipped: bool) -> Work:
-        """Encodes what is to be encoded, then puts the document together, and keeps it as of the moment that it shows."""
-        listing = self._full if full else self._delta
-        for _, encode in list(listing.work(form, gzipped)):
-            encode()
-            yield
-
-        def facts() -> tuple[int, str]:
-            return (FULL_FETCH_VERSION if full else self.version), self.hash_code
-
-        def stamp() -> int:
-            return self._changes if full else self._delta_stamp
-
-        body: Body = yield from listing.document_in_slices(form, gzipped, facts, stamp)
-        self._documents[("apps" if full else "delta", form.key, gzipped)] = (stamp(), body)
-        return body
-
-    def application(self, app: str, variant: Variant) -> Body | None:
-        """``GET apps/{app}``; None when there is none."""
-        application = self.applications.get(app)
-        if application is None:
-            return None
-        form = Form(variant, self.info)
-
-        def make() -> Body:
-            blocks = application.entries.encoded(form.key, form.encode, variant.separator)
-            return variant.application_document(application.name, blocks)
-
-        return self._kept(("app", app, form.key), self._changes, make)
-
-    def vip(self, vip: str, secure: bool, variant: Variant) -> Body:
-        """``GET vips/{vip}`` and ``svips/{vip}``: exactly this spelling, else whatever its case."""
-        return self._kept(
-            ("vip", vip, secure, variant.format, variant.detail), self._changes, lambda: self._vip(vip, secure, variant)
-        )
-
-    @property
-    def _delta_stamp(self) -> int:
-        return self._delta_changes + self._changes
-
-    def _kept(self, key: Hashable, stamp: int, make: Callable[[], Body]) -> Body:
-        kept = self._documents.get(key)
-        if kept is not None and kept[0] == stamp:
-            return kept[1]
-        if len(self._documents) > 64:  # keys may hold what clients ask for: bounded, not kept for ever
-            self._documents.clear()
-        body = make()
-        self._documents[key] = (stamp, body)
-        return body
-
-    def _vip(self, vip: str, secure: bool, variant: Variant) -> Body:
-        entries = [
-            (app, entry, spelling)
-            for app in self._vips.get((secure, vip.lower()), {})
-            for entry in self.applications[app].entries
-            for spelling in _vips(entry, secure)
-            if spelling.lower() == vip.lower()
-        ]
-        exact = [(app, entry) for app, entry, spelling in entries if spelling == vip]
-        chosen = exact or [(app, entry) for app, entry, _ in entries]
-        by_app: dict[str, dict[str, bytes]] = {}
-        counts: dict[str, int] = {}
-        for app, entry in chosen:
-            if entry.id not in by_app.setdefault(app, {}):
-                by_app[app][entry.id] = variant.fragment(self.info(entry))
-                counts[entry.status] = counts.get(entry.status, 0) + 1
-        parts = (variant.application(app, list(fragments.values())) for app, fragments in by_app.items())
-        return variant.applications_document(parts, SUBSET_VERSION, hash_code(counts))
 
 
 class Views:
@@ -444,20 +359,6 @@ def _without_own_overrides(address: Address) -> Address:
         return address
     others = tuple(s for s in address.switches if s.source != SOURCE or s.key not in keys)
     return structs.replace(address, switches=others)
-
-
-def _vips(entry: Entry, secure: bool) -> Sequence[str]:
-    if not entry.own:
-        return (entry.registration.service,)
-    document = entry.registration.ext
-    vips = document.secure_vip_address if secure else document.vip_address
-    return [vip.strip() for vip in vips.split(",")] if vips else ()
-
-
-def _vip_keys(entry: Entry) -> Iterator[tuple[bool, str]]:
-    for secure in (False, True):
-        for vip in _vips(entry, secure):
-            yield secure, vip.lower()
 
 
 def _looks_the_same(a: Entry, b: Entry) -> bool:

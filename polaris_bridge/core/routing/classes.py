@@ -31,7 +31,14 @@ EVERYBODY: Final = RoutingClass()
 """Callers of whom nothing is looked at."""
 
 
-def class_of(callee: Compiled, caller: Compiled | None, who: Traveller, *, near: bool) -> RoutingClass:
+class Concern(NamedTuple):
+    """What rules look at of callers: labels, and services by namespace and name."""
+
+    keys: tuple[str, ...]
+    callers: tuple[tuple[str, str], ...]
+
+
+def class_of(callee: Compiled | Concern, caller: Compiled | None, who: Traveller, *, near: bool) -> RoutingClass:
     """The kind that a caller is of in calls to a service. ``near``: whether it counts where a caller is.
 
     Discovery knows no variables, wishes, canaries and lanes of a call: they are not looked at.
@@ -46,5 +53,5 @@ def class_of(callee: Compiled, caller: Compiled | None, who: Traveller, *, near:
     return RoutingClass(service, found, who.location if near else NOWHERE)
 
 
-def _named(callee: Compiled, service: ServiceKey | None) -> bool:
+def _named(callee: Compiled | Concern, service: ServiceKey | None) -> bool:
     return service is not None and any(is_service(service, *name) for name in callee.callers)

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from ..events import Published
-from ..model import Caller, Document, ServiceKey
+from ..model import Caller, Document, ServiceKey, ServiceRecord
 from ..registry import Registry
 from ..snapshot import ServiceSnapshot
 from .classes import EVERYBODY, RoutingClass, class_of
@@ -94,6 +94,10 @@ class DiscoveryRouting:
         """What services say themselves."""
         self._routed: set[ServiceKey] = set()
         """Those that say that they are routed."""
+        self._wishing: set[ServiceKey] = set()
+        """Those that ask for something without a rule: nearness, canaries."""
+        self._records: dict[ServiceKey, ServiceRecord] = {}
+        self._outlined = 0
         self._served: OrderedDict[ServiceKey, _Served] = OrderedDict()
         self._names: dict[RoutingClass, RoutingClass] = {}
         self._ruled: dict[ServiceKey, int] = {}
@@ -125,19 +129,37 @@ class DiscoveryRouting:
         """What kind of caller somebody is for a service. Equal kinds are one object."""
         who = self.known.who(caller).who
         callee = self.rules.of(service)
-        kind = class_of(callee, self._rules_of(who.service), who, near=self._near(service, callee))
-        return EVERYBODY if kind == EVERYBODY else self._one(kind)
+        kind = class_of(callee, self.rules_of(who.service), who, near=self.near(service, callee))
+        return self.one(kind)
+
+    def narrow(self, service: ServiceKey, kind: RoutingClass) -> RoutingClass:
+        """Of a kind that more is known of: what makes a difference for one service."""
+        if kind is EVERYBODY:
+            return kind
+        callee = self.rules.of(service)
+        return class_of(callee, self.rules_of(kind.service), kind.who, near=self.near(service, callee))
 
     def moved(self, caller: Caller) -> int:
         """The publication since which a caller may be of another kind: what it registered changed. 0: nobody asked yet."""
         return self.known.moved(caller)
+
+    def one(self, kind: RoutingClass) -> RoutingClass:
+        """The one object that is kept of a kind."""
+        if kind == EVERYBODY:
+            return EVERYBODY
+        found = self._names.get(kind)
+        if found is None:
+            if len(self._names) >= KEPT_NAMES:
+                self._names.clear()
+            found = self._names[kind] = kind
+        return found
 
     # ------------------------------------------------------------------ what
 
     def subset(self, service: ServiceKey, kind: RoutingClass) -> Subset:
         """What a kind of callers is given of a service as it is now."""
         snapshot = self._registry.snapshot(service)
-        callee, caller = self.rules.of(service), self._rules_of(kind.service)
+        callee, caller = self.rules.of(service), self.rules_of(kind.service)
         served = self._served.get(service)
         kept = None if served is None else served.kinds.get(kind)
         if kept is not None and kept.snapshot is snapshot and kept.callee is callee and kept.caller is caller:
@@ -165,7 +187,7 @@ class DiscoveryRouting:
     def explain(self, service: ServiceKey, caller: Caller) -> Told:
         """What a caller is given, and why: made anew, with every step said."""
         known, kind = self.known.who(caller), self.classify(service, caller)
-        callee, calling = self.rules.of(service), self._rules_of(known.who.service)
+        callee, calling = self.rules.of(service), self.rules_of(known.who.service)
         decision = self._evaluate(Index(self._standing.read(service)), callee, calling, known.who, explain=True)
         both = (*callee.unread, *(() if calling is None else calling.unread))
         return Told(
@@ -176,6 +198,34 @@ class DiscoveryRouting:
             decision,
             tuple(dict.fromkeys(both)),
         )
+
+    # ------------------------------------------------------------------ what there is to look at
+
+    @property
+    def generation(self) -> object:
+        """Differs when a rule changed, or what a service says of itself."""
+        return self.rules.rulebook.revision(), self._outlined
+
+    def ruled(self, namespace: str) -> Iterator[ServiceKey]:
+        """The services of a namespace of which callers may not be given the whole, whatever they call as; some twice."""
+        for kind in self.rules.rulebook.kinds:
+            for document in self._registry.documents.all(kind):
+                for target in document.targets:
+                    if target.namespace not in (namespace, ANY):
+                        continue
+                    if target.name == ANY:
+                        yield from (snapshot.key for snapshot in self._registry.services(namespace))
+                    else:
+                        yield ServiceKey(namespace, target.name)
+        yield from (key for key in self._wishing if key.namespace == namespace)
+
+    def near(self, service: ServiceKey, callee: Compiled) -> bool:
+        """Whether it counts where callers are."""
+        return callee.rules.nearby is not None or self._standing.outline(service).nearby
+
+    def rules_of(self, service: ServiceKey | None) -> Compiled | None:
+        """The rules of a calling service, when it is known."""
+        return None if service is None else self.rules.of(service)
 
     # ------------------------------------------------------------------ deciding
 
@@ -217,21 +267,6 @@ class DiscoveryRouting:
         outline = self._standing.outline(service)
         return not outline.nearby and not outline.canary
 
-    def _near(self, service: ServiceKey, callee: Compiled) -> bool:
-        """Whether it counts where callers are."""
-        return callee.rules.nearby is not None or self._standing.outline(service).nearby
-
-    def _rules_of(self, service: ServiceKey | None) -> Compiled | None:
-        return None if service is None else self.rules.of(service)
-
-    def _one(self, kind: RoutingClass) -> RoutingClass:
-        found = self._names.get(kind)
-        if found is None:
-            if len(self._names) >= KEPT_NAMES:
-                self._names.clear()
-            found = self._names[kind] = kind
-        return found
-
     # ------------------------------------------------------------------ changes
 
     def _published(self, published: Published) -> None:
@@ -247,6 +282,18 @@ class DiscoveryRouting:
     def _hear(self, key: ServiceKey) -> None:
         """What a service says of itself."""
         record = self._registry.snapshot(key).record
+        if record is self._records.get(key):
+            return
+        self._outlined += 1
+        if record is None:
+            del self._records[key]
+        else:
+            self._records[key] = record
+        outline = self._standing.outline(key)
+        if outline.nearby or outline.canary:
+            self._wishing.add(key)
+        else:
+            self._wishing.discard(key)
         word = None if record is None else record.metadata.get(SWITCH)
         if word is not None:
             self._words[key] = word == ON

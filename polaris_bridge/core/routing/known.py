@@ -11,6 +11,7 @@ from msgspec import Struct
 from ..events import AddressChange, Published
 from ..model import NOWHERE, Address, AddressKey, Caller, Location, Registration, ServiceKey, Session
 from ..registry import Registry
+from .classes import RoutingClass
 from .model import Target, Traveller
 from .ports import Standing
 
@@ -22,12 +23,14 @@ Locate = Callable[[str], Location | None]
 """Where an address is, as far as somebody knows."""
 
 
-class Known(Struct, frozen=True):
+class Known(Struct):
     """A caller as far as it is known."""
 
     who: Traveller
     said: str
     """How it was found."""
+    kinds: dict[object, tuple[object, RoutingClass]] = {}
+    """What kind of caller it was found to be, by whoever asked, with what that depends on."""
 
 
 class Acquaintances:

@@ -23,6 +23,7 @@ from polaris_bridge.core.model import (
 from polaris_bridge.core.ports import Authority, OpenDoor
 from polaris_bridge.core.protection import ProtectionTerms
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.storage.memory import MemoryStore
 
@@ -113,10 +114,12 @@ class LoneServer:
         settings: EurekaSettings | None = None,
         terms: Terms = UNPROTECTED,
         authority: Authority | None = None,
+        routing: Callable[[Registry], DiscoveryRouting] | None = None,
     ) -> None:
         self.settings = settings or EurekaSettings()
         self.terms = terms
         self.authority = authority or OpenDoor()
+        self._routing = routing
         self.clock = Clock()
         self.store = MemoryStore(post=lambda run: run(), unique=lambda: "node-1")
         self.restart()
@@ -126,7 +129,8 @@ class LoneServer:
         self.queue = Queue()
         self.registry = Registry(self.store, self.clock, self.queue, self.terms)
         self.registry.load()
-        self.service = EurekaService(self.registry, self.settings, self.authority)
+        routing = None if self._routing is None else self._routing(self.registry)
+        self.service = EurekaService(self.registry, self.settings, self.authority, routing)
         self.server = EurekaServer(self.service)
 
     # ------------------------------------------------------------------ requests

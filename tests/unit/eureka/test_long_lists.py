@@ -11,7 +11,7 @@ from lone_server import LoneServer, hash_of, instances
 
 from polaris_bridge.adapters._shared import slices
 from polaris_bridge.adapters._shared.exchange import Request, Response
-from polaris_bridge.adapters.eureka import view
+from polaris_bridge.adapters.eureka import reading, view
 
 COUNT = 150
 FORMS = [
@@ -32,7 +32,7 @@ def filled(count: int = COUNT) -> LoneServer:
 @pytest.fixture
 def tiny_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """One step of the work each time."""
-    monkeypatch.setattr(view, "LONG_ITEMS", 10)
+    monkeypatch.setattr(reading, "LONG_ITEMS", 10)
     monkeypatch.setattr(slices, "SLICE_S", 0.0)
 
 
@@ -57,7 +57,7 @@ def body(response: Response) -> bytes:
 def test_slices_make_the_same_answer(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], target: str) -> None:
     found = []
     for limit in (10, 1_000_000):
-        monkeypatch.setattr(view, "LONG_ITEMS", limit)
+        monkeypatch.setattr(reading, "LONG_ITEMS", limit)
         monkeypatch.setattr(slices, "SLICE_S", 0.0)
         server = filled()
         answers = begin(server, target, headers)
