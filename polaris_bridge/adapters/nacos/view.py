@@ -29,7 +29,7 @@ KEEP_S: Final = 300.0
 """How long what nobody reads is kept. Clients poll every ten seconds."""
 VARIANTS: Final = 16
 """Lists of one service that are kept whole. Clients ask for a handful, but may spell ``clusters`` as they like."""
-KINDS: Final = 64
+KINDS: Final = 256
 """Lists of one service that are kept for kinds of callers, where rules say what each is given."""
 PIECE: Final = 64
 """Addresses that are encoded before a slice may end (10 microseconds each on a slow machine)."""

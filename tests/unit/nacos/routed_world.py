@@ -15,7 +15,7 @@ from polaris_bridge.adapters.nacos.server.http import NacosHttp
 from polaris_bridge.adapters.nacos.server.routes import ROUTES
 from polaris_bridge.adapters.nacos.settings import NacosSettings
 from polaris_bridge.adapters.polaris.service.routing.sources import ReadTargets, StandingServices
-from polaris_bridge.core.model import Caller, Document, ServiceKey, ServiceRecord
+from polaris_bridge.core.model import Caller, Document, Location, ServiceKey, ServiceRecord
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import SWITCH, DiscoveryRouting
 from polaris_bridge.core.routing.model import NO_RULES, Condition, Group, Route, Rules, Source
@@ -77,8 +77,9 @@ class Routed(World):
         self.book = Book(self.registry)
         standing = StandingServices(self.registry, ReadTargets(self.registry, {}))
         rules = ReadyRules(self.book, LinearSearch())
+        self.located: dict[str, Location] = {}
         self.routing = DiscoveryRouting(
-            self.registry, standing, rules, lambda _address: None, everywhere=self.settings.routing
+            self.registry, standing, rules, self.located.get, everywhere=self.settings.routing
         )
         return {"routing": self.routing}
 

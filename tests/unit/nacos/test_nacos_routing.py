@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from routed_world import PERSON, Routed, rule, to
 
-from polaris_bridge.core.routing.model import Rules
+from polaris_bridge.adapters.nacos.service.requests import PER_PASS
+from polaris_bridge.core.model import Location
+from polaris_bridge.core.routing.model import Nearby, Rules
 
 TO_V2 = rule(to("v2"))
 
@@ -101,6 +103,11 @@ def test_a_client_that_registered_nothing_is_what_its_application_is_called(worl
 def test_a_client_that_names_its_address_is_what_is_registered_there(world: Routed) -> None:
     world.write(TO_V2)
     shop(world, "10.0.0.7")
+    proxied = world.client("10.0.0.200")
+    connection = world.service.connections.get(proxied.id)
+    assert connection is not None
+    connection.client_ip = "10.0.0.7"
+    assert proxied.ports() == [2]
     assert ports(world.listed(peer="10.0.0.200", clientIP="10.0.0.7")) == [2]
     assert ports(world.listed(peer="10.0.0.200")) == [1, 2]
 
@@ -109,6 +116,12 @@ def test_what_it_registered_counts_with_its_metadata(world: Routed) -> None:
     world.write(rule(to("v2"), tier="gold"))
     assert shop(world, "10.0.0.7", tier="gold").ports() == [2]
     assert shop(world, "10.0.0.8", tier="tin").ports() == [1, 2]
+
+
+def test_what_it_says_of_itself_when_it_connects_counts_as_metadata(world: Routed) -> None:
+    world.write(rule(to("v2"), tier="gold"))
+    assert world.client("10.0.0.9", AppName="shop", tier="gold").ports() == [2]
+    assert world.client("10.0.0.9", AppName="shop", tier="tin").ports() == [1, 2]
 
 
 def test_clusters_health_and_the_threshold_count_within_what_is_left() -> None:
@@ -216,6 +229,30 @@ def test_one_encoding_for_all_of_a_kind(world: Routed) -> None:
     assert len(world.service.pushing) == 1
 
 
+def test_kinds_that_are_left_everything_share_a_list(world: Routed) -> None:
+    world.write(rule(to("v2"), tier="gold"))
+    for n, tier in enumerate(("tin", "iron", "gold")):
+        shop(world, f"10.0.0.{n}", tier=tier).ports()
+    view = world.service.discovery.view(world.service.scope("", "orders"))
+    assert len(view._routed) == 2
+
+
+def test_who_subscribes_once_more_as_another_kind_is_told_as_that(world: Routed) -> None:
+    """Where an address is may become known without anybody registering anything."""
+    world.write(Rules(nearby=Nearby()))
+    readers = [world.client(f"10.0.0.{n}") for n in (7, 8)]
+    world.located["10.0.0.8"] = Location("north")
+    for reader in readers:
+        reader.subscribe()
+    world.located["10.0.0.7"] = Location("north")
+    readers[0].subscribe()
+    world.client("10.0.1.3").register(port=3)
+    world.pass_time(1)
+    one, other = (reader.stream.sent[-1] for reader in readers if reader.stream is not None)
+    assert one is other
+    assert world.service.subscribers.count() == 2
+
+
 def test_a_client_that_becomes_of_another_kind_is_told_the_whole_list_of_that_at_once(world: Routed) -> None:
     world.write(TO_V2)
     reader, other = world.client(), world.client("10.0.0.8")
@@ -251,19 +288,21 @@ def test_what_is_registered_at_its_address_in_another_way_counts_too(world: Rout
 
 
 def test_who_moves_while_others_are_told_gets_nothing_of_its_former_kind_afterwards(world: Routed) -> None:
-    readers = [world.client(f"10.0.2.{n}") for n in range(150)]
+    readers = [world.client(f"10.0.{2 + n // 250}.{n % 250}") for n in range(6 * PER_PASS)]
     for reader in readers:
         reader.subscribe()
     world.write(TO_V2)
     world.pass_time(1)
     for reader in readers:
         reader.pushes()
-    late = readers[-1]
+    late, told = readers[-1], len(readers[0].stream.sent if readers[0].stream is not None else ())
     world.client("10.0.1.3").register(port=3, metadata={"version": "v1"}, settle=False)
+    while readers[0].stream is not None and len(readers[0].stream.sent) == told:
+        assert world.runs.step()
     late.register("shop", settle=False)
     world.settle()
     world.pass_time(1)
-    assert hosts(late.pushes()[-1]) == [2]
+    assert [hosts(push) for push in late.pushes()] == [[2]]
     assert {tuple(hosts(reader.pushes()[-1])) for reader in readers[:-1]} == {(1, 2, 3)}
 
 
@@ -326,6 +365,16 @@ def test_packets_are_those_of_the_kind(world: Routed) -> None:
     assert (len(world.service.udp), world.service.udp._topics, world.service.udp._told_apart) == (0, {}, {})
 
 
+def test_packets_follow_a_rule_that_tells_readers_apart(world: Routed) -> None:
+    shop(world, "10.0.0.7")
+    assert poll(world, 5001, "10.0.0.7") == poll(world, 5002, "10.0.0.8") == [1, 2]
+    world.pass_time(1)
+    world.pushed()
+    world.write(TO_V2)
+    world.pass_time(0.2)
+    assert sorted(world.pushed()) == [(5001, [2]), (5002, [1, 2])]
+
+
 def test_a_poll_finds_who_became_of_another_kind() -> None:
     world = Routed(routing=False)
     world.two_versions()
@@ -381,6 +430,16 @@ def test_what_a_client_is_told_is_never_older_than_what_it_has_and_the_last_is_r
                 assert info["lastRefTime"] > shown["lastRefTime"]
             shown = info
     assert [host["port"] for host in shown["hosts"]] == [host["port"] for host in world.listed()["hosts"]]
+
+
+def test_a_list_is_later_than_those_of_the_time_when_it_was_routed_and_the_reverse(world: Routed) -> None:
+    world.write(TO_V2)
+    shop(world)
+    seen = []
+    for word in ("true", "false", "true", "false"):
+        world.switch(word)
+        seen.append(world.listed()["lastRefTime"])
+    assert seen == sorted(set(seen)), "though no time has passed"
 
 
 def test_reading_does_not_run_ahead_of_the_clock(world: Routed) -> None:
