@@ -48,7 +48,7 @@ class Bridge:
         """``options``: more of ``--set``."""
         self._scratch = None if data else tempfile.TemporaryDirectory(prefix="bench-")
         self.data = data or Path(self._scratch.name)
-        eureka, front, grpc, config, consul, dns, limiter = free_ports(7)
+        eureka, front, grpc, config, consul, dns, limiter, xds = free_ports(8)
         self.eureka = f"http://127.0.0.1:{eureka}"
         """Base URL of the Eureka port, without ``/eureka``."""
         self.front = f"http://127.0.0.1:{front}"
@@ -58,7 +58,9 @@ class Bridge:
         """Address of the native gRPC port of the configuration centre."""
         self.limiter = f"127.0.0.1:{limiter}"
         """Address of the limiter's own gRPC port."""
-        nacos = free_pair(eureka, front, grpc, config, consul, dns, limiter)
+        self.xds = f"127.0.0.1:{xds}"
+        """Address of the xDS port."""
+        nacos = free_pair(eureka, front, grpc, config, consul, dns, limiter, xds)
         self.nacos = f"127.0.0.1:{nacos}"
         """Address of the Nacos HTTP port; gRPC is 1000 above."""
         self.consul = f"127.0.0.1:{consul}"
@@ -71,6 +73,7 @@ class Bridge:
             "service-grpc": grpc,
             "config-grpc": config,
             "service-limiter": limiter,
+            "xds-v3": xds,
             "service-nacos": nacos,
             "service-consul": consul,
         }

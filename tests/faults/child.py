@@ -65,9 +65,9 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        found = free_ports(7)
+        found = free_ports(8)
         self.port, self.front = ports or (found[0], found[1])
-        self.grpc, self.config, self.consul, self.dns, self.limiter = found[2:]
+        self.grpc, self.config, self.consul, self.dns, self.limiter, self.xds = found[2:]
         self.nacos = nacos or free_pair(self.port, self.front, *found[2:])
         command = [
             *(sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"),
@@ -76,6 +76,7 @@ class Child:
             *("--set", f"apiservers.service-grpc.option.listenPort={self.grpc}"),
             *("--set", f"apiservers.config-grpc.option.listenPort={self.config}"),
             *("--set", f"apiservers.service-limiter.option.listenPort={self.limiter}"),
+            *("--set", f"apiservers.xds-v3.option.listenPort={self.xds}"),
             *("--set", f"apiservers.service-nacos.option.listenPort={self.nacos}"),
             *("--set", f"apiservers.service-consul.option.listenPort={self.consul}"),
             *("--set", f"apiservers.service-consul.option.dnsPort={self.dns}"),
