@@ -134,7 +134,7 @@ class View:
         self._nodes_changed: dict[str, int] = {}
         self._named: dict[str, int] = {}
         """By namespace: when a service last came or went."""
-        self._kept: dict[NodeKey, NodeView | None] = {}
+        self._kept: dict[NodeKey, NodeView] = {}
         self._holding = set(index.holding())
         self._with_foreign = set(index.with_foreign())
         self.watches = Watches(registry.clock, registry.scheduler, self._newest)
@@ -294,9 +294,12 @@ class View:
     def node(self, key: NodeKey) -> NodeView | None:
         """A node as it is now."""
         folded = key.folded
-        if folded not in self._kept:
-            self._kept[folded] = self._nodes(key)
-        return self._kept[folded]
+        found = self._kept.get(folded)
+        if found is None:
+            found = self._nodes(key)
+            if found is not None:  # names that are nothing are asked for by anybody
+                self._kept[folded] = found
+        return found
 
     def registered_on(self, key: NodeKey) -> list[Registration]:
         """The registrations that stand on a node."""

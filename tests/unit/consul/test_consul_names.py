@@ -257,3 +257,13 @@ def test_any_packet_is_answered_or_dropped(data):
         BOTTLE.append(settled())
     found = BOTTLE[0].resolver().resolve(data, "127.0.0.1", False)
     assert found is None or not isinstance(found, bytes) or len(found) <= 512
+
+
+def test_names_of_nobody_leave_nothing(bottle):
+    bottle.dig("n1.node.consul")
+    kept = len(bottle.service.view._kept)
+    for n in range(50):
+        bottle.dig(f"no-{n}.node.consul")
+        bottle.dig(f"no-{n}.service.consul")
+    assert len(bottle.service.view._kept) == kept
+    assert not any(key.name.startswith("no-") for key in bottle.service.view._services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from ipaddress import ip_address
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from routed_bottle import SHOP, RoutedBottle, addresses, by, route, to
 
+from polaris_bridge.adapters.consul.service.askers import subnet_of
 from polaris_bridge.core.model import Location, ServiceKey
 from polaris_bridge.core.routing.model import Nearby, Route, Rules
 from polaris_bridge.testing import server
@@ -218,6 +220,14 @@ def test_a_resolver_is_not_who_asks(bottle: RoutedBottle) -> None:
     bottle.rule(CANARY, BASE)
     assert bottle.named(CART, "10.7.0.0/16") == [OLD]
     assert bottle.named(CART, "0.0.0.0/0") == [OLD]
+
+
+@given(st.binary(min_size=4, max_size=20))
+def test_any_client_subnet_is_read(option: bytes) -> None:
+    address, whole = subnet_of(option)
+    assert bool(address) or not whole
+    if address:
+        assert ip_address(address).version == {1: 4, 2: 6}[int.from_bytes(option[:2], "big")]
 
 
 def test_answers_for_everybody_say_so() -> None:

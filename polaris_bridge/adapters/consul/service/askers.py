@@ -40,8 +40,6 @@ class Askers:
         self._locate = locate
         self._hosts: OrderedDict[str, tuple[str, int]] = OrderedDict()
         """By address: where the services of that caller's node are, and since which publication. Only of those who had such."""
-        self._forgotten = 0
-        """The publication at which one of these was forgotten last."""
 
     def of_call(self, caller: Caller, near: str, namespace: str) -> Caller:
         """Who made a call. ``near``: the node that it names in a datacenter; empty: its own, or none."""
@@ -64,11 +62,13 @@ class Askers:
     def turned(self, caller: Caller) -> int:
         """The publication since which the services of a caller's node are where they are, if they are elsewhere."""
         kept = self._hosts.get(caller.address)
-        return self._forgotten if kept is None else kept[1]
+        return 0 if kept is None else kept[1]
 
-    def node(self, caller: Caller) -> NodeKey:
-        """The node of a caller, folded."""
-        return self._nodes.key_of(caller).folded
+    def node(self, caller: Caller) -> NodeKey | None:
+        """The node of a caller, folded; None for a host of many, of whom none is the caller."""
+        node = self._nodes.key_of(caller).folded
+        on = self._index.on(node)
+        return node if on is None or len(on.services) <= _FEW else None
 
     def _elsewhere(self, caller: Caller) -> str:
         """The address that the services of a caller's node have when it is another one than the caller's; empty: none, or
@@ -78,7 +78,6 @@ class Askers:
             self._hosts[caller.address] = host, self._registry.revision
             if len(self._hosts) > _MOST_KEPT:
                 self._hosts.popitem(last=False)
-                self._forgotten = self._registry.revision
         return host
 
     def _found(self, caller: Caller) -> str:

@@ -52,7 +52,7 @@ class Movers:
 
     def signs(self, caller: Caller) -> tuple[Sign, ...]:
         """By what a caller is told of."""
-        found: tuple[Sign, ...] = (caller.address, caller.client, self._askers.node(caller))
+        found: tuple[Sign | None, ...] = (caller.address, caller.client, self._askers.node(caller))
         return tuple(dict.fromkeys(sign for sign in found if sign))
 
     def _published(self, published: Published) -> None:
