@@ -339,6 +339,25 @@ def test_unsubscribing_and_leaving_end_all_that_is_kept(world: Routed) -> None:
     assert world.service.pushing._told_apart == {}
 
 
+def test_long_lists_are_made_ready_in_slices(world: Routed) -> None:
+    world.write(TO_V2)
+    reader, provider = shop(world), world.client("10.0.1.9")
+    reader.subscribe()
+    instances = [{"ip": "10.0.1.9", "port": n, "metadata": {"version": f"v{n % 2 + 1}"}} for n in range(10, 2010)]
+    batch = named("orders") | {"type": "batchRegisterInstance", "instances": instances}
+    provider.ask("BatchInstanceRequest", batch, settle=False)
+    steps = 0
+    while world.runs.step():
+        steps += 1
+    assert steps > 3
+    assert len(hosts(reader.pushes()[-1])) == 1001
+    reader.subscribe(on=False)
+    for most in (1000, 500):
+        provider.ask("BatchInstanceRequest", batch | {"instances": instances[:most]})
+        found = world.listed()["hosts"] if most == 1000 else reader.ports()
+        assert len(found) == most // 2 + 1
+
+
 # ---------------------------------------------------------------------- over UDP
 
 

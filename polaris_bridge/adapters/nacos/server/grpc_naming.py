@@ -123,12 +123,12 @@ def _list(
     def body() -> bytes:
         return success(b'%b"serviceInfo":%b' % (before, discovery.info(scope, clusters, healthy, "grpc", kind)))
 
-    if not discovery.long(scope):
+    if not discovery.long(scope, kind):
         return body()
     pending = Pending()
     service.slices.run(
-        ("list", discovery.key(scope)),
-        lambda: discovery.prepare(scope),
+        ("list", discovery.key(scope), kind is None),
+        lambda: discovery.prepare(scope, kind),
         lambda _: pending.settle(encode(type, body())),
     )
     return pending

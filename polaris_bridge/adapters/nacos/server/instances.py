@@ -124,11 +124,11 @@ def listed(
     """A list as clients get it; long ones are made in slices."""
     discovery, scope = service.discovery, call.scope
     kind = None if reader is None else service.readers.kind(reader)
-    if not discovery.long(scope):
+    if not discovery.long(scope, kind):
         return result(discovery.info(scope, clusters, healthy_only, form, kind))
 
     def work() -> Generator[None, None, Answer]:
-        yield from discovery.prepare(scope)
+        yield from discovery.prepare(scope, kind)
         return result(discovery.info(scope, clusters, healthy_only, form, kind))
 
     return Sliced(work())

@@ -93,7 +93,7 @@ def listing(service: NacosService, call: HttpCall) -> Reply:
     healthy_only = params.boolean("healthyOnly", False)
     kind = None if reader is None else service.readers.kind(reader)
     discovery = service.discovery
-    if discovery.long(scope):
+    if discovery.long(scope, kind):
         return Sliced(_long(service, scope, clusters, healthy_only, kind))
     return Answer(discovery.info(scope, clusters, healthy_only, "v1", kind), JSON)
 
@@ -101,7 +101,7 @@ def listing(service: NacosService, call: HttpCall) -> Reply:
 def _long(
     service: NacosService, scope: Scope, clusters: str, healthy_only: bool, kind: RoutingClass | None
 ) -> Generator[None, None, Answer]:
-    yield from service.discovery.prepare(scope)
+    yield from service.discovery.prepare(scope, kind)
     return Answer(service.discovery.info(scope, clusters, healthy_only, "v1", kind), JSON)
 
 

@@ -73,13 +73,17 @@ class Discovery:
             self.view(scope).renew()
         return self.info(scope, clusters, False, form, kind)
 
-    def long(self, scope: Scope) -> bool:
+    def long(self, scope: Scope, kind: RoutingClass | None = None) -> bool:
         """Whether so much changed since the last read that ``prepare`` should be run in slices before ``info``."""
-        return self.view(scope).outdated > LONG
+        view = self.view(scope)
+        return view.outdated > LONG or (kind is not None and self._ahead(view.key) is not None)
 
-    def prepare(self, scope: Scope) -> Work:
+    def prepare(self, scope: Scope, kind: RoutingClass | None = None) -> Work:
         """The work that ``info`` would do at once, to be run in slices."""
-        return self.view(scope).refresh_in_slices()
+        view = self.view(scope)
+        yield from view.refresh_in_slices()
+        if kind is not None:
+            yield from self._ahead(view.key) or ()
 
     def hosts(self, scope: Scope, clusters: str = "", healthy_only: bool = False) -> list[Host]:
         """The same instances as values; each is made anew."""
@@ -101,6 +105,9 @@ class Discovery:
     def sweep(self, now: float) -> None:
         """Drop what nobody reads. ``now``: of the monotonic clock."""
         self.views.sweep(now)
+
+    def _ahead(self, key: ServiceKey) -> Work | None:
+        return None if self._routing is None else self._routing.ahead(key)
 
     def _addresses(self, scope: Scope) -> dict[AddressKey, Address]:
         return self._registry.snapshot(self.key(scope)).addresses

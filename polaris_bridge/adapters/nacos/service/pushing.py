@@ -51,12 +51,12 @@ class Lists(Protocol):
         """The JSON of a service's list, for a kind of callers."""
         ...
 
-    def long(self, scope: Scope, /) -> bool:
+    def long(self, scope: Scope, kind: RoutingClass | None, /) -> bool:
         """Whether that should be prepared in slices."""
         ...
 
-    def prepare(self, scope: Scope, /) -> Work:
-        """The work of ``info``."""
+    def prepare(self, scope: Scope, kind: RoutingClass | None, /) -> Work:
+        """The work of ``told``."""
         ...
 
 
@@ -300,11 +300,11 @@ class Pushing:
         """Whether it matters of which kind the subscribers of a service are, or did until now."""
         return topic.ruled is not None or self._readers.on(topic.key)
 
-    def _prepare(self, topic: Topic, scope: Scope) -> Work:
+    def _prepare(self, topic: Topic, scope: Scope, kind: RoutingClass | None) -> Work:
         """The work that comes before everybody is told: of a long list; and, where there are kinds of subscribers, to find who is
         of which, when that may have changed, and to make the list of each."""
-        if self._lists.long(scope):
-            yield from self._lists.prepare(scope)
+        if self._lists.long(scope, kind):
+            yield from self._lists.prepare(scope, kind)
         if not self._tells_apart(topic):
             return
         ruled = self._readers.ruled(topic.key) if self._readers.on(topic.key) else None
@@ -326,9 +326,10 @@ class Pushing:
 
     def _changed(self, topic: Topic) -> None:
         """The service is newer than what its subscribers know."""
-        scope = next(iter(topic.variants.values())).scope
-        if self._lists.long(scope) or self._tells_apart(topic):
-            self._slices.run(("push", topic.key), lambda: self._prepare(topic, scope), lambda _: self._tell_all(topic))
+        any = next(iter(topic.variants.values()))
+        if self._lists.long(any.scope, any.kind) or self._tells_apart(topic):
+            work = partial(self._prepare, topic, any.scope, any.kind)
+            self._slices.run(("push", topic.key), work, lambda _: self._tell_all(topic))
         else:
             self._tell_all(topic)
 

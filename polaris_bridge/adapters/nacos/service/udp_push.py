@@ -316,8 +316,8 @@ class UdpPush:
             if ruled != topic.ruled:
                 topic.ruled = ruled
                 yield from self._tell_apart(list(topic.subscriptions.values()))
-        if discovery.long(topic.scope):
-            yield from discovery.prepare(topic.scope)
+        if discovery.long(topic.scope, topic.kind):
+            yield from discovery.prepare(topic.scope, topic.kind)
         if topic.watcher is not None:
             topic.watcher.arm(discovery.revision(topic.scope))
         info = discovery.told(topic.scope, topic.clusters, "udp", topic.kind)
