@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
+from polaris_bridge.migration import commands as migration
+
 CONFIG: Final = Path("conf/polaris-server.yaml")
 """Used when it exists and no other is named; else the file that comes with the package."""
 
@@ -23,6 +25,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(migration.registry, name="registry")
+app.add_typer(migration.migrate, name="migrate")
+app.add_typer(migration.sync, name="sync")
 
 
 def main() -> None:
