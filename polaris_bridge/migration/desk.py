@@ -347,6 +347,10 @@ class Desk:
         """How one task fares. Raises ``NotFound``."""
         return self._status(self.task(id))
 
+    def workers(self) -> list[Worker]:
+        """The tasks that are at work, or were asked about since the start."""
+        return list(self._workers.values())
+
     def statuses(self) -> list[Status]:
         """How all tasks fare."""
         return [self._status(task) for task in self._store.tasks.all()]

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.core.errors import Invalid
 
+from .metrics.census import TaskCount
 from .own_address import is_loopback, is_wildcard
 
 if TYPE_CHECKING:
+    from polaris_bridge.migration.desk import Desk
+
     from .configcentre.serverkey import ServerKeys
 
 FORM: Final = b"\x01"
@@ -48,6 +51,29 @@ class SecretSealer:
             return AESGCM(self._keys().find(id)).decrypt(nonce, rest, FORM + id + PURPOSE).decode()
         except (InvalidTag, ValueError):
             raise Invalid("secret", "it was changed since it was sealed; tell it again") from None
+
+
+def task_counts(desk: Desk) -> list[TaskCount]:
+    """The tasks at work, for metrics. May be read beside the core's thread."""
+    found = []
+    for worker in desk.workers():
+        p, audit = worker.progress, worker.progress.audit
+        counted = TaskCount(
+            task=worker.task.id,
+            stage=worker.task.stage,
+            services=len(audit.services) if audit is not None else 0,
+            copies=p.copies,
+            differences=audit.open if audit is not None else 0,
+            held=len(p.held),
+            queue=p.queue,
+            errors=p.errors,
+            lag_s=p.lag_s,
+            stale=p.stale_since_ms > 0,
+            clean=audit is not None and audit.clean_since_ms > 0 and not p.stale_since_ms,
+            writes=dict(p.writes),
+        )
+        found.append(counted)
+    return found
 
 
 class OwnAddresses:

@@ -52,7 +52,7 @@ from .host import ProcessHost
 from .metrics.census import Census
 from .metrics.exposition import Metrics
 from .metrics.windows import Reader, Windows
-from .migrating import OwnAddresses, SecretSealer
+from .migrating import OwnAddresses, SecretSealer, task_counts
 from .own_address import outward
 from .plugins.cmdb import Locations
 from .plugins.discover_event import DiscoverEventLog
@@ -431,6 +431,7 @@ class Server:
         kept = self._heartbeats
         redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
         found = census(self.registry, connections, redis, self.health)
+        found.tasks = task_counts(self.migration)
         limiter = self.limiter
         if limiter is not None:
             found.limiter = {"clients": limiter.clients, "counters": limiter.counters}

@@ -72,6 +72,24 @@ class XdsCount:
     oversized: int = 0
 
 
+class TaskCount(NamedTuple):
+    """One task of migration."""
+
+    task: str
+    stage: str
+    services: int
+    copies: int
+    differences: int
+    held: int
+    queue: int
+    errors: int
+    lag_s: float
+    stale: bool
+    clean: bool
+    writes: Mapping[str, int]
+    """By action."""
+
+
 @dataclass(slots=True)
 class Census:
     """One moment. Everything may be left empty; what is left empty does not appear."""
@@ -87,6 +105,8 @@ class Census:
     """None when the server breaks no circuits."""
     xds: XdsCount | None = None
     """None: nobody listens."""
+    tasks: Sequence[TaskCount] = ()
+    """Tasks of migration that are at work."""
     services: Sequence[ServiceCount] = ()
     """Every service, empty ones too."""
     sources: Sequence[SourceCount] = ()

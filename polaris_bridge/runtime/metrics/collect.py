@@ -87,6 +87,7 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
     if census.xds is not None:
         yield from _xds(census.xds)
     yield from _config(census)
+    yield from _migration(census)
     services: dict[tuple[str, str], int] = {}
     instances: dict[tuple[str, str, str], int] = {}
     for c in census.sources:
@@ -117,6 +118,20 @@ def _xds(count: XdsCount) -> Iterator[Metric]:
         (names.XDS_PROBLEMS, count.problems),
     ):
         yield _counter(name, [((label,), n) for label, n in found.items()])
+
+
+def _migration(census: Census) -> Iterator[Metric]:
+    tasks = census.tasks
+    yield _gauge(names.SYNC_LAG, [((t.task,), t.lag_s) for t in tasks])
+    yield _gauge(names.SYNC_QUEUE, [((t.task,), t.queue) for t in tasks])
+    yield _counter(names.SYNC_WRITES, [((t.task, action), n) for t in tasks for action, n in t.writes.items()])
+    yield _counter(names.SYNC_ERRORS, [((t.task,), t.errors) for t in tasks])
+    yield _gauge(names.SYNC_DIFFERENCES, [((t.task,), t.differences) for t in tasks])
+    yield _gauge(names.SYNC_STALE, [((t.task,), t.stale) for t in tasks])
+    yield _gauge(names.SYNC_HELD, [((t.task,), t.held) for t in tasks])
+    yield _gauge(names.SYNC_COPIES, [((t.task,), t.copies) for t in tasks])
+    yield _gauge(names.SYNC_STAGE, [((t.task, t.stage), t.services) for t in tasks])
+    yield _gauge(names.AUDIT_CLEAN, [((t.task,), t.clean) for t in tasks])
 
 
 def _config(census: Census) -> Iterator[Metric]:

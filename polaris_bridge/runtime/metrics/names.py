@@ -98,6 +98,18 @@ XDS_OVERSIZED = _own(
     "xds_oversized_total", "counter", "", "responses above 4 MiB that could not be split; gRPC clients do not take them"
 )
 XDS_PROBLEMS = _own("xds_problems_total", "counter", "type", "rules and resources that could not be sent as meant")
+SYNC_LAG = _own("sync_lag_seconds", "gauge", "task", "from hearing of the last change to having copied it")
+SYNC_QUEUE = _own("sync_queue", "gauge", "task", "services that wait to be copied")
+SYNC_WRITES = _own("sync_writes_total", "counter", "task action", "copies created, changed and removed")
+SYNC_ERRORS = _own("sync_errors_total", "counter", "task", "readings and writes of a task that failed")
+SYNC_DIFFERENCES = _own(
+    "sync_differences", "gauge", "task", "instances on which both sides disagree, new ones left out"
+)
+SYNC_STALE = _own("sync_stale", "gauge", "task", "1 while the source does not answer")
+SYNC_HELD = _own("sync_held", "gauge", "task", "removals that wait")
+SYNC_COPIES = _own("sync_copies", "gauge", "task", "copies in the target")
+SYNC_STAGE = _own("sync_stage_services", "gauge", "task stage", "services of a task, at its stage")
+AUDIT_CLEAN = _own("audit_clean", "gauge", "task", "1 while both sides are equal")
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -134,7 +146,9 @@ OWN: Final = (
     CONFIG_HOLDERS, PUSH, PROPAGATION, STORE,
     WAITING, REVISION, PROTECTION, PROTECTED, LAG, STALL, CONNECTIONS, REFUSED, LIMITED, LIMITER, LIMITER_REQUESTS,
     LIMITER_SHARED, LIMITER_FAILURES, EJECTED, BREAKERS, BREAKER_TURNS, BREAKER_REPORTS, BREAKER_HELD, DETECTIONS,
-    DETECTION_CHECKS, XDS_STREAMS, XDS_RESPONSES, XDS_REFUSED, XDS_DROPPED, XDS_OVERSIZED, XDS_PROBLEMS, LOG_DROPPED,
+    DETECTION_CHECKS, XDS_STREAMS, XDS_RESPONSES, XDS_REFUSED, XDS_DROPPED, XDS_OVERSIZED, XDS_PROBLEMS,
+    SYNC_LAG, SYNC_QUEUE, SYNC_WRITES, SYNC_ERRORS, SYNC_DIFFERENCES, SYNC_STALE, SYNC_HELD, SYNC_COPIES, SYNC_STAGE,
+    AUDIT_CLEAN, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

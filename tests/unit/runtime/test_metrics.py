@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from polaris_bridge.core.config.reading import GroupCount
 from polaris_bridge.runtime.metrics import CallStats, CallWindow, Census, LoopLag, Metrics, ServiceCount, SourceCount
-from polaris_bridge.runtime.metrics.census import BreakingCount, XdsCount
+from polaris_bridge.runtime.metrics.census import BreakingCount, TaskCount, XdsCount
 from polaris_bridge.runtime.metrics.names import OWN, POLARIS, SERVER
 from polaris_bridge.runtime.metrics.windows import Windows
 
@@ -113,6 +113,7 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
             {("http", "critical"): 8},
             {"all": 9, "left_out": 1},
         ),
+        tasks=[TaskCount("t", "mirrored", 7, 9, 1, 2, 3, 4, 0.5, True, False, {"create": 6})],
     )
     found = samples(metrics)
     own = {SERVER: "10.0.0.1"}
@@ -126,6 +127,12 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
     assert value(found, "polaris_bridge_limiter_requests_total", result="limited") == 2
     assert value(found, "polaris_bridge_limiter_redis_up") == 0
     assert value(found, "polaris_bridge_limiter_redis_failures_total") == 5
+    assert value(found, "polaris_bridge_sync_writes_total", task="t", action="create") == 6
+    assert value(found, "polaris_bridge_sync_stage_services", task="t", stage="mirrored") == 7
+    gauges = {"lag_seconds": 0.5, "queue": 3, "differences": 1, "stale": 1, "held": 2, "copies": 9, "errors_total": 4}
+    for name, expected in gauges.items():
+        assert value(found, f"polaris_bridge_sync_{name}", task="t") == expected
+    assert value(found, "polaris_bridge_audit_clean", task="t") == 0
     assert value(found, "polaris_bridge_instances_ejected", namespace="default") == 2
     assert value(found, "polaris_bridge_circuit_breakers", level="instance", state="open") == 3
     assert value(found, "polaris_bridge_circuit_breaker_turns_total", level="instance", state="closed") == 4
