@@ -30,6 +30,11 @@ class Log:
         if len(self._changes) > KEPT:
             self._since = self._changes.popleft()[0]
 
+    def forget(self, now: int) -> None:
+        """Anything may have changed."""
+        self.stamp = self._since = now
+        self._changes.clear()
+
     def since(self, stamp: int) -> frozenset[str] | None:
         """The names of all changes after a stamp; None when not all of them are remembered."""
         if stamp >= self.stamp:

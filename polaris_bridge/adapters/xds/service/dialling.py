@@ -43,9 +43,9 @@ class Dialling:
         self._parts = parts
         self._maker = maker
         self._logs = {type_url: Log(now) for type_url in TYPES}
-        self._asked: dict[str, ServiceKey | None] = {}
-        self._meaning: dict[ServiceKey, dict[str, None]] = {}
-        """By service: the names asked for that may mean it."""
+        self._asked: dict[str, None] = {}
+        self._meaning: dict[str, dict[str, None]] = {}
+        """By name of a service, in lower case: the names asked for that may mean one that is called so."""
         self._listeners: dict[str, Resource] = {}
 
     # ------------------------------------------------------------------ View
@@ -132,7 +132,7 @@ class Dialling:
         if host is None:
             return None
         target = next(self._targets(host), None)
-        self._remember(name, host, target)
+        self._remember(name, host)
         if target is None:
             return None
         found = self._listeners.get(name)
@@ -150,21 +150,28 @@ class Dialling:
             return None
         return self._maker.make(types.LISTENER, name, server_listener(name, host, int(port)), name)
 
-    def _remember(self, name: str, host: str, target: ServiceKey | None) -> None:
-        known = name in self._asked
-        if not known and len(self._asked) >= MOST_ASKED:
+    def _remember(self, name: str, host: str) -> None:
+        """A name was asked for: it is told when the services change that it may mean, what aliases are for included."""
+        if len(self._asked) >= MOST_ASKED and name not in self._asked:
             gone = next(iter(self._asked))
             del self._asked[gone]
             self._listeners.pop(gone, None)
-        self._asked[name] = target
-        meant = () if target is None else (target,)
-        for key in (*meant, *(() if known else services_of(host, _any_namespace))):
-            self._meaning.setdefault(key, {})[name] = None
+        self._asked[name] = None
+        for key in services_of(host, _any_namespace):
+            record = self._services.catalog.record(key)
+            reference = None if record is None else record.reference
+            for each in (key, *(() if reference is None else (reference,))):
+                self._meaning.setdefault(each.name.lower(), {})[name] = None
 
     # ------------------------------------------------------------------ after a publication
 
-    def follow(self, turns: Mapping[ServiceKey, Turn], now: int) -> list[str]:
-        """What changed; which types that concerns."""
+    def follow(self, turns: Mapping[ServiceKey, Turn], now: int, *, anything: bool = False) -> list[str]:
+        """What changed; which types that concerns. ``anything``: names may mean something else than before."""
+        if anything:
+            self._listeners.clear()
+            for log in self._logs.values():
+                log.forget(now)
+            return list(TYPES)
         names: dict[str, set[str]] = {type_url: set() for type_url in TYPES}
         for key, turn in turns.items():
             called = self._services.known(key)
@@ -177,12 +184,12 @@ class Dialling:
                 names[types.CLUSTER] |= clusters
                 names[types.ROUTES].add(grpc_routes(key))
             if turn.existence:
-                names[types.LISTENER].update(self._turned(key))
+                names[types.LISTENER].update(self._turned(key.name.lower()))
         for type_url, changed in names.items():
             self._logs[type_url].add(now, changed)
         return [type_url for type_url, changed in names.items() if changed]
 
-    def _turned(self, key: ServiceKey) -> list[str]:
+    def _turned(self, key: str) -> list[str]:
         """The names asked for that may mean something else now."""
         found = []
         for name in list(self._meaning.get(key, ())):

@@ -54,8 +54,16 @@ class Services:
         self._reading: dict[ServiceKey, tuple[Called, Iterator[None]]] = {}
         self._users: dict[ServiceKey, dict[ServiceKey, None]] = {}
         """By source of instances: the services that show them."""
+        self._exported: dict[str, None] = {}
+        """Names of services that are, or were, shown in other namespaces."""
+        self._exports = self._exporting()
+        """By namespace: where all of its services are shown, too."""
+        self.reshown = False
+        """Whether the publication that is looked at changed that."""
         self._records: dict[ServiceKey, None] = {}
         """Whose record changed in this publication."""
+        for namespace in catalog.namespaces():
+            self._exported.update(dict.fromkeys(each.name for each in catalog.names(namespace) if each.export_to))
         catalog.followers.append(self._followed)
 
     # ------------------------------------------------------------------ reading
@@ -129,8 +137,12 @@ class Services:
                 turn.shape |= called.change(change.service, change.address, change.after)
         for record in self._records:
             self._recorded(record, turns)
+        self.reshown = False
         if published.namespaces:
-            for key in list(self._called):
+            before, self._exports = self._exports, self._exporting()
+            self.reshown = before != self._exports
+        if self.reshown:
+            for key in (*self._called, *self._reading):
                 self._look_again(key, turns)
         for document in published.documents:
             for key in self._concerned(document):
@@ -148,18 +160,22 @@ class Services:
     def _recorded(self, record: ServiceKey, turns: dict[ServiceKey, Turn]) -> None:
         """What may look at a service: itself, those that show its instances, and those of its name elsewhere."""
         concerned = {record, *self._users.get(record, ())}
-        concerned |= {key for key in self._named(record.name) if key != record}
+        found = self.catalog.record(record)
+        if found is not None and found.export_to:
+            self._exported[record.name] = None
+        if record.name in self._exported or self._exports:
+            concerned |= {ServiceKey(namespace, record.name) for namespace in self._namespaces()}
         for key in concerned:
             if key in self._called or key in self._reading:
                 self._look_again(key, turns)
             else:
                 turns.setdefault(key, Turn()).existence = True
 
-    def _named(self, name: str) -> Iterator[ServiceKey]:
-        for namespace in self.catalog.namespaces():
-            key = ServiceKey(namespace, name)
-            if key in self._called:
-                yield key
+    def _exporting(self) -> dict[str, tuple[str, ...]]:
+        return {space.name: space.export_to for space in self._registry.namespaces() if space.export_to}
+
+    def _namespaces(self) -> set[str]:
+        return {*self.catalog.namespaces(), *self._registry.ledger.namespaces}
 
     def _look_again(self, key: ServiceKey, turns: dict[ServiceKey, Turn]) -> None:
         """Its record is another one, or what stands behind its name."""

@@ -10,7 +10,7 @@ from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.xds.resources import Resource
 from polaris_bridge.adapters.xds.translate.names import outbound, outbound_of
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY
-from polaris_bridge.adapters.xds.translate.rules.subsets import WHOLE, Subset
+from polaris_bridge.adapters.xds.translate.rules.subsets import NOBODY, WHOLE, Subset
 from polaris_bridge.core.model import ServiceKey
 
 from .called import Called
@@ -145,7 +145,8 @@ class Shelf:
             if turn is not None and not self._encodes and not turn.shape and not turn.existence:
                 continue
             called = self._services.known(key)
-            ids = (*(("",) if turn is None else turn.subsets), *(() if called is None else called.subset_ids))
+            came = (NOBODY.id,) if turn is None or turn.existence or key in shown else ()
+            ids = (*(("",) if turn is None else turn.subsets), *(() if called is None else called.subset_ids), *came)
             names |= {outbound(key, id) for id in dict.fromkeys(ids)}
             if self._names is not None:
                 names.update(self._names.get(key, ()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.xds.resources import Resource
 from polaris_bridge.adapters.xds.translate.hosts import allow_any, host_json, is_plain, plain_host, table
 from polaris_bridge.adapters.xds.translate.listeners import ON_DEMAND
-from polaris_bridge.adapters.xds.translate.names import domain, outbound, outbound_routes
+from polaris_bridge.adapters.xds.translate.names import outbound, outbound_routes
 from polaris_bridge.adapters.xds.translate.packing import packed
 from polaris_bridge.adapters.xds.translate.routes import envoy_route, on_demand
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY
@@ -20,6 +21,9 @@ from .making import Maker
 from .services import Services, Turn
 from .shelves import FEW
 from .spaces import Space
+
+MOST_ASKED: Final = 10_000
+"""Hosts asked for whose changes are followed."""
 
 
 class Table:
@@ -41,6 +45,8 @@ class Table:
         self._good: dict[tuple[ServiceKey, ServiceKey | None], tuple[list[str], bytes]] = {}
         """Virtual hosts made of rules that passed last, with their hosts."""
         self._tables: dict[ServiceKey | None, Resource] = {}
+        self._asked: dict[str, ServiceKey | None] = {}
+        """Virtual hosts that were asked for by a host, and whose they were."""
 
     # ------------------------------------------------------------------ reading
 
@@ -63,6 +69,8 @@ class Table:
         for _ in self._space.fill():
             pass
         owner = self._space.hosts.owner(host)
+        if name in self._asked or len(self._asked) < MOST_ASKED:
+            self._asked[name] = owner
         part = b"" if owner is None else self._part(owner, caller)
         return packed(types.VIRTUAL_HOST, name, part) if part else None
 
@@ -141,10 +149,15 @@ class Table:
             self._choosy.pop(name, None)
         self._tables.clear()
         self.log.add(now, {self.name})
-        self.hosts_log.add(now, {f"{self.name}/{host}" for name in changed for host in self._hosts_of(name)})
+        self.hosts_log.add(now, self._turned(changed))
         return True
 
-    def _hosts_of(self, name: ServiceKey) -> list[str]:
-        target = self._space.shown.get(name)
-        called = None if target is None else self._services.known(target)
-        return self._space.hosts.of(name, () if called is None else called.ports) or [domain(name)]
+    def _turned(self, changed: Collection[ServiceKey]) -> set[str]:
+        """The hosts asked for that may be another service's, or another virtual host's, now."""
+        found: set[str] = set()
+        for name, before in self._asked.items():
+            owner = self._space.hosts.owner(name.partition("/")[2])
+            if owner != before or owner in changed:
+                self._asked[name] = owner
+                found.add(name)
+        return found

@@ -150,22 +150,22 @@ class RegistryWorld:
         turns = self._services.published(published)
         recorded = self._services.recorded
         self._services.settle()
-        if not turns and not recorded and not published.namespaces:
+        if not turns and not recorded and not self._services.reshown:
             return
         self._now += 1
         names: dict[str, set[ServiceKey]] = {}
         shown: dict[str, set[ServiceKey]] = {}
         for space in self._spaces.values():
-            before = dict(space.shown) if published.namespaces else space.shown
+            before = dict(space.shown) if self._services.reshown else space.shown
             targets = {before[key] for key in self._touched(space, recorded) if key in before}
-            found = space.look_again() if published.namespaces else set()
+            found = space.look_again() if self._services.reshown else set()
             for key in recorded:
                 found |= space.follow(key)
             names[space.namespace] = found
             shown[space.namespace] = {*targets, *(space.shown[key] for key in found if key in space.shown)}
-            if published.namespaces:
+            if self._services.reshown:
                 shown[space.namespace] |= set(before.values()) ^ set(space.shown.values())
-        self._tell(turns, names, shown)
+        self._tell(turns, names, shown, anything=self._services.reshown)
 
     @staticmethod
     def _touched(space: Space, recorded: Collection[ServiceKey]) -> set[ServiceKey]:
@@ -176,6 +176,8 @@ class RegistryWorld:
         turns: Mapping[ServiceKey, Turn],
         names: Mapping[str, Collection[ServiceKey]],
         shown: Mapping[str, Collection[ServiceKey]],
+        *,
+        anything: bool,
     ) -> None:
         changed: set[int] = set()
         for (namespace, _, _), shelf in self._shelves.items():
@@ -186,7 +188,7 @@ class RegistryWorld:
                 changed.add(id(table))
         for view in self._views.values():
             if isinstance(view, Dialling):
-                found: Collection[str] = view.follow(turns, self._now)
+                found: Collection[str] = view.follow(turns, self._now, anything=anything)
             else:
                 shared = [type_url for type_url, shelf in view.shelves.items() if id(shelf) in changed]
                 if view.table is not None and id(view.table) in changed:

@@ -5,6 +5,7 @@ The beginnings of labels are those that rules are read with (``core.routing`` do
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec import Struct
@@ -29,6 +30,8 @@ _BEGIN: Final = (
     ("$caller_service.", CALLER),
     ("$caller_metadata.", METADATA),
 )
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~:0-9A-Za-z-]+\Z")
+"""What names of headers and cookies are made of (RFC 9110, and the colon of Envoy's own)."""
 _UNSEEN: Final = {
     VERB: "the verb of a call",
     ADDRESS: "the caller's address",
@@ -49,6 +52,11 @@ def part_of(label: str) -> tuple[str, str]:
     return OTHER, label
 
 
+def is_name(part: str, name: str) -> bool:
+    """Whether something of a request may be called so."""
+    return bool(name) and (part == QUERIES or _TOKEN.match(name) is not None)
+
+
 class Dialect(Struct, frozen=True):
     """What a kind of client can compare, and do, with a call."""
 
@@ -63,8 +71,8 @@ class Dialect(Struct, frozen=True):
         if part not in self.parts:
             seen = _UNSEEN.get(part, f"the {part} of a call")
             return f"{self.name} cannot compare {seen}"
-        if part != PATH and not name:
-            return f"{part} without a name"
+        if part != PATH and not is_name(part, name):
+            return f"{part} have no such names"
         if condition.origin == PARAMETER or condition.value in ("", ANY):
             return ""
         allowed = {PATH: self.path_operators, QUERIES: _QUERY_OPERATORS, COOKIES: _COOKIE_OPERATORS}.get(part)

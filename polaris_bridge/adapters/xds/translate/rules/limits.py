@@ -23,7 +23,7 @@ from polaris_bridge.core.routing.matching import make_test, nothing
 from polaris_bridge.core.routing.model import ANY, EXACT, IN, NOT_EQUALS, NOT_IN, RANGE, REGEX, Condition, Unread
 from polaris_bridge.core.routing.ports import Patterns
 
-from .labels import ADDRESS, CALLER, HEADERS, PATH, QUERIES, VERB, part_of
+from .labels import ADDRESS, CALLER, HEADERS, PATH, QUERIES, VERB, is_name, part_of
 
 Json = dict[str, Any]
 
@@ -216,8 +216,8 @@ def _defect(rule: LimitRule, patterns: Patterns) -> str:
         part, name = part_of(condition.key)
         if part not in _PARTS:
             return f"{condition.key}: Envoy does not see it"
-        if part in (HEADERS, QUERIES) and not name:
-            return f"{condition.key}: nothing is named"
+        if part in (HEADERS, QUERIES) and not is_name(part, name):
+            return f"{condition.key}: there are no such names"
         try:
             test = make_test(condition.operator, condition.value, patterns, whole=True)
         except ValueError as error:
