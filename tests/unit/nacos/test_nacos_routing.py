@@ -12,6 +12,7 @@ from routed_world import PERSON, Routed, rule, to
 
 from polaris_bridge.adapters.nacos.service.requests import PER_PASS
 from polaris_bridge.core.model import Location
+from polaris_bridge.core.routing.discovery import SWITCH
 from polaris_bridge.core.routing.model import Nearby, Rules
 
 TO_V2 = rule(to("v2"))
@@ -76,6 +77,20 @@ def test_a_service_is_routed_when_it_or_its_listener_says_so() -> None:
     world.switch("false")
     world.pass_time(0.1)
     assert [hosts(push) for push in reader.pushes()] == [[1, 2]]
+    assert reader.ports() == [1, 2]
+
+
+def test_operators_of_nacos_may_say_it_too() -> None:
+    world = Routed(routing=False)
+    world.two_versions()
+    world.write(TO_V2)
+    reader = shop(world)
+    scope = world.service.scope("", "orders")
+    world.service.services.update(scope, 0.0, {SWITCH: "true"}, None, PERSON)
+    world.settle()
+    assert reader.ports() == [2]
+    world.service.services.update(scope, 0.0, {}, None, PERSON)
+    world.settle()
     assert reader.ports() == [1, 2]
 
 

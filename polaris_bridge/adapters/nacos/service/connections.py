@@ -28,7 +28,7 @@ from .scope import Held
 
 if TYPE_CHECKING:
     from .config.listeners import Listened
-    from .pushing import Variant
+    from .topics import Variant
 
 log = logging.getLogger("polaris_bridge.apiserver")
 
