@@ -29,6 +29,8 @@ class Known(Struct):
     who: Traveller
     said: str
     """How it was found."""
+    services: tuple[ServiceKey, ...] = ()
+    """Whose registrations were looked at."""
     kinds: dict[object, tuple[object, RoutingClass]] = {}
     """What kind of caller it was found to be, by whoever asked, with what that depends on."""
 
@@ -82,6 +84,7 @@ class Acquaintances:
     def _look(self, caller: Caller, located: Location | None) -> Known:
         places, said = self._places(caller)
         named = {key for key, _ in places}
+        found = tuple(named)
         service = caller.service
         if service is not None:
             places = [where for where in places if where[0] == service]
@@ -100,7 +103,7 @@ class Acquaintances:
         elif named:
             said = f"one of {', '.join(sorted(map(_name, named)))}: which one is not known, {said}"
         labels = self._standing.labels({**metadata, **caller.labels}, caller.address)
-        return Known(Traveller(service, labels, _location(caller, targets, located)), said)
+        return Known(Traveller(service, labels, _location(caller, targets, located)), said, found)
 
     def _places(self, caller: Caller) -> tuple[list[Where], str]:
         """What the caller registered, and how that is known."""

@@ -13,6 +13,7 @@ from http_world import UniqueIds, World, document
 from polaris_bridge.adapters._shared.exchange import Request, Response
 from polaris_bridge.adapters.polaris.server.http import NativeHttp
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
+from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.core.auth.directory import Directory
@@ -64,6 +65,7 @@ class Guarded(World):
             locate=lambda _host: None,
             host=ProcessHost(list, 0),
             doors=Doors(door if console else OpenDoor(), door if client else OpenDoor(), self.judge),
+            routing=discovery_routing(self.registry, {}, lambda _host: None, everywhere=False),
             accounts=Accounts(
                 self.directory, self.judge, self.tokens, self.passwords, tries,
                 {"auth": console or client, "clientOpen": client, "consoleOpen": console},

@@ -12,6 +12,7 @@ from polaris_bridge.adapters._shared.exchange import Request, Response
 from polaris_bridge.adapters.polaris.server.http import NativeHttp
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.service.routes import Route
+from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
 from polaris_bridge.adapters.polaris.settings import GroupSettings, PolarisSettings
 from polaris_bridge.core.batches import Commit
 from polaris_bridge.core.ports import Authority, OpenDoor
@@ -54,6 +55,7 @@ class World(Bottle):
             ids=UniqueIds(),
             pairs={},
             locate=lambda _host: None,
+            routing=discovery_routing(self.registry, {}, lambda _host: None, everywhere=True),
         )
         self.seen: list[tuple[str, int]] = []
         self.http = NativeHttp(

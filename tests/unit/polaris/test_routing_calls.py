@@ -67,6 +67,33 @@ def test_an_explanation_says_where_a_call_goes_and_why() -> None:
     assert "the call does not tell $header.user" in str(other["steps"])
 
 
+FOR_CART = rule(sub([source(service="{caller}", namespace="default")], group({"version": "v2"}, name="gold")))
+
+
+def test_an_explanation_says_what_a_look_up_gives() -> None:
+    world = told(World(), FOR_CART)
+    asked = f"{EXPLAIN}?service=shop&callerProtocol=eureka&callerAddress="
+    found = world.call("GET", f"{asked}10.0.0.9")["lookUp"]
+    assert found["caller"] == "default/cart, by what 10.0.0.9 registered"
+    assert found["kind"] == {"namespace": "default", "service": "cart"}
+    assert found["instances"] == [{"host": "10.0.0.1", "port": 2, "weight": 100}]
+    assert (found["routed"], found["whole"], found["weighted"], found["size"]) == (True, False, False, 1)
+    assert found["steps"][-1]["step"] == "health"
+    stranger = world.call("GET", f"{asked}10.9.9.9")["lookUp"]
+    assert stranger["caller"] == "10.9.9.9 registered nothing"
+    assert (stranger["kind"], stranger["whole"], stranger["size"]) == ({}, True, 2)
+    named = world.call("POST", EXPLAIN, SHOP | {"caller": {"service": "cart"}})["lookUp"]
+    assert [one["port"] for one in named["instances"]] == [2]
+
+
+def test_what_a_look_up_does_not_know_is_said() -> None:
+    world = told(World(), BY_USER)
+    answer = world.call("POST", EXPLAIN, SHOP | {"headers": {"user": "gold"}, "caller": {"host": "10.0.0.9"}})
+    assert ports(answer) == [2]
+    assert answer["lookUp"]["whole"]
+    assert "the call does not tell $header.user" in str(answer["lookUp"]["steps"])
+
+
 def test_the_same_is_asked_by_a_url() -> None:
     world = told(World(), BY_USER)
     assert ports(world.call("GET", f"{EXPLAIN}?service=shop&header=user:gold")) == [2]
@@ -262,6 +289,12 @@ def test_who_may_not_discover_may_not_ask() -> None:
         assert world.code_of(method, path, body, user.token) == OK
     registered = SHOP | {"caller": {"service": "cart", "host": "10.0.0.9"}}
     assert world.code_of("POST", EXPLAIN, registered, user.token) == 401001, "it would read what cart registered"
+    assert world.code_of("POST", "/naming/v1/services", [{"name": "cart", "namespace": "default"}]) == OK
+    cart = {"namespace": "default", "service": "cart", "host": "10.0.0.9", "port": 9}
+    assert world.code_of("POST", "/naming/v1/instances", [cart]) == OK
+    by_address = f"{EXPLAIN}?service=shop&callerAddress="
+    assert world.code_of("GET", f"{by_address}10.0.0.9", None, user.token) == 401001, "it would name it"
+    assert world.code_of("GET", f"{by_address}10.0.0.8", None, user.token) == OK
 
 
 # -------------------------------------------------------------------------------------------------- questions

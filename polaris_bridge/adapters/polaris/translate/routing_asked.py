@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
+
+from msgspec import structs
 
 from polaris_bridge.adapters.polaris.wire.routing_asked import (
     Asker,
     Explanation,
+    LookUp,
     Picked,
+    Place,
     Question,
     Shown,
+    ShownAddress,
     ShownGroup,
+    ShownKind,
     ShownStep,
     ShownUnread,
 )
-from polaris_bridge.core.model import NOWHERE, Location, ServiceKey
-from polaris_bridge.core.routing.model import Decision, Share, Target, Traveller, Unread
+from polaris_bridge.core.model import NOWHERE, Caller, Location, ServiceKey
+from polaris_bridge.core.routing.discovery import Told
+from polaris_bridge.core.routing.model import Decision, Share, Step, Target, Traveller, Unread
 
 from .routing_rules import CALLER_IP, CALLER_METADATA, COOKIE, HEADER, METHOD, PATH, QUERY
 
@@ -85,9 +93,16 @@ def _place(asker: Asker, own: Target | None, located: Location | None) -> Locati
 
 
 def explanation(
-    code: int, info: str, service: ServiceKey, decision: Decision, unread: Iterable[Unread], most: int
+    code: int,
+    info: str,
+    service: ServiceKey,
+    decision: Decision,
+    unread: Iterable[Unread],
+    most: int,
+    told: Told | None = None,
 ) -> Explanation:
-    """A decision with its steps. ``most``: instances that are shown of a group; ``size`` says how many there are."""
+    """A decision with its steps. ``most``: instances that are shown of a group; ``size`` says how many there are. ``told``: what
+    a look-up gives."""
     return Explanation(
         code,
         info,
@@ -103,8 +118,51 @@ def explanation(
             for tier in decision.tiers
             for share in tier.shares
         ],
-        [ShownStep(step.name, step.text, step.left, step.rule) for step in decision.steps],
-        [ShownUnread(each.rule, each.where, each.why) for each in unread],
+        _steps(decision.steps),
+        _unread(unread),
+        None if told is None else look_up(told, most),
+    )
+
+
+def _steps(steps: Iterable[Step]) -> list[ShownStep]:
+    return [ShownStep(step.name, step.text, step.left, step.rule) for step in steps]
+
+
+def _unread(unread: Iterable[Unread]) -> list[ShownUnread]:
+    return [ShownUnread(each.rule, each.where, each.why) for each in unread]
+
+
+def looking(question: Question) -> Caller:
+    """The caller as it looks the service up, through the protocol and from the address that the question names."""
+    asker = question.caller
+    place = asker.location
+    return Caller(
+        asker.protocol,
+        asker.address or asker.host,
+        client=asker.client,
+        service=caller_service(question),
+        labels=asker.metadata,
+        location=NOWHERE if place is None else Location(place.region, place.zone, place.campus),
+    )
+
+
+def look_up(told: Told, most: int) -> LookUp:
+    """What a look-up gives, with its steps. ``most``: instances that are shown."""
+    kind, subset, decision = told.kind, told.subset, told.decision
+    service = kind.service or ServiceKey("", "")
+    place = None if kind.location == NOWHERE else Place(*structs.astuple(kind.location))
+    return LookUp(
+        told.on,
+        told.said,
+        ShownKind(service.namespace, service.name, {k: v for k, v in kind.labels if k.isprintable()}, place),
+        subset.whole,
+        subset.weighted,
+        len(subset.addresses),
+        subset.why,
+        decision.rule,
+        [ShownAddress(at.host, at.port, weight) for at, weight in islice(subset.addresses.items(), most)],
+        _steps(decision.steps),
+        _unread(told.unread),
     )
 
 

@@ -35,6 +35,12 @@ class Asker(Struct, rename="camel", forbid_unknown_fields=True):
     """Of the calling instance."""
     location: Place | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    protocol: str = ""
+    """The protocol through which it looks instances up: ``eureka``, ``nacos``, ``consul``."""
+    address: str = ""
+    """The address that it looks them up from; empty: ``host``."""
+    client: str = ""
+    """What it or its connection is called there."""
 
 
 class Question(Struct, rename="camel", forbid_unknown_fields=True):
@@ -97,6 +103,42 @@ class ShownUnread(Struct):
     why: str
 
 
+class ShownKind(Struct, omit_defaults=True):
+    """A kind of callers: what of a caller makes a difference."""
+
+    namespace: str = ""
+    service: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    location: Place | None = None
+
+
+class ShownAddress(Struct):
+    """An instance that a look-up gives."""
+
+    host: str
+    port: int
+    weight: int
+
+
+class LookUp(Struct, rename="camel"):
+    """What the caller is given when it looks the service up through a protocol whose clients do not know rules."""
+
+    routed: bool
+    """Whether rules are applied, as the service says, or else as some listener does for all."""
+    caller: str
+    """Who it is taken for, and why."""
+    kind: ShownKind
+    whole: bool
+    """Whether nothing is taken away, and no weight is another one."""
+    weighted: bool
+    size: int
+    why: str
+    rule: str
+    instances: list[ShownAddress]
+    steps: list[ShownStep]
+    not_evaluated: list[ShownUnread]
+
+
 class Explanation(Struct, rename="camel"):
     """The answer to "where would this call go, and why"."""
 
@@ -110,6 +152,7 @@ class Explanation(Struct, rename="camel"):
     groups: list[ShownGroup]
     steps: list[ShownStep]
     not_evaluated: list[ShownUnread]
+    look_up: LookUp | None = None
 
 
 class Picked(Struct):
@@ -136,7 +179,8 @@ def read(body: bytes) -> Question:
 
 
 PARAMETERS = (
-    "namespace", "service", "callerNamespace", "callerService", "callerHost", "callerPort", "region", "zone", "campus",
+    "namespace", "service", "callerNamespace", "callerService", "callerHost", "callerPort", "callerProtocol", "callerAddress",
+    "callerClient", "region", "zone", "campus",
     "method", "path", "callerIp", "canary", "lane", "label", "header", "query", "cookie", "metadata", "variable",
 )  # fmt: skip
 """Of a question in a URL. The last six are ``key:value`` and may stand several times."""
@@ -173,6 +217,9 @@ def read_query(query: Mapping[str, Sequence[str]]) -> Question:
             {},
             place if place != Place() else None,
             pairs("variable"),
+            text("callerProtocol"),
+            text("callerAddress"),
+            text("callerClient"),
         ),
         text("method") or None,
         text("path") or None,

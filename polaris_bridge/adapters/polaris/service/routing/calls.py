@@ -16,7 +16,13 @@ from polaris_bridge.adapters.polaris.answers import respond, text
 from polaris_bridge.adapters.polaris.service.discovery import Later
 from polaris_bridge.adapters.polaris.service.routes import CLIENT, Query, Result, Route, Text, Unreadable
 from polaris_bridge.adapters.polaris.settings import DISCOVER
-from polaris_bridge.adapters.polaris.translate.routing_asked import caller_service, explanation, picked, traveller
+from polaris_bridge.adapters.polaris.translate.routing_asked import (
+    caller_service,
+    explanation,
+    looking,
+    picked,
+    traveller,
+)
 from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.adapters.polaris.wire import routing_asked, v1
 from polaris_bridge.adapters.polaris.wire.routing_asked import PARAMETERS, Malformed, Question
@@ -55,6 +61,7 @@ class RoutingCalls:
             return int(ids.unique()[-15:], 16) % below
 
         self._catalog = catalog
+        self._discovery = discovery
         self._locate = locate
         self._services = SeenServices(registry, catalog, ReadTargets(registry, pairs))
         rules = routing_rules(registry) if discovery is None else discovery.rules
@@ -92,7 +99,10 @@ class RoutingCalls:
     def _explained(self, question: Question, service: ServiceKey) -> Text:
         who = self._who(question)
         decision, unread = self.router.explain(service, who), self.router.unread(service, who)
-        return _answer(explanation(v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN))
+        told = None if self._discovery is None else self._discovery.explain(service, looking(question))
+        return _answer(
+            explanation(v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN, told)
+        )
 
     def _picked(self, question: Question, service: ServiceKey) -> Message | Text:
         who, policy = self._who(question), question.policy or WEIGHTED_RANDOM
@@ -123,14 +133,37 @@ class RoutingCalls:
             return None
         return next((t for t in self._services.at(key, host) if port in (0, t.port)), None)
 
+    def _about(self, asked: Any) -> tuple[Resource, ...]:
+        """Discovery is of the called service; what the caller registered is read too, so its services count as well."""
+        question = question_of(asked)
+        keys = [ServiceKey(question.namespace, question.service)]
+        own = caller_service(question)
+        if own is not None and question.caller.host:
+            keys.append(own)
+        if self._discovery is not None:
+            keys += self._discovery.known.who(looking(question)).services
+        return tuple(Resource("service", *key) for key in dict.fromkeys(keys) if key.name)
+
     # ------------------------------------------------------------------ routes
 
     def routes(self) -> tuple[Route, ...]:
         """Both calls; the first also as a URL that can be typed."""
         return (
-            _route("GET", EXPLAIN, self.explain, "Where a call would go, and why: groups of instances and every step."),
-            _route("POST", EXPLAIN, self.explain, "The same, asked in JSON."),
-            _route("POST", PICK, self.pick, "One instance for a call, by the rules and a policy of load balancing."),
+            _route(
+                "GET",
+                EXPLAIN,
+                self.explain,
+                self._about,
+                "Where a call would go, what a look-up gives, and why: groups of instances and every step.",
+            ),
+            _route("POST", EXPLAIN, self.explain, self._about, "The same, asked in JSON."),
+            _route(
+                "POST",
+                PICK,
+                self.pick,
+                self._about,
+                "One instance for a call, by the rules and a policy of load balancing.",
+            ),
         )
 
 
@@ -142,16 +175,9 @@ def question_of(asked: bytes | Query) -> Question:
         raise Unreadable(str(error)) from None
 
 
-def _about(asked: Any) -> tuple[Resource, ...]:
-    """Discovery is of the called service; the caller's own registration is read too, so that service counts as well."""
-    question = question_of(asked)
-    called = ServiceKey(question.namespace, question.service)
-    caller = caller_service(question) if question.caller.host else None
-    keys = (called,) if caller is None else (called, caller)
-    return tuple(Resource("service", *key) for key in dict.fromkeys(keys) if key.name)
-
-
-def _route(method: str, path: str, handle: Callable[..., Result], about: str) -> Route:
+def _route(
+    method: str, path: str, handle: Callable[..., Result], resources: Callable[[Any], tuple[Resource, ...]], about: str
+) -> Route:
     typed = method == "GET"
     return Route(
         method=method,
@@ -162,7 +188,7 @@ def _route(method: str, path: str, handle: Callable[..., Result], about: str) ->
         response="",
         group=CLIENT,
         include=frozenset({DISCOVER}),
-        resources=_about,
+        resources=resources,
         about=about,
         query=PARAMETERS if typed else (),
         unread="Response",
