@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..building import Program
 from ..talking import Talker
-from ..waiting import until
 from .backends import ECHO
 
 CHANGES_WITHIN_S = 2.0
@@ -31,6 +32,21 @@ class Outcome:
         return set(self.answers) | set(self.failures)
 
 
+def settled(calls: Callable[[], Outcome], names: set[str], within_s: float, what: str) -> Outcome:
+    """Calls until exactly these answer."""
+    deadline = time.monotonic() + within_s
+    while True:
+        outcome = calls()
+        if outcome.names == names:
+            return outcome
+        late = time.monotonic() > deadline
+        assert not late, f"{what}, wants {sorted(names)} within {within_s} s, and came to {outcome}"
+
+
+def node_id(name: str) -> str:
+    return f"sidecar~default/{name}~127.0.0.1"
+
+
 def bootstrap(port: int, name: str, locality: tuple[str, str, str] = ("", "", "")) -> dict[str, object]:
     """What a gRPC client is told of its control plane."""
     region, zone, sub_zone = locality
@@ -43,7 +59,7 @@ def bootstrap(port: int, name: str, locality: tuple[str, str, str] = ("", "", ""
             }
         ],
         "node": {
-            "id": f"sidecar~default/{name}~127.0.0.1",
+            "id": node_id(name),
             "cluster": name,
             "locality": {"region": region, "zone": zone, "sub_zone": sub_zone},
         },
@@ -54,7 +70,7 @@ class Caller:
     """One process of a client."""
 
     def __init__(self, name: str, program: Program, folder: Path, described: dict[str, object]) -> None:
-        self.name = name
+        self.name, self.node = name, node_id(name)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "bootstrap.json"
         file.write_text(json.dumps(described))
@@ -81,17 +97,7 @@ class Caller:
         self, target: str, names: set[str], within_s: float = CHANGES_WITHIN_S, times: int = 12, **metadata: str
     ) -> Outcome:
         """Returns as soon as a dozen calls are answered by exactly these (or end with these statuses)."""
-        outcomes: list[Outcome] = []
-
-        def there() -> bool:
-            outcomes.append(self.call(target, times, **metadata))
-            return outcomes[-1].names == names
-
-        try:
-            until(there, within_s, f"{self.name} calls {target} and is answered by {sorted(names)}")
-        except AssertionError as late:
-            raise AssertionError(f"{late}; {outcomes[-1]}") from None
-        return outcomes[-1]
+        return settled(lambda: self.call(target, times, **metadata), names, within_s, f"{self.name} calls {target}")
 
     def _ask(self, order: dict[str, object]) -> dict[str, object]:
         answer = self.talker.say(json.dumps(order))

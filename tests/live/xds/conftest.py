@@ -79,10 +79,13 @@ def callers(
 
 
 @pytest.fixture
-def caller(request: pytest.FixtureRequest, callers: dict[str, Caller]) -> Caller:
-    """A running client of one of the libraries."""
+def caller(request: pytest.FixtureRequest, callers: dict[str, Caller], console: Console) -> Iterator[Caller]:
+    """A running client of one of the libraries; whatever a test did, it has refused nothing."""
     build(programs.CALLERS[request.param])
-    return callers[request.param]
+    found = callers[request.param]
+    yield found
+    refused = console.read("/xds/v1/refusals")["refusals"]
+    assert [each for each in refused if each["node"] == found.node] == []
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import httpx
 from ..envoy.programs import ENVOY
 from ..server import free_ports
 from ..waiting import until
-from .callers import CHANGES_WITHIN_S, Outcome
+from .callers import CHANGES_WITHIN_S, Outcome, settled
 
 STARTS_WITHIN_S = 30
 STYLES = ("sotw", "delta", "polaris")
-"""ADS state of the world, ADS incremental, and as PolarisMesh writes it: incremental, with listeners on a stream of their own."""
+"""ADS state of the world, ADS incremental (the node is told once), and as PolarisMesh writes it: incremental, with listeners on a
+stream of their own. There is ``on demand`` as well."""
 SERVER = "polaris_xds_server"
 LIMITER = "polaris_ratelimit"
 Document = dict[str, Any]
@@ -41,20 +42,33 @@ def http2_cluster(name: str, port: int) -> Document:
     }
 
 
-def source(api_type: str) -> Document:
+def source(api_type: str, **more: Any) -> Document:
     """The server, by gRPC."""
     return {
         "api_type": api_type,
         "transport_api_version": "V3",
         "grpc_services": [{"envoy_grpc": {"cluster_name": SERVER}}],
+        **more,
     }
 
 
+ADS: Document = {"resource_api_version": "V3", "ads": {}}
+
+
 def dynamic_resources(style: str) -> Document:
-    ads: Document = {"resource_api_version": "V3", "ads": {}}
+    """Where resources come from. On demand no cluster is asked for before somebody calls it."""
     api_type = "GRPC" if style == "sotw" else "DELTA_GRPC"
-    listeners = ads if style != "polaris" else {"resource_api_version": "V3", "api_config_source": source(api_type)}
-    return {"ads_config": source(api_type), "cds_config": ads, "lds_config": listeners}
+    if style == "delta":
+        return {
+            "ads_config": source(api_type, set_node_on_first_message_only=True),
+            "cds_config": ADS,
+            "lds_config": ADS,
+        }
+    own: Document = {"resource_api_version": "V3", "api_config_source": source(api_type)}
+    found = {"ads_config": source(api_type), "cds_config": ADS, "lds_config": ADS if style == "sotw" else own}
+    if style == "on demand":
+        del found["cds_config"]
+    return found
 
 
 class Sidecar:
@@ -82,6 +96,7 @@ class Sidecar:
             "sidecar.polarismesh.cn/outboundPort": str(self.outbound),
             "sidecar.polarismesh.cn/inboundPort": str(self.inbound),
             "sidecar.polarismesh.cn/listenAddress": "127.0.0.1",
+            "gateway.polarismesh.cn/listenPort": str(self.outbound),
             **(metadata or {}),
         }
         self.node: Document = {
@@ -99,15 +114,27 @@ class Sidecar:
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx.Client(timeout=10)
 
+    def show(self, key: str, value: str) -> None:
+        """Sends metadata with every stream; before it is started."""
+        sources = [self.bootstrap["dynamic_resources"]["ads_config"]]
+        own = self.bootstrap["dynamic_resources"]["lds_config"].get("api_config_source")
+        for each in sources if own is None else [*sources, own]:
+            each["grpc_services"][0]["initial_metadata"] = [{"key": key, "value": value}]
+
     def start(self) -> None:
         """Returns when Envoy is ready: everything that it waits for was sent."""
+        self.launch()
+        until(self._is_ready, STARTS_WITHIN_S, f"Envoy {self.name} is ready")
+
+    def launch(self) -> None:
+        """Returns when the process runs; what it waits for may never come."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "bootstrap.json"
         file.write_text(json.dumps(self.bootstrap))
         command = [*ENVOY.command, "-c", str(file), "--concurrency", "1", "-l", "warning", "--disable-hot-restart"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(self._is_ready, STARTS_WITHIN_S, f"Envoy {self.name} is ready")
+        until(lambda: self._readiness() > 0, STARTS_WITHIN_S, f"Envoy {self.name} runs")
 
     def close(self) -> None:
         self._http.close()
@@ -120,12 +147,16 @@ class Sidecar:
         return self._folder / "envoy.log"
 
     def _is_ready(self) -> bool:
+        return self._readiness() == httpx.codes.OK
+
+    def _readiness(self) -> int:
+        """Status of its admin port; 0: none yet."""
         assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text(errors="replace")[-4000:]
+        assert self._process.poll() is None, self.said()[-4000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self._admin}/ready", timeout=2).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{self._admin}/ready", timeout=2).status_code
         except httpx.TransportError:
-            return False
+            return 0
 
     def get(self, host: str, path: str = "/", inbound: bool = False, **headers: str) -> httpx.Response:
         """One request, as an application's reaches its sidecar (or another's reaches this one's)."""
@@ -149,22 +180,13 @@ class Sidecar:
         self, host: str, names: set[str], within_s: float = CHANGES_WITHIN_S, times: int = 12, **headers: Any
     ) -> Outcome:
         """Returns as soon as a dozen requests are answered by exactly these (or with these statuses)."""
-        outcomes: list[Outcome] = []
-
-        def there() -> bool:
-            outcomes.append(self.call(host, times, **headers))
-            return outcomes[-1].names == names
-
-        try:
-            until(there, within_s, f"{self.name} asks for {host} and is answered by {sorted(names)}")
-        except AssertionError as late:
-            raise AssertionError(f"{late}; {outcomes[-1]}") from None
-        return outcomes[-1]
+        return settled(lambda: self.call(host, times, **headers), names, within_s, f"{self.name} asks for {host}")
 
     def stats(self, pattern: str) -> dict[str, int]:
         """Counters and gauges whose name matches."""
         text = self._ask("stats", filter=pattern).text
-        return {name: int(value) for name, _, value in (line.partition(": ") for line in text.splitlines())}
+        pairs = (line.partition(": ") for line in text.splitlines())
+        return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
     def complaints(self) -> list[str]:
         """Everything that Envoy refused: updates, and resources with their error."""
@@ -173,9 +195,13 @@ class Sidecar:
         ]
         return refused + list(error_states(self._ask("config_dump", include_eds="").json()))
 
+    def said(self) -> str:
+        """Its log."""
+        return self._log.read_text(errors="replace")
+
     def warnings(self) -> list[str]:
         """Lines of the log that speak of what we sent: deprecated fields, refused updates."""
-        lines = self._log.read_text(errors="replace").splitlines()
+        lines = self.said().splitlines()
         return [line for line in lines if "deprecated" in line.lower() or "rejected" in line or "[critical]" in line]
 
     def _ask(self, path: str, **query: str) -> httpx.Response:

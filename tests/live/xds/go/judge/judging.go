@@ -82,6 +82,10 @@ func judgePart(message proto.Message, path string, grpc bool, findings *findings
 		if sum == 0 || sum >= 1<<32 {
 			findings.add("%s: the sum of the weights is %d", path, sum)
 		}
+	case *route.Route:
+		if grpc && known.GetRoute() == nil {
+			findings.add("%s: an action other than route ends gRPC's clients in Node", path)
+		}
 	case *limit.LocalRateLimit:
 		judgeLimit(known, path, findings)
 	}
@@ -160,9 +164,20 @@ func judgeCluster(known *cluster.Cluster, path string, grpc bool, findings *find
 		ring.GetMaximumRingSize().GetValue() > largestRing {
 		findings.add("%s: the ring is too large", path)
 	}
-	outlier := known.GetOutlierDetection()
-	if outlier.GetFailurePercentageThreshold() != nil && outlier.GetEnforcingFailurePercentage().GetValue() == 0 {
-		findings.add("%s: failures are counted, but nobody is ejected", path)
+	if outlier := known.GetOutlierDetection(); outlier != nil {
+		judgeOutlierDetection(outlier, path, findings)
+	}
+}
+
+// gRPC in Node takes an unset field for undefined instead of its default, and ends the process when it counts with it; it looks at
+// success rates unless it is told not to.
+func judgeOutlierDetection(known *cluster.OutlierDetection, path string, findings *findings) {
+	complete := known.Interval != nil && known.BaseEjectionTime != nil && known.MaxEjectionTime != nil &&
+		known.MaxEjectionPercent != nil && known.EnforcingFailurePercentage.GetValue() > 0 &&
+		known.FailurePercentageThreshold != nil && known.FailurePercentageMinimumHosts != nil &&
+		known.FailurePercentageRequestVolume != nil
+	if !complete || known.EnforcingSuccessRate == nil || known.EnforcingSuccessRate.GetValue() != 0 {
+		findings.add("%s: outlier detection leaves to gRPC what it does not complete", path)
 	}
 }
 
