@@ -45,30 +45,32 @@ class Indexes(Struct):
     catalog: int
 
 
+Found = tuple[Listing, Indexes]
+"""A service, and since when it is so."""
+
+
 class Reading(Protocol):
-    """The services of every datacenter as one reader sees them: ``View`` is everybody's."""
+    """The services of every datacenter as one reader sees them: ``View`` is everybody's. Names are found in any case; a
+    service that is not there is an empty one."""
 
-    def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
-        """A service by its name in any case, an empty one when there is none, and since when it is so."""
-        ...
-
-    def service(self, namespace: str, name: str) -> Listing:
-        """The former alone."""
-        ...
-
-    def indexes(self, namespace: str, name: str) -> Indexes:
-        """The latter alone; zeros when it is not known before the service was read."""
-        ...
-
-    def ready(self, namespace: str, name: str, variant: str = "") -> bool:
-        """Whether a service can be read at once; else ``build`` should have run."""
+    def at_hand(self, namespace: str, name: str, variant: str = "") -> Found | None:
+        """A service, if it can be had at once, and with ``variant`` answered with; None: ``build`` has to make it."""
         ...
 
     def build(
         self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
-    ) -> Generator[None, None, None]:
-        """Build a service, and with ``variant`` make the encoded form of every instance that this answers with, so that a
-        list of them is only joined afterwards. Yields in between; changes meanwhile are in it."""
+    ) -> Generator[None, None, Found]:
+        """The same however long it takes, and with ``variant`` the encoded form made of every instance that this answers
+        with, so that a list of them is only joined afterwards. Yields in between; changes meanwhile are in it, or it does
+        not say so."""
+        ...
+
+    def read(self, namespace: str, name: str) -> Found:
+        """The same in one go."""
+        ...
+
+    def indexes(self, namespace: str, name: str) -> Indexes:
+        """Since when a service is as it is; zeros when that is not known before it was made."""
         ...
 
 
@@ -149,7 +151,7 @@ class View:
         key = ServiceKey(namespace, name.lower())
         return self._services.get(key) or self._built(key, name)
 
-    def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
+    def read(self, namespace: str, name: str) -> Found:
         """See ``Reading``."""
         key = ServiceKey(namespace, name.lower())
         return self._services.get(key) or self._built(key, name), self._since(key)
@@ -165,28 +167,35 @@ class View:
                 found.append(one)
         return found
 
-    def ready(self, namespace: str, name: str, variant: str = "") -> bool:
+    def at_hand(self, namespace: str, name: str, variant: str = "") -> Found | None:
         """See ``Reading``."""
-        view = self._services.get(ServiceKey(namespace, name.lower()))
-        if view is not None:
-            return not variant or variant in view.encoded or view.size <= SMALL
-        known = self._registry.same_name(namespace, name)
-        return sum(len(self._registry.snapshot(each).addresses) for each in known) <= SMALL
+        key = ServiceKey(namespace, name.lower())
+        view = self._services.get(key)
+        if view is None:
+            known = self._registry.same_name(namespace, name)
+            if not known:
+                return ServiceView(name), self._absent(namespace)
+            if sum(len(self._registry.snapshot(each).addresses) for each in known) > SMALL:
+                return None
+            view = self._built(key, name)
+        elif variant and variant not in view.encoded and view.size > SMALL:
+            return None
+        return view, self._since(key)
 
     def build(
         self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
-    ) -> Generator[None, None, None]:
+    ) -> Generator[None, None, Found]:
         """See ``Reading``."""
         key = ServiceKey(namespace, name.lower())
         if key not in self._services:
             yield from self._build(key, name)
         view = self._services.get(key)
-        if view is None or encode is None or variant in view.encoded:
-            return
-        for instance in view.instances:
-            encode(instance)
-            yield
-        view.encoded.add(variant)
+        if view is not None and encode is not None and variant not in view.encoded:
+            for instance in view.instances:
+                encode(instance)
+                yield
+            view.encoded.add(variant)
+        return self.read(namespace, name)
 
     def _build(self, key: ServiceKey, name: str) -> Generator[None, None, None]:
         """Whoever wants the same service meanwhile takes part in building it."""
@@ -282,7 +291,11 @@ class View:
         found = self._indexes.get(key)
         if found is not None:
             return found
-        since = self._floor if self._left(key) else self._vanished.get(key.namespace, self._floor)
+        return Indexes(self._floor, self._floor) if self._left(key) else self._absent(key.namespace)
+
+    def _absent(self, namespace: str) -> Indexes:
+        """Since when at most a service is not there."""
+        since = self._vanished.get(namespace, self._floor)
         return Indexes(since, since)
 
     def space(self, namespace: str) -> Indexes:

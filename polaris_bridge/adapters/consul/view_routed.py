@@ -22,7 +22,7 @@ from polaris_bridge.core.routing.classes import RoutingClass
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.core.routing.subset import Subset
 
-from .view import SMALL, Indexes, View
+from .view import SMALL, Found, Indexes, View
 from .view_instances import At, Instance, Listing, ServiceView
 from .wire.shapes import Weights
 
@@ -101,7 +101,7 @@ class RoutedViews:
             if work is not None:
                 yield from work
 
-    def part(self, namespace: str, whole: ServiceView, kinds: Kinds) -> Generator[None, None, tuple[Listing, Indexes]]:
+    def part(self, namespace: str, whole: ServiceView, kinds: Kinds) -> Generator[None, None, Found]:
         """What a kind sees of a service, and since when. Yields where it may be interrupted; changes meanwhile are not in it,
         and it does not say so."""
         at, newest = (namespace, whole.name.lower(), kinds), self._registry.revision
@@ -151,92 +151,87 @@ class RoutedViews:
 class CallerView:
     """``Reading`` for one caller and one call: parts where answers are routed, the whole elsewhere."""
 
-    __slots__ = ("_made", "_views", "_who", "caller")
+    __slots__ = ("_caller", "_views", "_who")
 
     def __init__(self, views: RoutedViews, who: Callable[[], Caller]) -> None:
         """``who``: asked when it is needed."""
         self._views = views
         self._who = who
-        self.caller: Caller | None = None
-        self._made: tuple[Kinds, tuple[Listing, Indexes]] | None = None
-        """What ``build`` made, and for whom."""
+        self._caller: Caller | None = None
 
-    def read(self, namespace: str, name: str) -> tuple[Listing, Indexes]:
+    def at_hand(self, namespace: str, name: str, variant: str = "") -> Found | None:
         """See ``Reading``."""
-        whole = self._views.view.service(namespace, name)
-        kinds = self._views.kinds(whole, self._asks)
+        views = self._views
+        found = views.view.at_hand(namespace, name)
+        if found is None:
+            return None
+        whole = views.view.service(namespace, name)
+        kinds = views.kinds(whole, self._asks)
         if not kinds:
-            return self._views.view.read(namespace, name)
-        made, self._made = self._made, None
-        if made is not None and made[0] == kinds:  # else who asks became somebody else meanwhile
-            listing, indexes = made[1]
-        else:
-            listing, indexes = _done(self._views.part(namespace, whole, kinds))
-        turned = self._views.turned(self._asks())
-        return listing, Indexes(max(indexes.any, turned), max(indexes.catalog, turned))
+            return views.view.at_hand(namespace, name, variant)
+        if whole.size > SMALL and not views.at_hand(namespace, whole, kinds):
+            return None
+        listing, indexes = self._since(views.turned(self._asks()), _done(views.part(namespace, whole, kinds)))
+        long = len(listing.instances) > SMALL and variant and variant not in listing.encoded
+        return None if long else (listing, indexes)
 
-    def service(self, namespace: str, name: str) -> Listing:
+    def build(
+        self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
+    ) -> Generator[None, None, Found]:
         """See ``Reading``."""
-        return self.read(namespace, name)[0]
+        views = self._views
+        yield from views.view.build(namespace, name)
+        whole = views.view.service(namespace, name)
+        yield from views.ahead(whole)
+        kinds, turned = views.kinds(whole, self._asks), views.turned(self._asks())
+        if not kinds:
+            found = yield from views.view.build(namespace, name, variant, encode)
+            return found
+        part = yield from views.part(namespace, whole, kinds)
+        listing = part[0]
+        if encode is not None and variant not in listing.encoded:
+            for instance in listing.instances:
+                encode(instance)
+                yield
+            listing.encoded.add(variant)
+        return self._since(turned, part)
+
+    def read(self, namespace: str, name: str) -> Found:
+        """See ``Reading``."""
+        views = self._views
+        whole = views.view.service(namespace, name)
+        kinds = views.kinds(whole, self._asks)
+        if not kinds:
+            return views.view.read(namespace, name)
+        return self._since(views.turned(self._asks()), _done(views.part(namespace, whole, kinds)))
 
     def indexes(self, namespace: str, name: str) -> Indexes:
         """See ``Reading``."""
         view = self._views.view
         return _NEVER if self._views.kinds(view.service(namespace, name), self._asks) else view.indexes(namespace, name)
 
-    def ready(self, namespace: str, name: str, variant: str = "") -> bool:
-        """See ``Reading``."""
-        view = self._views.view
-        if not view.ready(namespace, name):
-            return False
-        whole = view.service(namespace, name)
-        if whole.size <= SMALL:
-            return True
-        kinds = self._views.kinds(whole, self._asks)
-        if not kinds:
-            return view.ready(namespace, name, variant)
-        if not self._views.at_hand(namespace, whole, kinds):
-            return False
-        listing, _ = _done(self._views.part(namespace, whole, kinds))
-        return not variant or variant in listing.encoded or len(listing.instances) <= SMALL
-
-    def build(
-        self, namespace: str, name: str, variant: str = "", encode: Callable[[Instance], object] | None = None
-    ) -> Generator[None, None, None]:
-        """See ``Reading``."""
-        view = self._views.view
-        yield from view.build(namespace, name)
-        whole = view.service(namespace, name)
-        kinds = self._views.kinds(whole, self._asks)
-        if not kinds:
-            yield from view.build(namespace, name, variant, encode)
-            return
-        yield from self._views.ahead(whole)
-        made = yield from self._views.part(namespace, whole, kinds)
-        self._made, listing = (kinds, made), made[0]
-        if encode is None or variant in listing.encoded:
-            return
-        for instance in listing.instances:
-            encode(instance)
-            yield
-        listing.encoded.add(variant)
-
     def _asks(self) -> Caller:
-        if self.caller is None:
-            self.caller = self._who()
-        return self.caller
+        if self._caller is None:
+            self._caller = self._who()
+        return self._caller
+
+    @staticmethod
+    def _since(turned: int, part: Found) -> Found:
+        """What a caller sees changed with what its kind sees, or when it became one of that kind."""
+        listing, indexes = part
+        return listing, Indexes(max(indexes.any, turned), max(indexes.catalog, turned))
 
 
 # ---------------------------------------------------------------------- pieces
 
 
-def _done(steps: Generator[None, None, tuple[Listing, Indexes]]) -> tuple[Listing, Indexes]:
+def _done(steps: Generator[None, None, Found]) -> Found:
     """The result of steps, in one go."""
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            found: tuple[Listing, Indexes] = stop.value
+            found: Found = stop.value
             return found
 
 

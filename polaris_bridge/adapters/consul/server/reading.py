@@ -9,7 +9,7 @@ from polaris_bridge.adapters.consul.filters import Filter, Record
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.service.movers import Watch
 from polaris_bridge.adapters.consul.service.selecting import Wanted, compiled
-from polaris_bridge.adapters.consul.view import Indexes, Reading
+from polaris_bridge.adapters.consul.view import Found, Indexes, Reading
 from polaris_bridge.adapters.consul.view_instances import Instance
 from polaris_bridge.adapters.consul.wire.params import boolean
 from polaris_bridge.adapters.consul.wire.refusals import bad, failed
@@ -106,18 +106,19 @@ def of_instances(
     name: str,
     variant: str,
     encode: Callable[[Instance], object],
-    read: Callable[[], Listed],
+    read: Callable[[Found], Listed],
     index: Callable[[Indexes], int],
 ) -> Reply:
     """A list of a service's instances, of which ``encode`` makes the form that this answers with: built bit by bit first when
     the service is large and nobody asked for it before."""
     namespace = call.namespace
-    if seen.ready(namespace, name, variant):
-        return listed(read())
+    found = seen.at_hand(namespace, name, variant)
+    if found is not None:
+        return listed(read(found))
 
     def work() -> Generator[None, None, Listed]:
-        yield from seen.build(namespace, name, variant, encode)
-        return read()
+        built = yield from seen.build(namespace, name, variant, encode)
+        return read(built)
 
     return stepwise(service, call, index(seen.indexes(namespace, name)), work)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from polaris_bridge.adapters.consul.filters.records import CATALOG_SERVICE, NODE, SERVICE
 from polaris_bridge.adapters.consul.service.catalog import Listed
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view import Found, Indexes
 from polaris_bridge.adapters.consul.view_instances import Instance, joined
 from polaris_bridge.adapters.consul.wire import catalog_in
 from polaris_bridge.adapters.consul.wire.shapes import encode, service_json
@@ -71,13 +71,13 @@ def deregister(service: ConsulService, call: ConsulCall) -> Reply:
 def instances(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/catalog/service/:name"""
     name = named(call, "service name")
-    asked, seen = wanted(service, call, CATALOG_SERVICE, tags=True), call.seen
+    asked = wanted(service, call, CATALOG_SERVICE, tags=True)
 
-    def read() -> Listed:
-        return service.catalog.service(seen, call.namespace, name, asked, call.may)
+    def read(found: Found) -> Listed:
+        return service.catalog.service(found, call.namespace, name, asked, call.may)
 
     variant, encode = ("catalog, plain", _plain) if asked.filter else ("catalog", _encoded)
-    return of_instances(service, call, seen, name, variant, encode, read, _index)
+    return of_instances(service, call, call.seen, name, variant, encode, read, _index)
 
 
 def _encoded(instance: Instance) -> object:

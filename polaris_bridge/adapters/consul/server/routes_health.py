@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from polaris_bridge.adapters.consul.filters.records import CHECK, INSTANCE
 from polaris_bridge.adapters.consul.service.catalog import Listed
-from polaris_bridge.adapters.consul.view import Indexes
+from polaris_bridge.adapters.consul.view import Found, Indexes
 from polaris_bridge.adapters.consul.view_instances import Instance
 
 from .answers import Answer, Reply
@@ -24,13 +24,13 @@ PLAIN: Final = "health, plain"
 def instances(service: ConsulService, call: ConsulCall) -> Reply:
     """GET /v1/health/service/:name"""
     name = named(call, "service name")
-    asked, seen = wanted(service, call, INSTANCE, tags=True), call.seen
+    asked = wanted(service, call, INSTANCE, tags=True)
 
-    def read() -> Listed:
-        return service.health.service(seen, call.namespace, name, asked, call.may)
+    def read(found: Found) -> Listed:
+        return service.health.service(found, call.namespace, name, asked, call.may)
 
     variant, encode = (PLAIN, _plain) if asked.filter else (HEALTH, _encoded)
-    return of_instances(service, call, seen, name, variant, encode, read, _index)
+    return of_instances(service, call, call.seen, name, variant, encode, read, _index)
 
 
 def _encoded(instance: Instance) -> object:
@@ -65,8 +65,8 @@ def checks(service: ConsulService, call: ConsulCall) -> Reply:
     keeps = filter_of(service, call, CHECK)
     asked = wanted(service, call, None)
 
-    def read() -> Listed:
-        return service.health.checks(call.namespace, name, asked, keeps, call.may)
+    def read(found: Found) -> Listed:
+        return service.health.checks(found, name, asked, keeps, call.may)
 
     return of_instances(service, call, service.view, name, HEALTH, _encoded, read, _index)
 

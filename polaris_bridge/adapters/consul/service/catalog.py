@@ -9,7 +9,7 @@ from msgspec import Struct
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.settings import ConsulSettings
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Reading, View
+from polaris_bridge.adapters.consul.view import Found, Reading, View
 from polaris_bridge.adapters.consul.view_instances import Instance, NodeView, joined
 from polaris_bridge.adapters.consul.wire.shapes import ServiceShape, encode
 
@@ -65,10 +65,9 @@ class Catalog:
                 found[name] = tuple(dict.fromkeys(tag for i in chosen for tag in i.service.tags))
         return Listed(encode(found), self._view.space(namespace).catalog, hidden)
 
-    def service(self, seen: Reading, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
-        """The instances of a service, as a reader sees them; none for one that is not there."""
-        service, indexes = seen.read(namespace, name)
-        index = indexes.catalog
+    def service(self, found: Found, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
+        """The instances of a service. ``found``: it, as its reader sees it."""
+        service, index = found[0], found[1].catalog
         if not may("service:read", name):
             return Listed(b"[]", index, True)
         if wanted.everything and not wanted.passing and not self._is_server(name):
@@ -78,7 +77,7 @@ class Catalog:
 
     def instances(self, seen: Reading, namespace: str, name: str) -> list[Instance]:
         """Every instance of a service that a reader sees, the server itself included."""
-        return self.with_server(namespace, name, seen.service(namespace, name).instances)
+        return self.with_server(namespace, name, seen.read(namespace, name)[0].instances)
 
     def with_server(self, namespace: str, name: str, instances: list[Instance]) -> list[Instance]:
         """Instances with the server itself in front, if it is one of the service."""

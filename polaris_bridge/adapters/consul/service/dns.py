@@ -296,15 +296,16 @@ class Names:
     def _places(self, namespace: str, name: str, domain: str, seen: Reading) -> list[Place]:
         """The instances of a service that are not critical."""
         if name == "consul":
-            ttl, found = self._ttl(name), self._catalog.instances(seen, namespace, name)
-            return [self._place(i, domain, ttl) for i in found if i.status != CRITICAL]
+            ttl, instances = self._ttl(name), self._catalog.instances(seen, namespace, name)
+            return [self._place(i, domain, ttl) for i in instances if i.status != CRITICAL]
         variant = f"names, {domain}"
-        if not seen.ready(namespace, name, variant):
+        found = seen.at_hand(namespace, name, variant)
+        if found is None:
             ttl = self._ttl(name)
             build = partial(seen.build, namespace, name, variant, lambda i: self._placed(i, domain, ttl))
             shared = (namespace, name, domain) if seen is self._view else object()
             raise Unprepared(shared, build)
-        service = seen.service(namespace, name)
+        service = found[0]
         made: dict[str, list[Place]] = service.records(lambda _: {})
         places = made.get(domain)
         if places is None:

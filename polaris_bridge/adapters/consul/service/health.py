@@ -9,7 +9,7 @@ import msgspec
 
 from polaris_bridge.adapters.consul.filters import Filter
 from polaris_bridge.adapters.consul.translate.keys import NodeKey
-from polaris_bridge.adapters.consul.view import Reading, View
+from polaris_bridge.adapters.consul.view import Found, View
 from polaris_bridge.adapters.consul.view_instances import Instance, joined
 from polaris_bridge.adapters.consul.wire.shapes import CheckShape, encode
 from polaris_bridge.core.model import PASSING
@@ -29,10 +29,9 @@ class Health:
         self._view = view
         self._catalog = catalog
 
-    def service(self, seen: Reading, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
-        """The instances of a service with their checks, as a reader sees them; none for one that is not there."""
-        service, indexes = seen.read(namespace, name)
-        index = indexes.any
+    def service(self, found: Found, namespace: str, name: str, wanted: Wanted, may: May) -> Listed:
+        """The instances of a service with their checks. ``found``: it, as its reader sees it."""
+        service, index = found[0], found[1].any
         if not may("service:read", name):
             return Listed(b"[]", index, True)
         if wanted.everything and name.lower() != SERVER:
@@ -41,14 +40,13 @@ class Health:
         instances = self._catalog.with_server(namespace, name, service.instances)
         return Listed(joined(i.health for i in select(instances, wanted, lambda i: i.health_plain)), index)
 
-    def checks(self, namespace: str, name: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:
+    def checks(self, found: Found, name: str, wanted: Wanted, keeps: Filter | None, may: May) -> Listed:
         """The checks of a service, without those of nodes."""
-        index = self._view.indexes(namespace, name).any
+        service, index = found[0], found[1].any
         if not may("service:read", name):
             return Listed(b"[]", index, True)
-        instances = select(self._view.service(namespace, name).instances, wanted, lambda i: i.health_plain)
-        found = (check for i in instances for check in i.checks)
-        return Listed(_checks(found, keeps), index)
+        instances = select(service.instances, wanted, lambda i: i.health_plain)
+        return Listed(_checks((check for i in instances for check in i.checks), keeps), index)
 
     def node(self, namespace: str, name: str, keeps: Filter | None, may: May) -> Generator[None, None, Listed]:
         """The checks of a node and of what stands on it; none for one that is not there. Yields where it may be interrupted."""
