@@ -24,7 +24,7 @@ import (
 
 var (
 	address     = flag.String("address", "", "host:port of the server")
-	mode        = flag.String("mode", "unary", "unary, stream, open, idle, visible, subscribed, push, storm or watch")
+	mode        = flag.String("mode", "unary", "unary, stream, open, idle, visible, subscribed, push, storm, watch, ads or adsidle")
 	path        = flag.String("path", "", "method, /package.Service/Method")
 	streamPath  = flag.String("stream", "", "visible, watch: the method that reads")
 	bodies      = flag.String("bodies", "", "file of messages, each behind its length in 4 bytes, big endian; taken in turns")
@@ -114,7 +114,11 @@ func main() {
 	all := &tally{need: need}
 	conns := make([]*grpc.ClientConn, *connections)
 	for i := range conns {
-		conns[i] = dial()
+		to := *address
+		if i > 0 && *streamAddress != "" {
+			to = *streamAddress
+		}
+		conns[i] = dial(to)
 	}
 	if *greet {
 		welcomeAll(conns, messages, nil)
@@ -141,6 +145,10 @@ func main() {
 		storm(conns, messages, all)
 	case "watch":
 		watch(conns, messages, all)
+	case "ads":
+		ads(conns, messages, all)
+	case "adsidle":
+		adsidle(conns, messages)
 	default:
 		check(errors.New("no such mode: " + *mode))
 	}
@@ -285,8 +293,8 @@ func background() context.Context {
 	return metadata.AppendToOutgoingContext(context.Background(), "x-polaris-token", *token)
 }
 
-func dial() *grpc.ClientConn {
-	conn, err := grpc.Dial(*address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithBlock(),
+func dial(address string) *grpc.ClientConn {
+	conn, err := grpc.Dial(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithBlock(),
 		grpc.FailOnNonTempDialError(true), grpc.WithTimeout(20*time.Second), // nolint: both are right for a program that ends
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(64<<20)))
 	check(err)

@@ -70,7 +70,7 @@ def test_what_it_prints(child: Child) -> None:
     assert f"http://127.0.0.1:{child.port}" in out
     assert f"http://127.0.0.1:{child.front}" in out
     (line,) = [line for line in out.splitlines() if line.startswith("accepted, without effect here: ")]
-    assert "xds-v3" in line
+    assert "healthcheck.slotNum" in line
     assert "service-nacos" not in line
     assert "service-eureka.option.listenPort" not in line
     assert "open files: limit" in out
