@@ -432,6 +432,8 @@ class Server:
         redis = None if kept is None else (int(kept.alive), kept.read_failures, kept.write_failures)
         found = census(self.registry, connections, redis, self.health)
         found.tasks = task_counts(self.migration)
+        if self.routing is not None:
+            found.routing = self.routing.kinds, self.routing.evaluations
         limiter = self.limiter
         if limiter is not None:
             found.limiter = {"clients": limiter.clients, "counters": limiter.counters}

@@ -107,6 +107,8 @@ class Census:
     """None: nobody listens."""
     tasks: Sequence[TaskCount] = ()
     """Tasks of migration that are at work."""
+    routing: tuple[int, int] = (0, 0)
+    """Kinds of callers that look-ups are routed for, and decisions made for them since the start."""
     services: Sequence[ServiceCount] = ()
     """Every service, empty ones too."""
     sources: Sequence[SourceCount] = ()

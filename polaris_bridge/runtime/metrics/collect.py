@@ -86,6 +86,9 @@ def _present(m: Metrics, census: Census) -> Iterator[Metric]:
         yield from _breaking(census.breaking)
     if census.xds is not None:
         yield from _xds(census.xds)
+    kinds, decisions = census.routing
+    yield _gauge(names.ROUTING_KINDS, [((), kinds)])
+    yield _counter(names.ROUTING_DECISIONS, [((), decisions)])
     yield from _config(census)
     yield from _migration(census)
     services: dict[tuple[str, str], int] = {}

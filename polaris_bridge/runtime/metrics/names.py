@@ -110,6 +110,10 @@ SYNC_HELD = _own("sync_held", "gauge", "task", "removals that wait")
 SYNC_COPIES = _own("sync_copies", "gauge", "task", "copies in the target")
 SYNC_STAGE = _own("sync_stage_services", "gauge", "task stage", "services of a task, at its stage")
 AUDIT_CLEAN = _own("audit_clean", "gauge", "task", "1 while both sides are equal")
+ROUTING_KINDS = _own("routing_kinds", "gauge", "", "kinds of callers that look-ups are routed for")
+ROUTING_DECISIONS = _own(
+    "routing_decisions_total", "counter", "", "decisions made for look-ups; answers from what is kept are not counted"
+)
 LOG_DROPPED = _own("log_lines_dropped_total", "counter", "", "log lines lost because the disk was too slow")
 
 CLIENTS = _polaris("client_total", "gauge", "", "clients known through any protocol")
@@ -148,7 +152,7 @@ OWN: Final = (
     LIMITER_SHARED, LIMITER_FAILURES, EJECTED, BREAKERS, BREAKER_TURNS, BREAKER_REPORTS, BREAKER_HELD, DETECTIONS,
     DETECTION_CHECKS, XDS_STREAMS, XDS_RESPONSES, XDS_REFUSED, XDS_DROPPED, XDS_OVERSIZED, XDS_PROBLEMS,
     SYNC_LAG, SYNC_QUEUE, SYNC_WRITES, SYNC_ERRORS, SYNC_DIFFERENCES, SYNC_STALE, SYNC_HELD, SYNC_COPIES, SYNC_STAGE,
-    AUDIT_CLEAN, LOG_DROPPED,
+    AUDIT_CLEAN, ROUTING_KINDS, ROUTING_DECISIONS, LOG_DROPPED,
 )  # fmt: skip
 POLARIS: Final = (
     CLIENTS, SDK_CLIENTS, DISCOVERY_CONNS, CONFIG_CONNS, CONFIG_GROUPS, CONFIG_FILE_COUNT, CONFIG_RELEASED,

@@ -104,6 +104,7 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
         limiter={"clients": 3, "counters": 9},
         limited={"passed": 40, "limited": 2},
         limiter_redis=(0, 5),
+        routing=(3, 7),
         breaking=BreakingCount(
             {"default": 2},
             {("instance", "open"): 3},
@@ -133,6 +134,8 @@ def test_the_census_is_taken_at_the_scrape(metrics: Metrics) -> None:
     for name, expected in gauges.items():
         assert value(found, f"polaris_bridge_sync_{name}", task="t") == expected
     assert value(found, "polaris_bridge_audit_clean", task="t") == 0
+    assert value(found, "polaris_bridge_routing_kinds") == 3
+    assert value(found, "polaris_bridge_routing_decisions_total") == 7
     assert value(found, "polaris_bridge_instances_ejected", namespace="default") == 2
     assert value(found, "polaris_bridge_circuit_breakers", level="instance", state="open") == 3
     assert value(found, "polaris_bridge_circuit_breaker_turns_total", level="instance", state="closed") == 4
