@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from .batches import SETTLED, Commit
+from .events import Published
 from .ledger import Ledger
 from .model import SYSTEM, AddressKey, Caller, Ejection, ServiceKey
 
@@ -35,6 +36,8 @@ class Ejections:
     def __init__(self, ledger: Ledger, note: Note) -> None:
         self._ledger = ledger
         self._note = note
+        self._ejected: dict[ServiceKey, dict[AddressKey, Ejection]] = {}
+        ledger.observers.append(self._published)
 
     def put(
         self, service: ServiceKey, ejections: Mapping[AddressKey, Ejection | None], caller: Caller = SYSTEM
@@ -52,7 +55,15 @@ class Ejections:
 
     def of(self, service: ServiceKey) -> dict[AddressKey, Ejection]:
         """The ejected addresses of a service."""
-        snapshot = self._ledger.services.get(service)
-        if snapshot is None:
-            return {}
-        return {place: a.ejection for place, a in snapshot.addresses.items() if a.ejection is not None}
+        return dict(self._ejected.get(service, ()))
+
+    def _published(self, published: Published) -> None:
+        for change in published.changes:
+            ejection = None if change.after is None else change.after.ejection
+            if ejection is not None:
+                self._ejected.setdefault(change.service, {})[change.address] = ejection
+            elif change.before is not None and change.before.ejection is not None:
+                of = self._ejected[change.service]
+                del of[change.address]
+                if not of:
+                    del self._ejected[change.service]

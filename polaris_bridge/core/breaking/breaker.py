@@ -17,8 +17,9 @@ from .voices import Voice
 
 PROBE: Final = ""
 """The voice of the server's own probes. No caller has an empty name."""
-MOST_VOICES: Final = 16
-"""Callers that are counted for a resource; who was heard longest ago goes first."""
+MOST_VOICES: Final = 64
+"""Callers that are counted for a resource. One more takes the place of who has been silent for as long as an objection stands;
+while there is none it is not counted, so that many callers do not push each other out before any has told enough."""
 
 
 class Breaker:
@@ -61,14 +62,16 @@ class Breaker:
         """Whether nobody should call: it is open, or only probes find out whether calls go well again."""
         return self.state == OPEN or (self.state == HALF_OPEN and PROBE in self.voices)
 
-    def tell(self, told: Told, now_ms: int) -> tuple[int, int]:
-        """Calls were made; how many of them went well, and failed, by this rule."""
+    def tell(self, told: Told, now_ms: int, *, admit: bool = True) -> tuple[int, int]:
+        """Calls were made; how many of them went well, and failed, by this rule. ``admit``: whether a new voice is heard."""
         self.pass_time(now_ms)
         judged = self.ready.judged(told)
         counts = [each for each in judged if each is not None]
         failed = max((each[1] for each in counts), default=0)
         well = told.calls.well + told.calls.failed - failed
-        voice = self._voice(told.voice)
+        voice = self._voice(told.voice, now_ms, admit)
+        if voice is None:
+            return well, failed
         voice.calls += well + failed
         voice.errors += failed
         voice.failing = failed > 0
@@ -99,15 +102,26 @@ class Breaker:
 
     # ------------------------------------------------------------------ pieces
 
-    def _voice(self, name: str) -> Voice:
+    def _voice(self, name: str, now_ms: int, admit: bool) -> Voice | None:
         voice = self.voices.get(name)
         if voice is None:
+            if name != PROBE and not (admit and self._room(now_ms)):
+                return None
             voice = self.voices[name] = Voice(self.ready.triggers)
-            if len(self.voices) > MOST_VOICES:
-                del self.voices[next(each for each in self.voices if each != PROBE)]
         elif name != PROBE:
             self.voices.move_to_end(name)
+        voice.heard_ms = now_ms
         return voice
+
+    def _room(self, now_ms: int) -> bool:
+        """Whether one more caller can be heard; who has been silent for long makes room."""
+        if len(self.voices) < MOST_VOICES:
+            return True
+        quietest = next(each for each in self.voices if each != PROBE)
+        if now_ms - self.voices[quietest].heard_ms < self.ready.stands_ms:
+            return False
+        del self.voices[quietest]
+        return True
 
     def _condemned(self, now_ms: int) -> bool:
         objecting = [name for name, voice in self.voices.items() if voice.objects(now_ms)]
@@ -163,5 +177,5 @@ class Breaker:
         """What was counted before says nothing about what comes."""
         for name, voice in list(self.voices.items()):
             fresh = Voice(self.ready.triggers)
-            fresh.calls, fresh.errors = voice.calls, voice.errors
+            fresh.calls, fresh.errors, fresh.heard_ms = voice.calls, voice.errors, voice.heard_ms
             self.voices[name] = fresh

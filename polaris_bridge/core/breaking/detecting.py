@@ -6,6 +6,7 @@ and stop with rules and instances. The check engine runs them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -21,6 +22,10 @@ from .rules import named_first
 
 MOST: Final = 10_000
 """Instances that are probed at a time; there are more only where a rule is for any service."""
+SETTLES_S: Final = 0.2
+"""How soon probes follow instances that come and go: many at once are looked at once."""
+PIECE: Final = 64
+"""Services that are looked at in one go."""
 _PLAIN: Final = "0"
 """The code of a probe that went well and has none of its own, as SDKs have it."""
 
@@ -82,12 +87,10 @@ class Detector:
         """Probes that are not made, because there are too many."""
         return sum(self._short.values())
 
-    def review_all(self) -> None:
-        """Rules may have changed."""
-        for snapshot in self._registry.services():
-            self._look_at(snapshot.key)
-        for service in list(self._running):
-            self._look_at(service)
+    def review(self, services: Iterable[ServiceKey] | None = None) -> None:
+        """The rules of some services, or (None) of any, may have changed."""
+        known = services if services is not None else (s.key for s in self._registry.services())
+        self._look_at((*known, *(self._running if services is None else ())), 0.0)
 
     def of(self, service: ServiceKey) -> list[tuple[AddressKey, str]]:
         """The probes of a service: of which instance, by which rule."""
@@ -96,19 +99,23 @@ class Detector:
     # ------------------------------------------------------------------ pieces
 
     def _published(self, published: Published) -> None:
-        for change in published.changes:
-            if _registered(change.before) != _registered(change.after):
-                self._look_at(change.service)
+        changed = [c.service for c in published.changes if _registered(c.before) != _registered(c.after)]
+        if changed:
+            self._look_at(changed, SETTLES_S)
 
-    def _look_at(self, service: ServiceKey) -> None:
+    def _look_at(self, services: Iterable[ServiceKey], within_s: float) -> None:
         if not self._dirty:
-            self._registry.scheduler.soon(self._settle)
-        self._dirty[service] = None
+            self._registry.scheduler.later(within_s, self._settle)
+        self._dirty.update(dict.fromkeys(services))
 
     def _settle(self) -> None:
-        dirty, self._dirty = self._dirty, {}
-        for service in {**dirty, **self._short}:
+        """A piece at a time: there may be very many services."""
+        dirty = self._dirty
+        for service in (*itertools.islice(dirty, PIECE), *self._short):
+            dirty.pop(service, None)
             self._adopt(service)
+        if dirty:
+            self._registry.scheduler.soon(self._settle)
 
     def _adopt(self, service: ServiceKey) -> None:
         """Bring the probes of a service in line with its rules and instances."""

@@ -14,7 +14,7 @@ from msgspec import structs
 from ..events import Published
 from ..model import UP, Address, AddressKey, Caller, Ejection, ServiceKey
 from ..registry import Registry
-from ..views import shown
+from ..views import shown, word_of
 from .breaker import Breaker
 from .breakers import Breakers
 
@@ -60,8 +60,8 @@ class Ejector:
         self._breakers: Breakers | None = None
         self._dirty: dict[ServiceKey, None] = {}
         self._settling = False
-        self._seen: dict[ServiceKey, dict[AddressKey, tuple[Address, bool]]] = {}
-        """Whether addresses could be called, as long as they are the same values."""
+        self._alive: dict[ServiceKey, set[AddressKey]] = {}
+        """The addresses that calls would go to, were none ejected; of services of which somebody is, or should be."""
         self._held: dict[ServiceKey, set[AddressKey]] = {}
         """Instances whose breakers stop calls, and which are not ejected."""
 
@@ -95,6 +95,10 @@ class Ejector:
             gone = change.after is None or not change.after.registrations
             if gone and change.before is not None:
                 breakers.forget(change.service, change.address)
+            alive = self._alive.get(change.service)
+            if alive is not None:
+                good = change.after is not None and _callable(change.after)
+                (alive.add if good else alive.discard)(change.address)
         concerned = [key for key in published.services if key in self.ejected or key in self._held]
         if concerned:
             self._dirty.update(dict.fromkeys(concerned))
@@ -116,11 +120,11 @@ class Ejector:
         assert self._breakers is not None
         before = self._registry.ejections.of(service)
         stopped: dict[AddressKey, Breaker] = {}
-        for each in sorted(self._breakers.of(service), key=lambda each: each.breaker.opened_ms):
-            place, breaker = each.resource.place, each.breaker
-            if place is not None and breaker.stops and breaker.ready.everyone:
-                stopped.setdefault(place, breaker)
-        alive = self._alive(service) if before or stopped else set()
+        for each in self._breakers.stopping(service):
+            place = each.resource.place
+            if place is not None and each.breaker.ready.everyone:
+                stopped.setdefault(place, each.breaker)
+        alive = self._callable(service) if before or stopped else set()
         candidates = [Candidate(place, b.ready.rule.percent or self._percent) for place, b in stopped.items()]
         chosen = dict.fromkeys(within_ceiling(candidates, alive))
         held = {place for place in stopped if place not in chosen}
@@ -139,16 +143,14 @@ class Ejector:
         else:
             self.ejected.pop(service, None)
         if not chosen and not held:
-            self._seen.pop(service, None)
+            self._alive.pop(service, None)
 
-    def _alive(self, service: ServiceKey) -> set[AddressKey]:
-        """The addresses that calls would go to, were none ejected."""
-        known, seen = self._seen.get(service, {}), {}
-        for place, address in self._registry.snapshot(service).addresses.items():
-            kept = known.get(place)
-            seen[place] = kept if kept is not None and kept[0] is address else (address, _callable(address))
-        self._seen[service] = seen
-        return {place for place, (_, good) in seen.items() if good}
+    def _callable(self, service: ServiceKey) -> set[AddressKey]:
+        known = self._alive.get(service)
+        if known is None:
+            addresses = self._registry.snapshot(service).addresses
+            known = self._alive[service] = {place for place, address in addresses.items() if _callable(address)}
+        return known
 
 
 def _ejection(breaker: Breaker, since_ms: int) -> Ejection:
@@ -158,6 +160,9 @@ def _ejection(breaker: Breaker, since_ms: int) -> Ejection:
 
 def _callable(address: Address) -> bool:
     """Whether calls would go to an address, were it not ejected."""
+    if len(address.registrations) == 1 and not address.switches:
+        only = address.registrations[0]
+        return only.live and word_of(only) == UP
     if address.ejection is not None:
         address = structs.replace(address, ejection=None)
     return any(each.live and each.word == UP for each in shown(address, _NOBODY))

@@ -119,12 +119,13 @@ class ReadyRule:
         self.errors = 0
         self.opened = 0
 
-    def fits(self, told: Told, level: str) -> bool:
-        """Whether calls are judged by it."""
-        rule = self.rule
-        if rule.level != level or not covers(rule.service, told.service) or not covers(rule.caller, told.caller):
-            return False
-        return level != INTERFACE or any(part.about(told) for part in self.parts)
+    def covers(self, service: ServiceKey, caller: ServiceKey | None) -> bool:
+        """Whether calls from there to here are judged by it."""
+        return covers(self.rule.service, service) and covers(self.rule.caller, caller)
+
+    def about(self, told: Told) -> bool:
+        """Whether it is about calls of an interface."""
+        return any(part.about(told) for part in self.parts)
 
     def judged(self, told: Told) -> list[tuple[int, int] | None]:
         """By part, how many calls went well, and how many failed; None: it is not about them."""

@@ -69,7 +69,7 @@ def remembered_ms(triggers: Sequence[Sequence[Trigger]], sleep_ms: int) -> int:
 class Voice:
     """The counters of one who tells."""
 
-    __slots__ = ("_counters", "_objects_until", "calls", "errors", "failing", "passed", "why")
+    __slots__ = ("_counters", "_objects_until", "calls", "errors", "failing", "heard_ms", "passed", "why")
 
     def __init__(self, triggers: Sequence[Sequence[Trigger]]) -> None:
         """``triggers``: of each part of the rule."""
@@ -78,6 +78,8 @@ class Voice:
         self.calls = 0
         self.errors = 0
         """Everything it told of, since it was first heard."""
+        self.heard_ms = 0
+        """When it told of something last."""
         self.failing = False
         """Whether the last it told of was an error."""
         self.passed = 0

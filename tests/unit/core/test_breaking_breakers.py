@@ -369,7 +369,7 @@ class Probing(Node):
 
     def review(self) -> None:
         self.breakers.review()
-        self.detector.review_all()
+        self.detector.review()
         self.world.settle()
 
     def answer(self, bad: frozenset[int] = frozenset(), took_s: float = 0.0) -> list[int]:
@@ -443,7 +443,7 @@ class TestProbes:
         node.answer()
         node.deregister(0)
         node.register(7)
-        node.world.settle()
+        node.wait(0.3)
         assert node.answer() == [7]
         assert sorted(node.round()) == [1, 2, 3, 7]
         node.book.put()

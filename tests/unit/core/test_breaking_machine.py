@@ -268,11 +268,16 @@ class TestVoices:
 
     def test_there_are_so_many_at_most_and_the_probe_stays(self) -> None:
         wire = Wire(a_rule(InARow(1000)), needed=2)
-        wire.tell(PROBE, well=1)
         for i in range(100):
             wire.tell(f"v{i}", failed=1)
-        assert len(wire.breaker.voices) == MOST_VOICES
-        assert PROBE in wire.breaker.voices
+        assert list(wire.breaker.voices) == [f"v{i}" for i in range(MOST_VOICES)], "the others are not heard"
+        wire.tell(PROBE, well=1)
+        wire.wait(29)
+        wire.tell("v0", failed=1)
+        wire.wait(1)
+        wire.tell("late", failed=1)
+        assert "v1" not in wire.breaker.voices, "silent for the longest time, and long enough"
+        assert {"v0", "late", PROBE} < set(wire.breaker.voices)
 
 
 # ---------------------------------------------------------------------------------------------- one that remembers all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from polaris_bridge.adapters.polaris.wire.breaking_told import (
@@ -29,15 +29,15 @@ MOST_SHOWN: Final = 500
 PROBES: Final = "probe"
 """The name of the server's own voice."""
 
-Places = Mapping[tuple[str, int], Collection[AddressKey]]
-"""Addresses of a service by host and port."""
+Places = Callable[[str, int], Sequence[AddressKey]]
+"""Addresses of a service at a host and port."""
 
 
 def told_of(report: Report, service: ServiceKey, voice: str, places: Places) -> Iterator[Told]:
     """Each result; an instance that is not registered counts for the service and the method alone."""
     caller = ServiceKey(report.caller.namespace or report.namespace, report.caller.service)
     for result in report.results:
-        for place in places.get((result.host, result.port), ()) or (None,):
+        for place in (places(result.host, result.port) if result.host else ()) or (None,):
             yield Told(
                 voice,
                 service,
@@ -59,7 +59,7 @@ def calls_of(result: Result) -> Calls:
     return Calls(count if well else 0, 0 if well else count, result.code, result.delay)
 
 
-def state_of(standing: Standing, ejected: Collection[AddressKey]) -> ShownState:
+def state_of(standing: Standing, *, ejected: bool) -> ShownState:
     """A resource as whoever told of it is shown it."""
     resource, rule = standing.resource, standing.breaker.ready.rule
     host, port = _place(resource)
@@ -71,7 +71,7 @@ def state_of(standing: Standing, ejected: Collection[AddressKey]) -> ShownState:
         resource.path,
         host,
         port,
-        resource.place in ejected,
+        ejected,
     )
 
 

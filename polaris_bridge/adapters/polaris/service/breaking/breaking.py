@@ -18,6 +18,7 @@ from polaris_bridge.core.limiting.deciding import Gates
 from polaris_bridge.core.limiting.model import Allowance
 from polaris_bridge.core.model import AddressKey, Caller, ServiceKey
 from polaris_bridge.core.registry import Registry
+from polaris_bridge.core.routing.model import ANY
 
 from .sources import KINDS, StoredBreakers, StoredDetects
 
@@ -52,9 +53,11 @@ class CircuitBreaking:
         self.detector = None if probes is None else Detector(registry, probes, self._detects, self.breakers)
         self._gates = Gates()
         self._allowance = (Allowance(settings.results_per_second, SECOND_MS),)
-        self._reviewing = False
+        self._changed: dict[ServiceKey, None] = {}
+        """Services whose rules may have changed; with ``*``: any."""
         registry.observe(self._published)
-        self._review()
+        if self.detector is not None:
+            self.detector.review()
 
     def room_for(self, voice: str, results: int) -> bool:
         """Whether a caller may tell so much more just now."""
@@ -81,12 +84,16 @@ class CircuitBreaking:
         for change in concerned:
             if change.after is None:
                 self._detects.forget(change.id)
-        if concerned and not self._reviewing:
-            self._reviewing = True
-            self._registry.scheduler.soon(self._review)
+        targets = [
+            target for change in concerned for kept in (change.before, change.after) if kept for target in kept.targets
+        ]
+        if targets:
+            if not self._changed:
+                self._registry.scheduler.soon(self._review)
+            self._changed.update(dict.fromkeys(targets))
 
     def _review(self) -> None:
-        self._reviewing = False
+        changed, self._changed = self._changed, {}
         self.breakers.review()
         if self.detector is not None:
-            self.detector.review_all()
+            self.detector.review(None if any(ANY in target for target in changed) else changed)

@@ -7,13 +7,16 @@ the address that the report comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from polaris_bridge.adapters._shared.catalog import Catalog
+from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.polaris.answers import respond, text
+from polaris_bridge.adapters.polaris.service.discovery import Later
 from polaris_bridge.adapters.polaris.service.routes import CLIENT, CONSOLE, Query, Result, Route, Text, Unreadable
 from polaris_bridge.adapters.polaris.settings import DISCOVER
 from polaris_bridge.adapters.polaris.translate.breaking_shown import explained, state_of, told_of
@@ -35,6 +38,10 @@ MAY_REPORT: Final = "DiscoverInstances"
 MAY_EXPLAIN: Final = "DiscoverCircuitBreakerRule"
 MAY_RELEASE: Final = "UpdateInstancesIsolate"
 """The rights that are asked for: policies know no finer ones."""
+PIECE: Final = 64
+"""Results that are counted in one go."""
+KEPT: Final = 256
+"""Services whose addresses in networks of their own are kept by host and port."""
 _OK: Final[int] = v1.ExecuteSuccess
 
 
@@ -45,6 +52,9 @@ class BreakingCalls:
         self._registry = registry
         self._catalog = catalog
         self._breaking = breaking
+        self._slices = Slices(registry.scheduler)
+        self._networks: dict[ServiceKey, tuple[int, Mapping[tuple[str, int], Sequence[AddressKey]]]] = {}
+        """Addresses in networks of their own, as of a revision of the service."""
 
     def report(self, body: bytes, caller: Caller) -> Result:
         """Calls were made. Raises ``Unreadable``."""
@@ -61,12 +71,25 @@ class BreakingCalls:
         if not breaking.room_for(voice, len(report.results)):
             breaking.counters.too_many += 1
             return respond(v1.IPRateLimit)
+        work = self._count(report, service, voice)
+        if len(report.results) <= PIECE:
+            return _finished(work)
+        return Later(lambda reply: self._slices.run(object(), lambda: work, reply))
+
+    def _count(self, report: Report, service: ServiceKey, voice: str) -> Generator[None, None, Text]:
+        """Count what was told; the answer."""
         found: dict[Counted, Standing] = {}
-        places = self._places(service)
-        for told in told_of(report, service, voice, places):
-            found.update((standing.resource, standing) for standing in breaking.tell(told))
-        ejected = self._registry.ejections.of(service)
-        states: list[ShownState] = [state_of(each, ejected) for each in found.values() if each.breaker.state != CLOSED]
+        for at, told in enumerate(told_of(report, service, voice, partial(self._places, service))):
+            found.update((standing.resource, standing) for standing in self._breaking.tell(told))
+            if at % PIECE == PIECE - 1:
+                yield
+        addresses = self._registry.snapshot(service).addresses
+        states: list[ShownState] = []
+        for each in found.values():
+            if each.breaker.state != CLOSED:
+                place = each.resource.place
+                address = None if place is None else addresses.get(place)
+                states.append(state_of(each, ejected=address is not None and address.ejection is not None))
         return Text(breaking_told.encode(breaking_told.Told(_OK, text(_OK), states)))
 
     def explain(self, asked: bytes | Query, _caller: Caller) -> Result:
@@ -94,7 +117,7 @@ class BreakingCalls:
         service = self._service(question.namespace, question.service)
         if isinstance(service, Message):
             return service
-        found = self._places(service).get((question.host, question.port))
+        found = self._places(service, question.host, question.port)
         if not found:
             return respond(v1.NotFoundInstance)
         released = [self._breaking.release(service, place, caller) for place in found]
@@ -109,12 +132,22 @@ class BreakingCalls:
         key = ServiceKey(namespace, name)
         return respond(v1.NotFoundResource) if self._catalog.sight(key) is None else self._catalog.target(key)
 
-    def _places(self, service: ServiceKey) -> Mapping[tuple[str, int], list[AddressKey]]:
-        """The addresses of a service by what callers know of them."""
-        found: dict[tuple[str, int], list[AddressKey]] = {}
-        for place in self._registry.snapshot(service).addresses:
-            found.setdefault((place.host, place.port), []).append(place)
-        return found
+    def _places(self, service: ServiceKey, host: str, port: int) -> Sequence[AddressKey]:
+        """The addresses of a service that a caller may mean: without a network, else in any that somebody named."""
+        snapshot = self._registry.snapshot(service)
+        plain = AddressKey(host, port)
+        if plain in snapshot.addresses:
+            return (plain,)
+        kept = self._networks.get(service)
+        if kept is None or kept[0] != snapshot.revision:
+            by_place: dict[tuple[str, int], list[AddressKey]] = {}
+            for place in snapshot.addresses:
+                if place.vpc:
+                    by_place.setdefault((place.host, place.port), []).append(place)
+            if len(self._networks) >= KEPT:
+                self._networks.pop(next(iter(self._networks)))
+            kept = self._networks[service] = snapshot.revision, by_place
+        return kept[1].get((host, port), ())
 
     # ------------------------------------------------------------------ routes
 
@@ -134,6 +167,16 @@ class BreakingCalls:
                 "POST", RELEASE, "ReleaseInstance", MAY_RELEASE, self.release, _asked, "Let an instance go.", CONSOLE
             ),
         )
+
+
+def _finished(work: Generator[None, None, Text]) -> Text:
+    """The result of work that is not worth slices."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            found: Text = stop.value
+            return found
 
 
 def question_of(asked: bytes | Query) -> Question:
