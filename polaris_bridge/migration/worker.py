@@ -26,7 +26,7 @@ from .model import Record, Services, Task
 from .ports import Changes, Connector, RegistryError, Written
 
 RETRY_S: Final = 1.0
-LONGEST_RETRY_S: Final = 30.0
+LONGEST_RETRY_S: Final = 10.0
 LOOK_S: Final = 5.0
 
 log = logging.getLogger(__name__)
