@@ -65,7 +65,7 @@ class ConsulFace:
             self.service.names,
             names,
             self._recursors,
-            observe=self._observe,
+            observe=partial(around.observe, SOURCE),
             prepare=self.service.slices.run,
         )
         resolve = limited_names(resolver.resolve, around.throttle)
