@@ -8,6 +8,7 @@ import logging
 import os
 import struct
 from pathlib import Path
+from random import Random
 
 import grpc
 import pytest
@@ -179,7 +180,7 @@ async def test_clients_that_vanish_leave_nothing(bench: Bench, state: str) -> No
     "garbage",
     [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        os.urandom(5000),
+        Random(1).randbytes(5000),
         PREFACE[:10],
         PREFACE + b"\xff" * 1000,
         PREFACE + frame(SETTINGS, 0, 0, b"odd"),
