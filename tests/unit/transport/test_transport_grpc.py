@@ -84,7 +84,8 @@ def test_gzip_there_and_back(octets: bytes) -> None:
     ("octets", "code"),
     [
         (b"no gzip", Status.INTERNAL), (b"", Status.INTERNAL), (gzip.compress(b"abc", mtime=0)[:-2], Status.INTERNAL),
-        (gzip.compress(b"abc", mtime=0) + b"more", Status.INTERNAL), (gzip.compress(bytes(1001), mtime=0), Status.RESOURCE_EXHAUSTED),
+        (gzip.compress(b"abc", mtime=0) + b"more", Status.INTERNAL),
+        (gzip.compress(bytes(1001), mtime=0), Status.RESOURCE_EXHAUSTED),
     ],
 )  # fmt: skip
 def test_gzip_that_is_refused(octets: bytes, code: Status) -> None:
