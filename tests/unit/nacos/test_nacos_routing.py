@@ -127,6 +127,16 @@ def test_a_client_that_names_its_address_is_what_is_registered_there(world: Rout
     assert ports(world.listed(peer="10.0.0.200")) == [1, 2]
 
 
+def test_after_a_restart_a_client_is_who_it_was_before_it_has_registered_anew(world: Routed) -> None:
+    shop(world)
+    world.start()
+    world.write(TO_V2)
+    again = world.client()
+    assert again.ports() == [2]
+    again.register("shop")
+    assert again.ports() == [2]
+
+
 def test_what_it_registered_counts_with_its_metadata(world: Routed) -> None:
     world.write(rule(to("v2"), tier="gold"))
     assert shop(world, "10.0.0.7", tier="gold").ports() == [2]
