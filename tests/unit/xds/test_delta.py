@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from xds_stage import Stage
 
-from polaris_bridge.adapters.xds.service import audience
+from polaris_bridge.adapters.xds.service import steps
 from polaris_bridge.adapters.xds.service.stream import TooMuch
 from polaris_bridge.adapters.xds.wire.types import ASSIGNMENT, CLUSTER, LISTENER, ROUTES, SECRET, VIRTUAL_HOST
 
@@ -189,7 +189,7 @@ def test_additions_first_removals_last(stage: Stage) -> None:
 
 
 def test_clusters_beyond_what_clients_receive_are_split(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audience, "MAX_RESPONSE", 400)
+    monkeypatch.setattr(steps, "MAX_RESPONSE", 400)
     client = stage.client(delta=True)
     parts = client.changes(CLUSTER)
     assert len(parts) > 1

@@ -6,7 +6,7 @@ import pytest
 from xds_stage import Stage
 
 from polaris_bridge.adapters.xds.node import Node
-from polaris_bridge.adapters.xds.service import audience
+from polaris_bridge.adapters.xds.service import steps
 from polaris_bridge.adapters.xds.service.stream import MAX_IDLE, TooMuch
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.adapters.xds.wire.types import ASSIGNMENT, CLUSTER, LISTENER, ROUTES, RUNTIME, SECRET
@@ -335,7 +335,7 @@ def test_runtime_layers_are_there_and_empty(stage: Stage) -> None:
 
 
 def test_assignments_beyond_what_clients_receive_are_split(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audience, "MAX_RESPONSE", 600)
+    monkeypatch.setattr(steps, "MAX_RESPONSE", 600)
     names = [f"service-{i:02}" for i in range(20)]
     stage.put(*((ASSIGNMENT, name, "x" * 50) for name in names))
     client = stage.client()
@@ -352,7 +352,7 @@ def test_assignments_beyond_what_clients_receive_are_split(stage: Stage, monkeyp
 
 
 def test_clusters_beyond_what_clients_receive_are_counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audience, "MAX_RESPONSE", 100)
+    monkeypatch.setattr(steps, "MAX_RESPONSE", 100)
     (one,) = stage.client().state(CLUSTER)
     assert one.names == {"a", "b", "c"}
     assert stage.telling.oversized == 1

@@ -47,8 +47,8 @@ def _client(stream: Stream) -> dict[str, Any]:
 
 def _subscription(sub: Subscription) -> dict[str, Any]:
     return {
-        "wildcard": sub.group.wildcard,
-        "names": len(sub.group.names),
+        "wildcard": sub.group.scope.wildcard,
+        "names": len(sub.group.scope.names),
         "resources": len(sub.held.resources),
         "sent": sub.version,
         "accepted": sub.accepted,

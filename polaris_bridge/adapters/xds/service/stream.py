@@ -22,7 +22,8 @@ from polaris_bridge.adapters.xds.node import GRPC, Node
 from polaris_bridge.adapters.xds.resources import Resource
 from polaris_bridge.adapters.xds.wire import discovery, types
 
-from .audience import EMPTY, NOTHING, Building, Step, held_of
+from .audience import Building
+from .steps import EMPTY, NOTHING, Scope, Step, held_of
 from .subscription import Refusal, Subscription
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Stream:
         if request.names is not None:
             self._wants(sub, request.names)
             self._remember(sub, request.size, request.mark)
-        if sub.must and not (sub.group.names or sub.group.wildcard):
+        if sub.must and sub.group.scope == Scope():
             sub.asked, sub.must = NOTHING, False
         return sub.must
 
@@ -183,9 +184,9 @@ class Stream:
         sub.named = sub.named or bool(wanted)
         wildcard = "*" in wanted or (not sub.named and sub.audience.type_url in types.FULL)
         names = wanted - _STAR
-        before = sub.group
+        before = sub.group.scope
         _check(names)
-        sub.subscribe(names, wildcard)
+        sub.subscribe(Scope(names, wildcard))
         if wildcard and not before.wildcard:
             sub.asked, sub.must = None, True
         added = names - before.names
@@ -210,7 +211,7 @@ class Stream:
             return False
         if request.nonce and not first and (request.error is not None or request.nonce.encode() == sub.nonce):
             self._judged(sub, request.error)
-        subscribe, unsubscribe, before = request.subscribe, request.unsubscribe, sub.group
+        subscribe, unsubscribe, before = request.subscribe, request.unsubscribe, sub.group.scope
         if first:
             wildcard = "*" in subscribe or (not subscribe and sub.audience.type_url in types.FULL)
             sub.held = held_of(Resource(name, version, b"") for name, version in request.initial.items())
@@ -220,7 +221,7 @@ class Stream:
         if subscribe or unsubscribe:
             names = (names | subscribe) - unsubscribe - _STAR
             _check(names)
-        sub.subscribe(names, wildcard)
+        sub.subscribe(Scope(names, wildcard))
         if first:
             sub.held = sub.held if wildcard else sub.held.of(names)
             sub.asked, sub.must = (None if names or wildcard else NOTHING), wildcard
@@ -294,13 +295,13 @@ class Stream:
         """Answer what was asked. False when it has to be built first."""
         everything = sub.asked is None
         try:
-            step = sub.audience.asked(self.delta, sub.group, sub.held, sub.asked, sub.must, sub.built)
+            step = sub.audience.asked(sub)
         except Building as building:
             self._telling.build(self, sub, building)
             return False
         sub.asked, sub.must = NOTHING, False
         if everything:
-            sub.since, sub.dirty = step.stamp, False
+            sub.since, sub.dirty = step.stamp, sub.audience.at > step.stamp
         self._take(sub, step, out)
         return True
 
@@ -308,18 +309,17 @@ class Stream:
         """Tell what has changed. False when it has to be built first. ``last``: also what is gone, and the rest was told."""
         leaving = sub.leaving if last or self._only or sub.audience.type_url not in _LAST else None
         try:
-            step = sub.audience.changed(self.delta, sub.group, sub.held, sub.since, sub.again, leaving, sub.built)
+            step = sub.audience.changed(sub, leaving)
         except Building as building:
             self._telling.build(self, sub, building)
             return False
-        sub.since, sub.dirty, sub.again = step.stamp, False, NOTHING
+        sub.since, sub.dirty, sub.again = step.stamp, sub.audience.at > step.stamp, NOTHING
         sub.leaving = step.leaving if leaving is not None else sub.leaving | step.leaving
         self._take(sub, step, out)
         return True
 
     def _take(self, sub: Subscription, step: Step, out: list[bytes]) -> None:
         sub.held = step.held
-        sub.built = False
         if not step.bodies:
             return
         for body in step.bodies:
@@ -332,7 +332,7 @@ class Stream:
         if step.warming and self.node is not None and self.node.kind != GRPC:
             assignments = self.subscriptions.get(types.ASSIGNMENT)
             if assignments is not None:
-                assignments.again |= step.warming & assignments.group.names
+                assignments.again |= step.warming & assignments.group.scope.names
 
     # ------------------------------------------------------------------ the end
 

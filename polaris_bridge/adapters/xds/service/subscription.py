@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from .audience import EMPTY, NOTHING, Audience, Group, Held
+from .audience import Audience, Group, Key
+from .steps import EMPTY, NOTHING, Held, Scope, Step
 
 if TYPE_CHECKING:
     from .stream import Stream
@@ -30,7 +31,6 @@ class Subscription:
         "asked",
         "audience",
         "building",
-        "built",
         "dirty",
         "group",
         "held",
@@ -39,6 +39,7 @@ class Subscription:
         "must",
         "named",
         "nonce",
+        "prepared",
         "refusal",
         "since",
         "size",
@@ -50,7 +51,7 @@ class Subscription:
     def __init__(self, stream: Stream, audience: Audience) -> None:
         self.stream = stream
         self.audience = audience
-        self.group: Group = audience.enter(self, NOTHING, False)
+        self.group: Group = audience.enter(self, Scope())
         self.named = False
         """The client named something: from then on no names are no wildcard any more (state of the world)."""
         self.held: Held = EMPTY
@@ -79,8 +80,8 @@ class Subscription:
         """What is gone and it was not told of."""
         self.building = False
         """What it is to be told is being built."""
-        self.built = False
-        """It was: what is not there now is made while the client waits."""
+        self.prepared: tuple[Key, Step] | None = None
+        """What was."""
         self.size = self.mark = 0
         """See ``wire.discovery.Request``."""
 
@@ -94,24 +95,24 @@ class Subscription:
         """Whether the client waits for an answer to a request."""
         return self.must or self.asked is None or bool(self.asked)
 
-    def subscribe(self, names: frozenset[str], wildcard: bool) -> None:
+    def subscribe(self, scope: Scope) -> None:
         """What it wants from now on. What it wants no more is as if it had never been told."""
         group = self.group
-        if names == group.names and wildcard == group.wildcard:
+        if scope == group.scope:
             return
         audience = self.audience
         audience.leave(self, group)
-        self.group = audience.enter(self, names, wildcard)
-        if wildcard:
+        self.group = audience.enter(self, scope)
+        if scope.wildcard:
             return
-        held = self.held.resources
-        if group.wildcard or len(held) > len(names) or not held.keys() <= names:
+        held, names = self.held.resources, scope.names
+        if group.scope.wildcard or len(held) > len(names) or not held.keys() <= names:
             self.held = self.held.of(names)
         self.leaving &= names
 
     def end(self) -> None:
         """It wants nothing any more, whatever it was sent last: what it asks for next it asks for as if for the first time."""
-        self.subscribe(NOTHING, False)
+        self.subscribe(Scope())
         self.nonce, self.waiting = b"", False
         self.asked, self.must = NOTHING, False
         self.again = NOTHING

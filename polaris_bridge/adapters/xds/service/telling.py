@@ -24,6 +24,7 @@ from polaris_bridge.core.ports import Clock, Scheduler
 
 from .audience import Audience, Building
 from .runtime import LAYERS
+from .steps import Step
 from .stream import Stream
 from .subscription import Subscription
 
@@ -228,17 +229,21 @@ class Telling:
             self._draining = False
 
     def build(self, stream: Stream, sub: Subscription, building: Building) -> None:
-        """Have done what a stream waits for, in slices."""
-        if sub.building:
-            return
+        """Have done what a stream waits for, in slices. A change meanwhile is told when that was."""
         sub.building = True
 
-        def done(_result: object) -> None:
-            sub.building, sub.built = False, True
-            if stream in self.streams:
-                self.queue(stream)
+        def done(step: Step | None) -> None:
+            sub.building = False
+            if stream not in self.streams:
+                return
+            if step is None:  # the reason is in the log
+                self.dropped("failed")
+                stream.drop("internal error")
+                return
+            sub.prepared = building.key, step
+            self.queue(stream)
 
-        self._slices.run(building.key, lambda: building.work, done)
+        self._slices.run((sub.audience, *building.key), lambda: building.work, done)
 
     # ------------------------------------------------------------------ what happens
 
