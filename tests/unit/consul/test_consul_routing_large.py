@@ -110,3 +110,20 @@ def test_a_wake_up_of_a_long_part(bottle: RoutedBottle) -> None:
     bottle.registry.register(instance(2001), SOMEBODY)
     bottle.timers.settle()
     assert len(seen(waiting)) == MANY // 2 + 1
+
+
+def test_who_asks_while_a_part_is_made_anew_waits_on(bottle: RoutedBottle) -> None:
+    asked(bottle, CART)
+    bottle.timers.settle()
+    index = asked(bottle, CART).answer.index
+    bottle.registry.register(instance(2000), SOMEBODY)  # of the other version
+    bottle.timers.settle()
+    waiting, gone = asked(bottle, CART, index=index), asked(bottle, CART, index=index)
+    gone.hang_up()
+    bottle.timers.settle()
+    assert not waiting.answered
+    bottle.registry.register(instance(2001), SOMEBODY)
+    bottle.timers.settle()
+    assert len(seen(waiting)) == MANY // 2 + 1
+    assert not gone.answered
+    assert not bottle.http.blocked

@@ -36,10 +36,13 @@ def _kept(request: Request) -> Request:
 class Blocked:
     """One read that waits (``exchange.Parked``): its watch, its timer, and nothing else that would cost memory."""
 
-    __slots__ = ("_call", "_http", "_reply", "_route", "_timer", "_watch")
+    __slots__ = ("_call", "_first", "_http", "_reply", "_route", "_timer", "_watch")
 
-    def __init__(self, http: ConsulHttp, call: ConsulCall, route: Route, since: int) -> None:
-        """``since``: the revision of before the read that found nothing newer."""
+    def __init__(
+        self, http: ConsulHttp, call: ConsulCall, route: Route, since: int, first: Later | None = None
+    ) -> None:
+        """``since``: the revision of before the read that found nothing newer, or (``first``) whose answer takes a while."""
+        self._first = None if first is None else (first, since)
         self._http = http
         self._call = call
         call.request = _kept(call.request)
@@ -48,7 +51,8 @@ class Blocked:
         self._timer: Any = None
         assert route.blocking is not None
         self._watch: Watch = route.blocking(http.service, call, self._woken)
-        self._watch.arm(since)
+        if first is None:
+            self._watch.arm(since)
         http.blocked[self] = None
 
     def then(self, reply: Callable[[Response], None]) -> None:
@@ -57,6 +61,9 @@ class Blocked:
         wait_s = self._call.options.wait_s
         wait_s += self._http.random() * wait_s / 16
         self._timer = self._http.service.registry.scheduler.later(wait_s, self._over)
+        first, self._first = self._first, None
+        if first is not None:
+            self._take(*first)
 
     def abandon(self) -> None:
         """See ``Parked``."""

@@ -168,6 +168,8 @@ class ConsulHttp:
                 self._observe(f"{request.method} {path}", reply.status, self._elapsed() - began)
             return reply
         if isinstance(reply, Later):
+            if call is not None and route.blocking is not None and call.options.index and not self._stopping:
+                return Blocked(self, call, route, since, reply)
             return _Pending(self, call, route, reply.begin, self._observer(request, path, began))
         return reply if abandoning(reply) else _Pending(self, call, route, reply.then, None)
 
