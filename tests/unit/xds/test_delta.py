@@ -53,6 +53,33 @@ def test_a_name_that_is_asked_for_again_is_sent_again(stage: Stage) -> None:
     assert two.contents == one.contents
 
 
+def test_a_changed_cluster_brings_its_assignment_again(stage: Stage) -> None:
+    """Envoy warms it, and does not subscribe to what it is subscribed to."""
+    client = stage.client(delta=True)
+    (clusters,) = client.changes(CLUSTER)
+    client.ack(clusters)
+    (assignments,) = client.changes(ASSIGNMENT, "a", "b", "c")
+    client.ack(assignments)
+    stage.put((CLUSTER, "b", "2"))
+    changed, repeated = client.take()
+    assert (changed.names, repeated.names) == ({"b"}, {"b"})
+    assert repeated.contents["b"] == assignments.contents["b"]
+
+
+def test_one_that_comes_back_warms_what_changed_meanwhile(stage: Stage) -> None:
+    client = stage.client(delta=True)
+    (clusters,) = client.changes(CLUSTER)
+    client.ack(clusters)
+    (assignments,) = client.changes(ASSIGNMENT, "a", "b", "c")
+    stage.put((CLUSTER, "b", "2"))
+    again = stage.client(delta=True)
+    (changed,) = again.changes(CLUSTER, initial=clusters.contents)
+    assert changed.names == {"b"}
+    again.ack(changed)
+    (repeated,) = again.changes(ASSIGNMENT, "a", "b", "c", initial=assignments.contents)
+    assert repeated.names == {"b"}
+
+
 def test_what_does_not_exist_is_removed(stage: Stage) -> None:
     client = stage.client(delta=True)
     (one,) = client.changes(VIRTUAL_HOST, "polaris-outbound-router/nobody")

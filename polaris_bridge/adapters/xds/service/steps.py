@@ -88,7 +88,7 @@ class Step(Struct, frozen=True, gc=False, eq=False):
     bodies: tuple[bytes, ...] = ()
     """Responses without nonce; none: there is nothing to say."""
     warming: frozenset[str] = NOTHING
-    """Assignments that a client waits for now, because their clusters are new to it or changed (state of the world)."""
+    """Assignments that a client waits for now, because their clusters are new to it or changed."""
     leaving: frozenset[str] = NOTHING
     """Names that are gone, which is told once nothing points at them."""
 
@@ -133,7 +133,7 @@ class Steps:
         bodies: tuple[bytes, ...] = ()
         if found or (gone and delta) or must:
             bodies = yield from self._encoded(delta, after, found, gone)
-        return Step(after, stamp, bodies, self._warming(delta, held, found))
+        return Step(after, stamp, bodies, self._warming(held, found))
 
     def change(
         self,
@@ -161,10 +161,10 @@ class Steps:
         bodies: tuple[bytes, ...] = ()
         if found or repeated or (gone and (delta or self._type in types.FULL)):
             bodies = yield from self._encoded(delta, after, [*found, *repeated], gone)
-        return Step(after, stamp, bodies, self._warming(delta, held, found), kept)
+        return Step(after, stamp, bodies, self._warming(held, found), kept)
 
-    def _warming(self, delta: bool, held: Held, found: Collection[Resource]) -> frozenset[str]:
-        if delta or self._type != types.CLUSTER or not held.resources:
+    def _warming(self, held: Held, found: Collection[Resource]) -> frozenset[str]:
+        if self._type != types.CLUSTER or not held.resources:
             return NOTHING
         return frozenset(discovery.assignment_of(each.packed) for each in found)
 

@@ -6,8 +6,8 @@
   nothing.
 * Something changes: it is told once the client has said something to the last response of that type. Of what changes until
   then only the newest state goes out.
-* A cluster is new or changed (state of the world, Envoy): its assignment is told once more. The client waits for it and asks
-  for nothing new.
+* A cluster is new or changed (Envoy): its assignment is told once more. The client waits for it and asks for nothing new, also
+  in the incremental variant, and also when it came back with everything that it had.
 
 Types are told in ``types.ORDER``, and a type whose additions have to wait holds up those behind it. That something is gone is
 told last, once nothing that may point at it is held up.
@@ -80,6 +80,7 @@ class Stream:
         "_seen",
         "_sink",
         "_telling",
+        "_warming",
         "began_ms",
         "delta",
         "node",
@@ -103,6 +104,7 @@ class Stream:
         self._only = only
         self._feed: Feed | None = None
         self._nonce = 0
+        self._warming = NOTHING
         self._seen: dict[int, int] | None = None
         self._second = self._idle = 0
         self.delta = delta
@@ -254,6 +256,8 @@ class Stream:
             return None
         assert self._feed is not None
         found = self.subscriptions[wanted] = Subscription(self, self._feed.audience(wanted))
+        if wanted == types.ASSIGNMENT:
+            found.again, self._warming = self._warming, NOTHING
         return found
 
     def _judged(self, sub: Subscription, error: str | None) -> None:
@@ -333,6 +337,8 @@ class Stream:
             assignments = self.subscriptions.get(types.ASSIGNMENT)
             if assignments is not None:
                 assignments.again |= step.warming & assignments.group.scope.names
+            else:
+                self._warming |= step.warming
 
     # ------------------------------------------------------------------ the end
 
