@@ -217,3 +217,27 @@ def test_nodes_that_are_sent_the_same_share_it() -> None:
     assert first is not second
     assert first.read(types.ASSIGNMENT, ECHO) is second.read(types.ASSIGNMENT, ECHO)
     assert first.read(types.CLUSTER, ECHO) != second.read(types.CLUSTER, ECHO)
+
+
+def test_work_ahead_is_done_once() -> None:
+    b = Bottle()
+    for i in range(120):
+        b.put(f"s{i}", "10.0.0.1")
+    for i in range(300):
+        b.put("large", f"10.1.{i // 250}.{i % 250}")
+    names = [f"OUTBOUND|default|s{i}" for i in range(120)]
+    large = ["OUTBOUND|default|large"]
+    for kind, first in ((ENVOY_NODE, (types.CLUSTER, names)), (GRPC_NODE, (types.ASSIGNMENT, large))):
+        view = b.world.view(kind)
+        wanted: list[tuple[str, list[str] | None]] = [(types.CLUSTER, names), (types.ASSIGNMENT, names)]
+        wanted += [(types.CLUSTER, None), (types.ASSIGNMENT, None), (types.ROUTES, None)]
+        wanted += [(types.ASSIGNMENT, large)]
+        for type_url, asked in wanted:
+            work = view.ahead(type_url, asked)
+            assert work is not None or (type_url, asked) != first
+            for _ in work or ():
+                pass
+            assert view.ahead(type_url, asked) is None
+        b.put("large", "10.1.0.1", weight=7)
+        assert view.ahead(types.ASSIGNMENT, large) is None
+        assert ("10.1.0.1", 1, 7, 0) in endpoints(view, large[0])

@@ -38,6 +38,9 @@ FAILOVER: Final = "internal-rule-based-failover-type"
 """Keys of a service's metadata that SDKs look at."""
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
+LARGE: Final = 200
+"""Instances above which a service is read, and encoded, in slices."""
+
 Report = Callable[[str, str], None]
 """A name of a resource, and what is wrong with it."""
 
@@ -72,6 +75,7 @@ class Called:
         self._picks: tuple[Pick, ...] = ()
         self._subsets: dict[str, Subset] = {}
         self._plans: dict[tuple[str, ServiceKey | None], Plan] = {}
+        self._encoded: dict[bool, bool] = {}
         self._parts: dict[str, tuple[Subset, ...]] = {}
         self._care: dict[str, Care] = {}
         self._limits: dict[bool, Limits] = {}
@@ -104,6 +108,11 @@ class Called:
         for endpoint in list(self._members.values()):
             endpoint.encoded(rich=rich)
             yield
+        self._encoded[rich] = True
+
+    def encoded(self, *, rich: bool) -> bool:
+        """Whether that was done once, or is no work."""
+        return len(self._members) <= LARGE or self._encoded.get(rich, False)
 
     @property
     def size(self) -> int:

@@ -85,15 +85,16 @@ class Dialling:
 
     def ahead(self, type_url: str, names: Collection[str] | None, /) -> Work | None:
         """Large services are read in slices."""
-        large = [key for key in self._keys(type_url, names or ()) if self._services.large(key)]
-        return self._work(large) if large else None
+        rich = False if type_url == types.ASSIGNMENT else None
+        large = [key for key in self._keys(type_url, names or ()) if self._services.large(key, rich=rich)]
+        return self._work(large, rich) if large else None
 
-    def _work(self, keys: list[ServiceKey]) -> Work:
+    def _work(self, keys: list[ServiceKey], rich: bool | None) -> Work:
         for key in keys:
             yield from self._services.read(key)
             called = self._services.get(key)
-            if called is not None:
-                yield from called.encode(rich=False)
+            if called is not None and rich is not None:
+                yield from called.encode(rich=rich)
         return None
 
     def _keys(self, type_url: str, names: Collection[str]) -> Iterator[ServiceKey]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from msgspec import Struct
 
@@ -16,10 +15,7 @@ from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.model import ANY
 from polaris_bridge.core.routing.ports import Patterns
 
-from .called import Called
-
-LARGE: Final = 200
-"""Instances above which a service is read in slices."""
+from .called import LARGE, Called
 
 
 class Turn(Struct):
@@ -92,10 +88,11 @@ class Services:
         """The oldest service whose name differs in case only; the name itself when there is none."""
         return next(iter(self._registry.same_name(*name)), name)
 
-    def large(self, key: ServiceKey) -> bool:
-        """Whether a service should be read in slices before it is asked for."""
-        if key in self._called:
-            return False
+    def large(self, key: ServiceKey, *, rich: bool | None = None) -> bool:
+        """Whether a service should be read in slices before it is asked for, or (``rich``: how) encoded."""
+        called = self._called.get(key)
+        if called is not None:
+            return rich is not None and not called.encoded(rich=rich)
         sight = self.catalog.sight(key)
         sources = () if sight is None else sight.sources
         return sum(len(self._registry.snapshot(source).addresses) for source in sources) > LARGE

@@ -15,7 +15,7 @@ from polaris_bridge.core.model import ServiceKey
 
 from .called import Called
 from .changes import Log
-from .services import LARGE, Services, Turn
+from .services import Services, Turn
 from .spaces import Space
 
 Make = Callable[[Called, Subset], Resource | None]
@@ -41,6 +41,8 @@ class Shelf:
         self._built: dict[str, Resource] = dict(fixed)
         self._all: Mapping[str, Resource] | None = None
         self._stale: dict[ServiceKey, None] = {}
+        self._made: dict[ServiceKey, None] = {}
+        """Services whose resources were made ahead, for somebody who asks by name, and are as they were."""
 
     # ------------------------------------------------------------------ reading
 
@@ -69,12 +71,13 @@ class Shelf:
         if names is None:
             if not self._space.filled or self._names is None or len(self._stale) > FEW:
                 return self._work(None)
-            return self._work(None) if any(map(self._services.large, self._stale)) else None
-        keys = [found[0] for name in names if (found := outbound_of(name, self._sees)) is not None]
-        unread = [key for key in keys if self._services.known(key) is None]
-        if len(unread) > FEW or any(map(self._services.large, unread)) or (self._encodes and len(keys) > FEW):
-            return self._work(keys)
-        return None
+            return self._work(None) if any(map(self._large, self._stale)) else None
+        found = (outbound_of(name, self._sees) for name in names)
+        keys = [each[0] for each in found if each is not None and each[0] not in self._made]
+        return self._work(keys) if len(keys) > FEW or any(map(self._large, keys)) else None
+
+    def _large(self, key: ServiceKey) -> bool:
+        return self._services.large(key, rich=True if self._encodes else None)
 
     def _work(self, keys: Collection[ServiceKey] | None) -> Work:
         if keys is None:
@@ -85,13 +88,14 @@ class Shelf:
             called = self._services.get(key)
             if called is not None:
                 self._make(called, WHOLE)
+            self._made[key] = None
             yield
         return None
 
     def _prepare(self, key: ServiceKey) -> Iterator[None]:
         yield from self._services.read(key)
         called = self._services.known(key)
-        if called is not None and self._encodes and called.size > LARGE:
+        if called is not None and self._encodes and not called.encoded(rich=True):
             yield from called.encode(rich=True)
 
     def _fill(self) -> Iterator[None]:
@@ -144,6 +148,7 @@ class Shelf:
             turn = turns.get(key)
             if turn is not None and not self._encodes and not turn.shape and not turn.existence:
                 continue
+            self._made.pop(key, None)
             called = self._services.known(key)
             came = (NOBODY.id,) if turn is None or turn.existence or key in shown else ()
             ids = (*(("",) if turn is None else turn.subsets), *(() if called is None else called.subset_ids), *came)

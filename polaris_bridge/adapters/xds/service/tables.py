@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.adapters.xds.resources import Resource
-from polaris_bridge.adapters.xds.translate.hosts import allow_any, host_json, is_plain, plain_host, table
+from polaris_bridge.adapters.xds.translate.hosts import (
+    allow_any,
+    framed,
+    host_json,
+    is_plain,
+    plain_host,
+    table,
+    unframed,
+)
 from polaris_bridge.adapters.xds.translate.listeners import ON_DEMAND
 from polaris_bridge.adapters.xds.translate.names import outbound, outbound_routes
 from polaris_bridge.adapters.xds.translate.packing import packed
@@ -40,6 +48,8 @@ class Table:
         self._demand = demand
         self._parts: dict[ServiceKey, dict[ServiceKey | None, bytes]] = {}
         """By name, and by caller where a rule makes a difference: the virtual host."""
+        self._order: list[ServiceKey] = []
+        self._ordered = False
         self._choosy: dict[ServiceKey, None] = {}
         """Names whose rules name callers."""
         self._good: dict[tuple[ServiceKey, ServiceKey | None], tuple[list[str], bytes]] = {}
@@ -57,9 +67,19 @@ class Table:
         asked = caller if self._differs(caller) else None
         found = self._tables.get(asked)
         if found is None:
-            hosts = [part for name in sorted(self._space.shown) if (part := self._part(name, asked))]
-            found = self._tables[asked] = packed(types.ROUTES, self.name, table(self.name, [*hosts, allow_any()]))
+            content = table(self.name, [*self._hosts(asked), framed(allow_any())])
+            found = self._tables[asked] = packed(types.ROUTES, self.name, content)
         return found
+
+    def _hosts(self, caller: ServiceKey | None) -> Iterator[bytes]:
+        """All virtual hosts by name of the service, as a caller is told them."""
+        if not self._ordered:
+            self._order = sorted(self._space.shown)
+            self._ordered = True
+        choosy = self._choosy if caller is not None else {}
+        for name in self._order:
+            part = None if name in choosy else self._parts[name].get(None)
+            yield self._part(name, caller) if part is None else part
 
     def host(self, name: str, caller: ServiceKey | None) -> Resource | None:
         """The virtual host of a host, by ``table/host``."""
@@ -72,7 +92,7 @@ class Table:
         if name in self._asked or len(self._asked) < MOST_ASKED:
             self._asked[name] = owner
         part = b"" if owner is None else self._part(owner, caller)
-        return packed(types.VIRTUAL_HOST, name, part) if part else None
+        return packed(types.VIRTUAL_HOST, name, unframed(part)) if part else None
 
     def ahead(self) -> Work | None:
         """What makes the parts, in slices; None when it is not worth it."""
@@ -101,7 +121,7 @@ class Table:
         return False
 
     def _part(self, name: ServiceKey, caller: ServiceKey | None) -> bytes:
-        """The virtual host of a service under a name; empty when it has no host of its own, or is not there."""
+        """The virtual host of a service under a name, as a part of the table; empty when it has no host, or is not there."""
         target = self._space.shown.get(name)
         called = None if target is None else self._services.get(target)
         if called is None:
@@ -112,7 +132,8 @@ class Table:
         if found is None:
             if called.callers():
                 self._choosy[name] = None
-            found = parts[asked] = self._made(name, called.key, asked)
+            made = self._made(name, called.key, asked)
+            found = parts[asked] = framed(made) if made else b""
         return found
 
     def _made(self, name: ServiceKey, target: ServiceKey, caller: ServiceKey | None) -> bytes:
@@ -144,6 +165,7 @@ class Table:
                 changed.update(self._space.names.get(key, ()))
         if not changed:
             return False
+        self._ordered = self._ordered and not names
         for name in changed:
             self._parts.pop(name, None)
             self._choosy.pop(name, None)

@@ -46,6 +46,19 @@ def allow_any() -> bytes:
     return text(b"\x0a", ALLOW_ANY) + text(b"\x12", "*") + delimited(b"\x1a", _EVERYTHING + delimited(b"\x12", action))
 
 
-def table(name: str, hosts: Iterable[bytes]) -> bytes:
-    """A route table, encoded. Clusters may come later than it."""
-    return text(b"\x0a", name) + b"".join([delimited(b"\x12", host) for host in hosts]) + b"\x3a\x00"
+def framed(host: bytes) -> bytes:
+    """An encoded virtual host as a part of a table."""
+    return delimited(b"\x12", host)
+
+
+def unframed(part: bytes) -> bytes:
+    """The virtual host in a part of a table."""
+    at = 1
+    while part[at] & 0x80:
+        at += 1
+    return part[at + 1 :]
+
+
+def table(name: str, parts: Iterable[bytes]) -> bytes:
+    """A route table, encoded, of parts. Clusters may come later than it."""
+    return b"".join([text(b"\x0a", name), *parts, b"\x3a\x00"])
