@@ -121,7 +121,7 @@ class Dialling:
         return next((key for key in self._targets(host) if grpc_routes(key) == name), None)
 
     def _targets(self, host: str) -> Iterator[ServiceKey]:
-        for name in services_of(host, self._services.catalog.has):
+        for name in services_of(host):
             found = self._services.target(name) or self._services.target(self._services.spelling(name))
             if found is not None:
                 yield found
@@ -158,7 +158,7 @@ class Dialling:
             del self._asked[gone]
             self._listeners.pop(gone, None)
         self._asked[name] = None
-        for key in services_of(host, _any_namespace):
+        for key in services_of(host):
             record = self._services.catalog.record(key)
             reference = None if record is None else record.reference
             for each in (key, *(() if reference is None else (reference,))):
@@ -202,7 +202,3 @@ class Dialling:
         if not self._meaning.get(key):
             self._meaning.pop(key, None)
         return found
-
-
-def _any_namespace(_name: str) -> bool:
-    return True

@@ -97,22 +97,22 @@ def dialled(name: str) -> str | None:
     return unquote(id) or None if kind == _LISTENER_TYPE else None
 
 
-def services_of(host: str, is_namespace: Callable[[str], bool]) -> Iterator[ServiceKey]:
-    """The services that a dialled host may mean, the likeliest first: ``service.namespace`` where there is such a namespace, else
-    all of it is the name of a service of the default one. A port does not matter, nor do Kubernetes' endings."""
-    yield from _forms(host, is_namespace)
+def services_of(host: str) -> Iterator[ServiceKey]:
+    """The services that a dialled host may mean, the likeliest first: ``service.namespace``, or all of it is the name of one in
+    the default namespace. A port does not matter, nor do Kubernetes' endings."""
+    yield from _forms(host)
     bare, colon, port = host.rpartition(":")
     if colon and port.isdecimal():
-        yield from _forms(bare, is_namespace)
+        yield from _forms(bare)
 
 
-def _forms(host: str, is_namespace: Callable[[str], bool]) -> Iterator[ServiceKey]:
+def _forms(host: str) -> Iterator[ServiceKey]:
     for suffix in reversed(SUFFIXES):
         if not host.endswith(suffix):
             continue
         stem = host.removesuffix(suffix)
         service, dot, namespace = stem.rpartition(".")
-        if dot and service and is_namespace(namespace):
+        if dot and service:
             yield ServiceKey(namespace, service)
         if stem:
             yield ServiceKey(DEFAULT_NAMESPACE, stem)
