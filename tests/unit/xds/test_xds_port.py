@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,16 +12,19 @@ import httpx
 import pytest
 
 from polaris_bridge.adapters.xds.server.grpc import AGGREGATED, SINGLE
+from polaris_bridge.adapters.xds.service.stream import Stream
+from polaris_bridge.adapters.xds.service.subscription import Subscription
 from polaris_bridge.adapters.xds.wire import messages, types
 from polaris_bridge.testing import Running, server
 
 STATE = AGGREGATED + "StreamAggregatedResources"
+RUNTIME = types.RUNTIME
 DELTA = AGGREGATED + "DeltaAggregatedResources"
 
 
 @asynccontextmanager
-async def stream(address: str, method: str, metadata: Any = None) -> AsyncIterator[Any]:
-    async with grpc.aio.insecure_channel(address) as channel:
+async def stream(address: str, method: str, metadata: Any = None, options: Any = None) -> AsyncIterator[Any]:
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
         call: Any = channel.stream_stream(method, request_serializer=bytes, response_deserializer=bytes)(
             metadata=metadata
         )
@@ -38,7 +42,7 @@ def asks(type_url: str, *names: str) -> bytes:
 async def layers(call: Any, request: bytes) -> list[str]:
     await call.write(request)
     answer = messages.discovery.DiscoveryResponse.FromString(await call.read())
-    return [messages.rtds.Runtime.FromString(each.value).name for each in answer.resources]
+    return [messages.rtds.Runtime.FromString(each.value).name for each in answer.resources if RUNTIME in each.type_url]
 
 
 async def ended(call: Any) -> tuple[grpc.StatusCode, str]:
@@ -97,6 +101,26 @@ async def test_a_server_that_stops_sends_its_clients_elsewhere() -> None:
         await layers(call, asks(types.RUNTIME, "base"))
         await running.server.stop()
         assert (await ended(call))[0] == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("transport", ["native", "grpcio"])
+async def test_a_stream_that_is_over_is_forgotten_at_once(transport: str) -> None:
+    async with server(sets=[f"apiservers.xds-v3.option.transport={transport}"]) as running:
+        async with stream(running.xds, STATE) as call:
+            await layers(call, asks(types.RUNTIME, "base"))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                async with stream(running.xds, STATE) as call:
+                    await layers(call, asks(types.RUNTIME, "base"))
+                    await layers(call, asks(types.CLUSTER))
+            async with stream(running.xds, STATE) as call:  # those before it are over when it is answered
+                await layers(call, asks(types.RUNTIME, "base"))
+                left = [each for each in gc.get_objects() if isinstance(each, Stream | Subscription)]
+                assert len(left) <= 2 * 2, left  # this one's, and at most one that is just ending
+        finally:
+            gc.enable()
 
 
 async def token_of(running: Running) -> str:

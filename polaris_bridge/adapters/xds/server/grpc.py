@@ -118,6 +118,7 @@ class Discovery(Gate):
         """See ``StreamHandler``."""
         super().on_close()
         self._stream.close()
+        del self._stream  # which knows this one: neither would go before the collector comes
 
 
 def proven(admission: Admission, call: Call) -> str | None:
