@@ -60,6 +60,7 @@ class _Kept:
 
     def __init__(self, snapshot: ServiceSnapshot, callee: Compiled, caller: Compiled | None, subset: Subset) -> None:
         self.snapshot = snapshot
+        """When it was decided; one that was only published anew since says the same."""
         self.callee = callee
         self.caller = caller
         self.subset = subset
@@ -162,7 +163,12 @@ class DiscoveryRouting:
         callee, caller = self.rules.of(service), self.rules_of(kind.service)
         served = self._served.get(service)
         kept = None if served is None else served.kinds.get(kind)
-        if kept is not None and kept.snapshot is snapshot and kept.callee is callee and kept.caller is caller:
+        if (
+            kept is not None
+            and kept.callee is callee
+            and kept.caller is caller
+            and (kept.snapshot is snapshot or _same(kept.snapshot, snapshot))
+        ):
             return kept.subset
         if kept is None and kind == EVERYBODY and self._plain(service, callee):
             return Subset(snapshot, self._ruled.get(service, 0))
@@ -170,7 +176,7 @@ class DiscoveryRouting:
             served = self._served[service] = _Served()
             if len(self._served) > KEPT_SERVICES:
                 self._served.popitem(last=False)
-        if served.index is None or served.snapshot is not snapshot:
+        if served.index is None or served.snapshot is None or not _same(served.snapshot, snapshot):
             served.snapshot, served.index = snapshot, Index(self._standing.read(service))
         decision = self._evaluate(served.index, callee, caller, kind.who)
         subset = self._subset(snapshot, served.index, decision, None if kept is None else kept.subset)
@@ -350,7 +356,13 @@ class DiscoveryRouting:
 
     def _grown(self, service: ServiceKey) -> None:
         self._growing.pop(service, None)
+        self._served.pop(service, None)
         self._tell((service,), self._registry.revision)
+
+
+def _same(a: ServiceSnapshot, b: ServiceSnapshot) -> bool:
+    """Whether nothing changed but the revision."""
+    return a.addresses is b.addresses and a.record is b.record
 
 
 def _unlucky(below: int) -> int:

@@ -74,6 +74,8 @@ class Member:
     folder: Path
     user: str
     path: str
+    ip: str = ""
+    """The address that it says it has, when not the loopback's usual one."""
     port: int = field(default_factory=free_port)
     # It was waited for in vain.
     lost: bool = False
@@ -97,6 +99,7 @@ class Member:
         arguments = ["--eureka", f"http://{self.user}127.0.0.1:{self.relay.port}{self.path}", "--app", self.app]
         arguments += ["--id", self.instance_id, "--port", str(self.port)]
         arguments += ["--renew", str(RENEW_S), "--lease", str(LEASE_S), "--fetch", str(FETCH_S)]
+        arguments += ["--ip", self.ip] if self.ip else []
         self._answers = queue.Queue()
         with (self.folder / f"{self.client.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -190,8 +193,12 @@ def collect(process: subprocess.Popen[bytes], answers: queue.Queue[Seen]) -> Non
 class Fleet:
     """The members on one server, all at once: each sees the others. Started together, since starting is what costs."""
 
-    def __init__(self, host: str, port: int, folder: Path, user: str = "", path: str = "/eureka") -> None:
-        """``user`` (``name:password@``) and ``path`` become part of the URL that the clients are given."""
+    def __init__(
+        self, host: str, port: int, folder: Path, user: str = "", path: str = "/eureka", *, apart: bool = False
+    ) -> None:
+        """``user`` (``name:password@``) and ``path`` become part of the URL that the clients are given. ``apart``: each calls
+        from an address of its own, and registers it."""
+        self._apart = apart
         self._address = (host, port)
         self._folder = folder
         self._user = user
@@ -232,6 +239,7 @@ class Fleet:
 
     def _member(self, name: str) -> Member:
         if name not in self._members:
-            relay = Relay(self._loop, *self._address)
-            self._members[name] = Member(CLIENTS[name], relay, self._folder, self._user, self._path)
+            ip = f"127.0.0.{20 + len(self._members)}" if self._apart else ""
+            relay = Relay(self._loop, *self._address, source=ip)
+            self._members[name] = Member(CLIENTS[name], relay, self._folder, self._user, self._path, ip)
         return self._members[name]

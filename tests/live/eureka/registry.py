@@ -11,14 +11,16 @@ import httpx
 Document = dict[str, Any]
 
 
-def instance_document(app: str, instance_id: str, port: int, metadata: dict[str, str], lease_s: int) -> Document:
+def instance_document(
+    app: str, instance_id: str, port: int, metadata: dict[str, str], lease_s: int, ip: str = "127.0.0.1"
+) -> Document:
     """A registration as a careful client writes it."""
     return {
         "instance": {
             "instanceId": instance_id,
             "hostName": "127.0.0.1",
             "app": app.upper(),
-            "ipAddr": "127.0.0.1",
+            "ipAddr": ip,
             "status": "UP",
             "port": {"$": port, "@enabled": "true"},
             "securePort": {"$": 443, "@enabled": "false"},
@@ -44,9 +46,16 @@ class Registry:
         self._http.close()
 
     def register(
-        self, app: str, instance_id: str, *, port: int = 80, metadata: dict[str, str] | None = None, lease_s: int = 600
+        self,
+        app: str,
+        instance_id: str,
+        *,
+        port: int = 80,
+        metadata: dict[str, str] | None = None,
+        lease_s: int = 600,
+        ip: str = "127.0.0.1",
     ) -> None:
-        body = instance_document(app, instance_id, port, metadata or {}, lease_s)
+        body = instance_document(app, instance_id, port, metadata or {}, lease_s, ip)
         self._send("POST", f"apps/{app.upper()}", 204, json=body)
 
     def cancel(self, app: str, instance_id: str) -> None:

@@ -17,6 +17,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("eureka", "app", "id"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--ip", default="127.0.0.1")
     for name in ("port", "renew", "lease", "fetch"):
         parser.add_argument(f"--{name}", required=True, type=int)
     return parser.parse_args()
@@ -29,7 +30,7 @@ def client_of(args: argparse.Namespace) -> EurekaClient:
         app_name=args.app,
         instance_id=args.id,
         instance_host="127.0.0.1",
-        instance_ip="127.0.0.1",
+        instance_ip=args.ip,
         instance_port=args.port,
         renewal_interval_in_secs=args.renew,
         duration_in_secs=args.lease,

@@ -22,6 +22,11 @@ public final class Arguments {
     return value;
   }
 
+  /** Text of an argument that may be missing. */
+  public String text(String name, String otherwise) {
+    return values.getOrDefault(name, otherwise);
+  }
+
   /** Number of a required argument; durations are in seconds. */
   public int number(String name) {
     return Integer.parseInt(text(name));

@@ -88,7 +88,7 @@ public final class NetflixClient implements Conversation.Client {
 
     @Override
     public String getIpAddress() {
-      return "127.0.0.1";
+      return arguments.text("ip", "127.0.0.1");
     }
 
     @Override

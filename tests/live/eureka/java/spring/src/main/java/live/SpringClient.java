@@ -51,7 +51,7 @@ public class SpringClient {
     properties.put("eureka.client.cache-refresh-executor-exponential-back-off-bound", "2");
     properties.put("eureka.instance.instance-id", arguments.text("id"));
     properties.put("eureka.instance.hostname", "127.0.0.1");
-    properties.put("eureka.instance.ip-address", "127.0.0.1");
+    properties.put("eureka.instance.ip-address", arguments.text("ip", "127.0.0.1"));
     properties.put("eureka.instance.lease-renewal-interval-in-seconds", arguments.text("renew"));
     properties.put("eureka.instance.lease-expiration-duration-in-seconds", arguments.text("lease"));
     properties.put("eureka.instance.metadata-map.zone", "live");
