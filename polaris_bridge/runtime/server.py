@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
+from polaris_bridge.adapters.eureka.build import EurekaFace
 from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
 from polaris_bridge.adapters.polaris.service.governance import governance
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
@@ -35,6 +36,7 @@ from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.migration import copies
 from polaris_bridge.migration.desk import Desk
+from polaris_bridge.migration.peers import Peers
 from polaris_bridge.migration.routes import ROOT as MIGRATION
 from polaris_bridge.migration.routes import MigrationHttp
 from polaris_bridge.storage import open_store
@@ -43,6 +45,7 @@ from polaris_bridge.transport.rpc import Methods
 from . import translate
 from .auth.access import Access
 from .census import breaking_count, census, xds_count
+from .config.listeners import EurekaListener
 from .config.listeners import HttpListener as FrontEntry
 from .config.plugin import LocalStatis, PrometheusStatis
 from .config.root import Config
@@ -124,6 +127,7 @@ class Server:
         self._authority = authority
         self._data = data
         self._post: Callable[[Callable[[], None]], None] = lambda call: _ignore(loop.call_soon_threadsafe(call))
+        self._peers: list[Peers] = []
         self._own_addresses = OwnAddresses(lambda: (listener.port for listener in self.all_listeners))
         sealer = SecretSealer(lambda: self._sealing.keys)
         self.migration = Desk(self.registry, sealer, self._own_addresses.is_ours)
@@ -244,6 +248,8 @@ class Server:
             if build is not None:
                 endpoint, settings = translate.listener(self.config, listener)
                 face = build(around, endpoint, settings)
+                if isinstance(face, EurekaFace) and isinstance(listener, EurekaListener):
+                    await self._join(face, listener)
                 await face.start()
                 self.faces.append(face)
                 self.listeners += face.listeners
@@ -252,6 +258,19 @@ class Server:
         if service is not None:
             self._breaking = service.breaking
             await self._announce(service)
+
+    async def _join(self, face: EurekaFace, listener: EurekaListener) -> None:
+        """Become one of several Eureka servers, when the listener names others."""
+        named = translate.eureka_peers(listener.option)
+        if not named:
+            return
+        ports = {listener.option.listen_port}
+        peers = Peers(named, face.service, self.clock)
+        await peers.without_ourselves(OwnAddresses(lambda: ports).is_ours)
+        await peers.pull()
+        face.service.told.append(peers.tell)
+        peers.start()
+        self._peers.append(peers)
 
     def _offers(self) -> dict[str, Callable[[Surroundings], Methods]]:
         """What adapters let others answer, with the settings of their own."""
@@ -309,6 +328,8 @@ class Server:
         if self.detections is not None:
             self.detections.stop()
         await self.migration.stop()
+        for peers in self._peers:
+            await peers.close()
         self._probes.close()
         if self._own is not None:
             self._own.stop()

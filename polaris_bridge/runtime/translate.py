@@ -146,6 +146,15 @@ def eureka(option: EurekaOptions) -> EurekaSettings:
     )
 
 
+def eureka_peers(option: EurekaOptions) -> dict[str, list[str]]:
+    """The other Eureka servers, by namespace."""
+    found: dict[str, list[str]] = {}
+    for named in (option.peers_to_replicate, option.replicate_peers):
+        for namespace, peers in named.items():
+            found.setdefault(namespace or option.namespace, []).extend(peers)
+    return {namespace: list(dict.fromkeys(peers)) for namespace, peers in found.items()}
+
+
 def nacos(config: Config, option: NacosOptions) -> NacosSettings:
     """What a Nacos listener can be told besides."""
     return NacosSettings(

@@ -327,19 +327,27 @@ class EurekaServer:
 
     def cancel(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """DELETE apps/{app}/{id}"""
-        return _answer(self._service.cancel(namespace, target.app, target.id, caller), request)
+        return _answer(
+            self._service.cancel(namespace, target.app, target.id, caller, replicated=_replicated(request)), request
+        )
 
     def set_status(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """PUT apps/{app}/{id}/status"""
         query = _query(request.query)
         value, dirty = query.get("value"), query.get("lastDirtyTimestamp")
-        return _answer(self._service.set_status(namespace, target.app, target.id, value, dirty, caller), request)
+        outcome = self._service.set_status(
+            namespace, target.app, target.id, value, dirty, caller, replicated=_replicated(request)
+        )
+        return _answer(outcome, request)
 
     def delete_status(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """DELETE apps/{app}/{id}/status"""
         query = _query(request.query)
         value, dirty = query.get("value"), query.get("lastDirtyTimestamp")
-        return _answer(self._service.delete_status(namespace, target.app, target.id, value, dirty, caller), request)
+        outcome = self._service.delete_status(
+            namespace, target.app, target.id, value, dirty, caller, replicated=_replicated(request)
+        )
+        return _answer(outcome, request)
 
     def set_metadata(self, request: Request, target: Target, namespace: str, caller: Caller) -> Answer:
         """PUT apps/{app}/{id}/metadata"""

@@ -39,7 +39,7 @@ from .routing import Routing
 from .settings import EurekaSettings
 from .translate import SOURCE, WORDS, Marks, lift, override_of, registration_key, render_own, service_hint
 from .view import NamespaceView, Views
-from .wire.messages import InstanceInfo, ReplicationAnswer, ReplicationItem, first_defect
+from .wire.messages import Action, InstanceInfo, ReplicationAnswer, ReplicationItem, first_defect
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,19}\Z", re.ASCII)
 _LONG_MAX: Final = 2**63 - 1
@@ -67,6 +67,10 @@ class Anonymous(Denied):
     """Credentials are demanded and none, or wrong ones, were shown."""
 
 
+Told = Callable[[str, ReplicationItem], None]
+"""Takes a namespace, and a call as peers are told of it."""
+
+
 class EurekaService:
     """The operations of one listener. Counts what clients do, for the server's own page and metrics."""
 
@@ -87,6 +91,8 @@ class EurekaService:
         self.started_ms = registry.clock.wall_ms()
         self.changes: deque[InstanceEvent] = deque(maxlen=2000)
         """The latest instances that came and went, oldest first."""
+        self.told: list[Told] = []
+        """Called for every change that a client, and no peer, made here, and for its heartbeats: to be passed on to peers."""
         self._renewal_marks: deque[int] = deque([0], maxlen=60)
         registry.events.append(self._note)
 
@@ -220,6 +226,8 @@ class EurekaService:
             if sets_override is not None:
                 self._switch(r, sets_override, caller)
         self.views.keep(namespace)  # before it is published, so that the delta has it
+        if self.told and not replicated:
+            self._tell(namespace, info.app, info.id or "", "Register", commit)
         return Outcome(204, commit)
 
     def renew(
@@ -233,6 +241,21 @@ class EurekaService:
         caller: Caller,
     ) -> Outcome:
         """PUT apps/{APP}/{id}: 200; 404 = register (again); 409 with ours when a peer holds an older document."""
+        outcome = self._renew(namespace, app, id, dirty, overridden, replicated, caller)
+        if self.told and not replicated and outcome is OK:
+            self._tell(namespace, app, id, "Heartbeat")
+        return outcome
+
+    def _renew(
+        self,
+        namespace: str,
+        app: str,
+        id: str,
+        dirty: str | None,
+        overridden: str | None,
+        replicated: bool,
+        caller: Caller,
+    ) -> Outcome:
         key = RegistrationKey(SOURCE, namespace, f"{app}/{id}")
         r = self.registry.renew(key)
         self.renewals += 1
@@ -259,15 +282,27 @@ class EurekaService:
             return Outcome(409, instance=self._stored(r))
         return OK
 
-    def cancel(self, namespace: str, app: str, id: str, caller: Caller) -> Outcome:
+    def cancel(self, namespace: str, app: str, id: str, caller: Caller, *, replicated: bool = False) -> Outcome:
         """DELETE apps/{APP}/{id}: 200, or 404 when nothing was registered through Eureka under that id."""
         done = self.registry.deregister(registration_key(namespace, app, id), caller)
-        return NOT_FOUND if done is None else Outcome(200, done.commit)
+        if done is None:
+            return NOT_FOUND
+        if self.told and not replicated:
+            self._tell(namespace, app, id, "Cancel", done.commit)
+        return Outcome(200, done.commit)
 
     # ------------------------------------------------------------------ status and metadata
 
     def set_status(
-        self, namespace: str, app: str, id: str, value: str | None, dirty: str | None, caller: Caller
+        self,
+        namespace: str,
+        app: str,
+        id: str,
+        value: str | None,
+        dirty: str | None,
+        caller: Caller,
+        *,
+        replicated: bool = False,
     ) -> Outcome:
         """PUT …/status: an operator's override. The same status again changes nothing."""
         key = registration_key(namespace, app, id)
@@ -283,10 +318,20 @@ class EurekaService:
         with self.registry.transaction() as commit:
             self._switch(r, word, caller)
             self.registry.amend(key, self._with_status(word, dirty_ms), caller, "status")
+        if self.told and not replicated:
+            self._tell(namespace, app, id, "StatusUpdate", commit, value)
         return Outcome(200, commit)
 
     def delete_status(
-        self, namespace: str, app: str, id: str, value: str | None, dirty: str | None, caller: Caller
+        self,
+        namespace: str,
+        app: str,
+        id: str,
+        value: str | None,
+        dirty: str | None,
+        caller: Caller,
+        *,
+        replicated: bool = False,
     ) -> Outcome:
         """DELETE …/status: the override ends and the status becomes ``value`` (UNKNOWN: the client registers again)."""
         key = registration_key(namespace, app, id)
@@ -302,6 +347,8 @@ class EurekaService:
         with self.registry.transaction() as commit:
             self._switch(r, UP, caller, on=False)
             self.registry.amend(key, self._with_status(word, dirty_ms), caller, "status")
+        if self.told and not replicated:
+            self._tell(namespace, app, id, "DeleteStatusOverride", commit, value)
         return Outcome(200, commit)
 
     def set_metadata(self, namespace: str, app: str, id: str, pairs: Mapping[str, str], caller: Caller) -> Outcome:
@@ -360,13 +407,37 @@ class EurekaService:
             case "Heartbeat":
                 return self.renew(namespace, app, id, dirty, item.overridden_status, True, caller)
             case "StatusUpdate":
-                return self.set_status(namespace, app, id, item.status, dirty, caller)
+                return self.set_status(namespace, app, id, item.status, dirty, caller, replicated=True)
             case "DeleteStatusOverride":
-                return self.delete_status(namespace, app, id, item.status, dirty, caller)
+                return self.delete_status(namespace, app, id, item.status, dirty, caller, replicated=True)
             case "Cancel":
-                return self.cancel(namespace, app, id, caller)
+                return self.cancel(namespace, app, id, caller, replicated=True)
             case _:
                 return FAILED
+
+    def stored(self, namespace: str, app: str, id: str) -> InstanceInfo | None:
+        """An instance that registered through Eureka, as it is stored now; None when there is none."""
+        r = self.registry.newest(registration_key(namespace, app, id))
+        return None if r is None else self._stored(r)
+
+    def _tell(
+        self, namespace: str, app: str, id: str, action: Action, commit: Commit = SETTLED, value: str | None = None
+    ) -> None:
+        """Tell of a call of a client once it is durable. ``value``: the status it named."""
+        info = None if action == "Cancel" else self.stored(namespace, app, id)
+        if info is None:
+            item = ReplicationItem(app, id, action)
+        else:
+            word = info.status if value is None else value
+            body = info if action == "Register" else None
+            item = ReplicationItem(app, id, action, info.last_dirty_ms, word, info.overridden_status, body)
+
+        def tell(error: Exception | None) -> None:
+            if error is None:
+                for told in self.told:
+                    told(namespace, item)
+
+        commit.then(tell)
 
     # ------------------------------------------------------------------ pieces
 

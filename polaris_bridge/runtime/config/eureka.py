@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
+from polaris_bridge.migration.peers import address_of
+
 from .fields import Section, key, unused
 from .listener_options import ConnLimit, LookupOptions
 from .values import Seconds
@@ -25,6 +27,8 @@ def _peers(value: Any) -> Peers:
         for namespace, peers in groups.items():
             if not isinstance(peers, list) or not all(isinstance(peer, str) and peer for peer in peers):
                 raise ValueError(expected)
+            for peer in peers:
+                address_of(peer)
             found.setdefault(namespace, []).extend(peers)
     return {namespace: tuple(peers) for namespace, peers in found.items()}
 
@@ -80,8 +84,12 @@ class EurekaOptions(LookupOptions):
         le=10,
     )
     custom_values: CustomValues = key(CustomValues.model_construct(), "Values for instances of other protocols.")
-    peers_to_replicate: PeerList = unused({}, "Peers that changes are sent to; receiving from peers always works.")
-    replicate_peers: PeerList = unused({}, "Another name of `peersToReplicate`.")
+    peers_to_replicate: PeerList = key(
+        {},
+        "Other Eureka servers, as host:port or URL: what clients do here is passed on to them, and what they know is taken over "
+        "before the first client is answered. Receiving from peers always works.",
+    )
+    replicate_peers: PeerList = key({}, "Another name of `peersToReplicate`.")
     owner: str = unused("", "Owner of created services in older files.")
     case_sensitive: bool = unused(False, "Older switch for the case of application names.")
     ignore_up_low: bool = unused(False, "Older switch for the case of application names.")

@@ -115,12 +115,12 @@ LISTENERS: dict[tuple[str, bool], tuple[str, ...]] = {
         "listenIP: 0.0.0.0", "listenPort: 8761", "namespace: prod", "deltaExpireInterval: 60", "unhealthyExpireInterval: 180",
         "enableSelfPreservation: false",
         "customValues: {dataCenterInfoClass: a, dataCenterInfoName: b}",
+        "peersToReplicate: ['10.0.0.1:8761', {prod: ['10.0.0.2:8761']}]", "replicatePeers: ['10.0.0.1:8761']",
         "leaseFactor: 2", "tls: {certFile: a, keyFile: b, trustedCAFile: c}", "trustedProxies: 10.0.0.0/8", "maxBodySize: 1024",
         "headerTimeout: 5s", "keepAlive: 1m", "auth: true", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT),
     ),
     ("service-eureka", NAMED): (
-        "generateUniqueInstId: true", "refreshInterval: 10", "peersToReplicate: ['10.0.0.1:8761', {prod: ['10.0.0.2:8761']}]",
-        "replicatePeers: ['10.0.0.1:8761']", "connLimit: {readTimeout: 5s}",
+        "generateUniqueInstId: true", "refreshInterval: 10", "connLimit: {readTimeout: 5s}",
     ),
     ("api-http", HONOURED): (
         "listenIP: '::'", "listenPort: 8090", *(f"connLimit: {{{pair}}}" for pair in CONN_LIMIT), "enablePprof: true",

@@ -30,7 +30,7 @@ from .negotiation import (
     parse_error,
     wants_compact,
 )
-from .replication import decode_batch, encode_answers, gunzip
+from .replication import decode_answers, decode_batch, encode_answers, encode_batch, gunzip
 from .variants import VARIANTS, Detail, Variant
 from .xml_out import xml_compact, xml_full
 
@@ -55,10 +55,12 @@ __all__ = [
     "accepts_gzip",
     "body_format",
     "count_statuses",
+    "decode_answers",
     "decode_applications",
     "decode_batch",
     "decode_instance",
     "encode_answers",
+    "encode_batch",
     "entity_format",
     "first_defect",
     "gunzip",

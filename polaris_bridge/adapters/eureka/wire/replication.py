@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .json_in import decode_bare_instance_json, elements, is_null, parsed, scalar, text
-from .json_out import json_full
+from .json_out import dump, json_full
 from .messages import STATUS_WORDS, Action, Format, Malformed, ReplicationAnswer, ReplicationItem, ReplicationList
 from .scalars import LONG_MAX, as_whole
 from .xml_out import xml_full
@@ -34,6 +34,17 @@ class _Batch(Struct, gc=False):
     replicationList: Raw = _NULL
 
 
+class _Answer(Struct, gc=False):
+    statusCode: Raw = _NULL
+    responseEntity: Raw = _NULL
+
+
+class _Answers(Struct, gc=False):
+    responseList: Raw = _NULL
+
+
+_ANSWERS: Final = msgspec.json.Decoder(_Answers)
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
 _BATCH: Final = msgspec.json.Decoder(_Batch)
 _ITEM: Final = msgspec.json.Decoder(_Item)
 
@@ -97,6 +108,30 @@ def _answers_xml(answers: Sequence[ReplicationAnswer]) -> bytes:
         parts.append(f"\n    </{item}>".encode())
     parts.append(f"\n  </responseList>\n</{root}>".encode())
     return b"".join(parts)
+
+
+def encode_batch(items: Sequence[ReplicationItem]) -> bytes:
+    """Body of POST peerreplication/batch/, as servers send it to each other."""
+    return b'{"replicationList":[%b]}' % b",".join(map(_item_json, items))
+
+
+def _item_json(item: ReplicationItem) -> bytes:
+    members: dict[str, object] = {"appName": item.app_name, "id": item.id, "lastDirtyTimestamp": item.last_dirty_ms}
+    members |= {"overriddenStatus": item.overridden_status, "status": item.status, "action": item.action}
+    head = dump({name: value for name, value in members.items() if value is not None})
+    return head if item.instance is None else head[:-1] + b',"instanceInfo":%b}' % json_full(item.instance)
+
+
+def decode_answers(body: bytes) -> list[ReplicationAnswer]:
+    """A peer's answer to a batch (JSON). Malformed when it is none."""
+    found = parsed(_ANSWERS, body, "document")
+    answers = []
+    for raw in elements(found.responseList, "responseList"):
+        one = parsed(_ANSWER, raw, "responseList")
+        status = as_whole(scalar(one.statusCode, "statusCode"), "statusCode", 999)
+        instance = None if is_null(one.responseEntity) else decode_bare_instance_json(one.responseEntity, strict=False)
+        answers.append(ReplicationAnswer(status or 0, instance))
+    return answers
 
 
 def gunzip(body: bytes, max_bytes: int) -> bytes:
