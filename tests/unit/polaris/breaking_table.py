@@ -60,6 +60,8 @@ def wait(ms: int) -> Document:
     return {"code": "", "count": 0, "wait": ms}
 
 
+ALONE: Final = {"destination": {"service": "{service}", "namespace": "default"}}
+"""Neither a source nor a method: the server adds both for its readers."""
 SLEEPS: Final = {"recoverCondition": {"sleepWindow": 1, "consecutiveSuccess": 2}}
 INTERVAL: Final = 2700
 """Milliseconds after which an error rate was looked at: an interval after the first error."""
@@ -100,6 +102,10 @@ SCENES: Final[dict[str, Scene]] = {
         [a_rule(row(1), name="a-{service}"), a_rule(row(5), caller="cart")], [bad(4), bad()], {"caller": "cart"}),
     "everybody's for others": (
         [a_rule(row(1), name="a-{service}"), a_rule(row(5), caller="cart")], [bad()], {"caller": "web"}),
+    "without a source": ([a_rule(row(2), ruleMatcher=ALONE)], [bad(2)], {}),
+    "methods without a name": (
+        [a_rule(row(2), name=f"{name}-{{service}}", level="METHOD", ruleMatcher=ALONE) for name in "ab"],
+        [bad(2)], {"level": "METHOD", "method": "/pay"}),
     "switched off": ([a_rule(row(1), enable=False)], [bad(9)], {}),
 }  # fmt: skip
 

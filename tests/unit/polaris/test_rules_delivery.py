@@ -173,6 +173,22 @@ def limits_are_dressed(rule: Any, delivered: Any) -> None:
         assert list(delivered.arguments) == list(rule.arguments)
 
 
+@pytest.mark.parametrize(("level", "method"), [("SERVICE", ""), ("METHOD", "*")])
+def test_what_sdks_stumble_over_is_added_for_readers_alone(level: str, method: str) -> None:
+    kind, ruled = BY_NAME["circuit_breaker"], Ruled()
+    rule = EXAMPLES["circuit_breaker"]()
+    rule.level = getattr(v1, level)
+    rule.rule_matcher.ClearField("source")
+    rule.rule_matcher.destination.ClearField("method")
+    ruled.create(kind, rule)
+    [delivered] = told(ruled, "circuit_breaker")
+    matcher = delivered.rule_matcher
+    assert (matcher.source.namespace, matcher.source.service) == ("*", "*")
+    assert matcher.destination.method.value.value == method
+    [document] = ruled.bottle.registry.documents.all(kind.name)
+    assert not v1.CircuitBreakerRule.FromString(document.body).rule_matcher.HasField("source")
+
+
 # ---------------------------------------------------------------------- whom it reaches
 
 

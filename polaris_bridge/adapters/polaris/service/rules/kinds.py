@@ -17,7 +17,7 @@ from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import ServiceKey
 
 from . import checks, filters, limits, subjects
-from .checks import Check
+from .checks import ANY, Check
 from .fields import text
 from .filters import Filter
 
@@ -127,6 +127,15 @@ def _settle_lanes(group: v1.LaneGroup, before: v1.LaneGroup | None, moment: Mome
         rule.revision = given or moment.unique()
 
 
+def _dress_breaker(rule: v1.CircuitBreakerRule) -> None:
+    """polaris-go 1.7.0 breaks no circuit of a service any more when one of its rules names no source, or two no method."""
+    matcher = rule.rule_matcher
+    if not matcher.HasField("source"):
+        matcher.source.namespace = matcher.source.service = ANY
+    if rule.level == v1.METHOD and not matcher.destination.method.HasField("value"):
+        matcher.destination.method.value.value = ANY
+
+
 ROUTING: Final = Kind(
     name="routing",
     message=v1.RouteRule,
@@ -180,6 +189,7 @@ CIRCUIT_BREAKER: Final = Kind(
     switch=Switch("enable"),
     echo={CREATE: WHOLE, DELETE: ID, UPDATE: ID, ENABLE: ID},
     enabled_at_birth=False,
+    dress=_dress_breaker,
 )
 FAULT_DETECT: Final = Kind(
     name="fault_detect",
