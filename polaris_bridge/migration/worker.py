@@ -17,11 +17,12 @@ from polaris_bridge.core.errors import Conflict
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import Clock
 
+from .breath import Breath, sliced
 from .engine import brake
-from .engine.audit import Audit, Difference, audit
+from .engine.audit import Audit, Difference, auditing
 from .engine.diff import DELETE, SKIP, Step, deserted, differences, export, is_ours
 from .engine.names import Naming, naming
-from .engine.planning import Plan, plan
+from .engine.planning import Plan, planning
 from .model import Record, Services, Task
 from .ports import Changes, Connector, RegistryError, Written
 
@@ -98,6 +99,8 @@ class Worker:
         self._gate = asyncio.Lock()
         self._wanted: Services = {}
         self._held: Services = {}
+        self._count: dict[ServiceKey, int] = {}
+        """Copies of this task by service of the target."""
         self._named = Naming({}, {})
         self._named_for: set[ServiceKey] = set()
         self._missing: brake.Missing = {}
@@ -168,12 +171,12 @@ class Worker:
         """Read both sides and name every difference. Raises ``RegistryError``."""
         async with self._gate:
             await self._read()
-            return self._audited()
+            return await self._audited()
 
     async def withdraw(self) -> list[Written]:
         """Remove every copy of this task from its target."""
         async with self._gate:
-            self._held = await self.target.held((), self.task.source)
+            await self._hold_all(await self.target.held((), self.task.source))
             steps = [
                 Step(DELETE, service, record=record, reason="withdrawn")
                 for service, records in self._held.items()
@@ -217,7 +220,7 @@ class Worker:
         async with self._gate:
             await self._read()
             known = self.progress.complete
-            found = self._audited()
+            found = await self._audited()
             if not self.task.paused:
                 done = sum(self.progress.writes.values())
                 await self._settle(self._wanted, full=True)
@@ -226,7 +229,7 @@ class Worker:
                 ):  # what nobody told of: somebody else changed the target, or missed a change
                     self.progress.found = found.differences
                     self.progress.repaired += sum(self.progress.writes.values()) - done
-                self._audited()
+                await self._audited()
         if not self.progress.queue:
             self.progress.error = ""
         due = self._clock.monotonic() + self._interval_s()
@@ -282,12 +285,11 @@ class Worker:
         """Both sides completely; the target first, so that copies are kept alive while the source is away."""
         progress, now_ms = self.progress, self._clock.wall_ms()
         try:
-            self._held = await self.target.held(self._meant(), self.task.source)
+            await self._hold_all(await self.target.held(self._meant(), self.task.source))
             progress.target_lost_ms = 0
         except RegistryError:
             progress.target_lost_ms = progress.target_lost_ms or now_ms
             raise
-        progress.copies = sum(1 for _ in self._copies())
         await self._let_go()
         try:
             self._wanted = dict(await self.source.read())
@@ -321,7 +323,9 @@ class Worker:
         progress.refused = names.refused
         steps: list[Step] = []
         remaining: dict[ServiceKey, int] = {}
+        breath = Breath()
         for key in services:
+            await breath.take()
             there = names.there.get(key) or before.get(key)
             if there is None:
                 continue
@@ -332,7 +336,7 @@ class Worker:
             steps += deserted(self._held, [names.there[key] for key in services if key in names.there], task)
         reading = brake.Reading(
             at_ms=self._clock.wall_ms(),
-            copies=sum(1 for _ in self._copies()),
+            copies=progress.copies,
             source=sum(map(len, self._wanted.values())),
             remaining=remaining,
             ended=frozenset((names.there.get(key) or before.get(key, key), id) for key, id in ended),
@@ -378,10 +382,24 @@ class Worker:
                 records.pop(step.record.id, None)
             if one.record is not None:
                 records[one.record.id] = one.record
-        self._held.update({service: tuple(records.values()) for service, records in changed.items()})
+        for service, held in changed.items():
+            self._hold(service, tuple(held.values()))
         progress.queue = 0
-        progress.copies = sum(1 for _ in self._copies())
         return written
+
+    async def _hold_all(self, found: Services) -> None:
+        """Know what stands in the target."""
+        self._held, self._count, self.progress.copies = {}, {}, 0
+        breath = Breath()
+        for service, records in found.items():
+            self._hold(service, records)
+            await breath.take()
+
+    def _hold(self, service: ServiceKey, records: tuple[Record, ...]) -> None:
+        """Know what stands in one service of the target."""
+        count = sum(is_ours(record, self.task) for record in records)
+        self.progress.copies += count - self._count.get(service, 0)
+        self._held[service], self._count[service] = records, count
 
     def _copies(self) -> Iterable[tuple[ServiceKey, Record]]:
         """The copies of this task that stand in the target as far as is known."""
@@ -424,14 +442,14 @@ class Worker:
         self.progress.revived += 1
         async with self._gate:
             left = tuple(r for r in self._held.get(service, ()) if r.id != record.id)
-            self._held[service] = left
+            self._hold(service, left)
         self.hurry()
 
     # ------------------------------------------------------------------ comparing
 
     async def _plan(self) -> Plan:
         await self._read()
-        return plan(
+        work = planning(
             self.task,
             self.source.kind,
             self._wanted,
@@ -441,9 +459,10 @@ class Worker:
             shadows=self.target.shadows,
             at_ms=self._clock.wall_ms(),
         )
+        return await sliced(work)
 
-    def _audited(self) -> Audit:
-        found = audit(
+    async def _audited(self) -> Audit:
+        work = auditing(
             self.task,
             self.source.kind,
             self._wanted,
@@ -454,6 +473,7 @@ class Worker:
             at_ms=self._clock.wall_ms(),
             before=self.progress.audit,
         )
+        found = await sliced(work)
         self.progress.audit = found
         self._noted()
         return found

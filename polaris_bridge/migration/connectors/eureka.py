@@ -32,7 +32,7 @@ from polaris_bridge.migration.model import EUREKA, Instance, LeaseTerms, Record,
 from polaris_bridge.migration.ports import About, Changes, RefusedThere, Unusable
 
 from .base import Remote, marked, place_id, record
-from .web import Web, segment
+from .web import Answer, Web, segment
 
 _SETTINGS: Final = EurekaSettings()
 _NOBODY: Final = Marks()
@@ -57,37 +57,42 @@ class Eureka(Remote):
 
     async def probe(self) -> About:
         """See ``Connector``. The delta is the smallest list that a server gives."""
-        await self._applications("/apps/delta")
+        self._decoded(await self._answer("/apps/delta"))
         return About(address=self.web.address)
 
     async def read(self) -> Services:
         """See ``Connector``."""
-        found = await self._applications("/apps")
-        self._infos = {(info.app, info.id or ""): info for info in found.instances}
-        self.known = self._services(self._infos.values())
-        return self.known
+        answer = await self._answer("/apps")
+        # tens of megabytes in a large registry: beside the event loop
+        self._infos, self.known = await asyncio.to_thread(self._everything, answer)
+        return dict(self.known)
 
     async def changes(self) -> Changes:
         """See ``Connector``."""
         await asyncio.sleep(self.entry.poll_s)
-        delta = await self._applications("/apps/delta")
+        delta = self._decoded(await self._answer("/apps/delta"))
         infos = dict(self._infos)
+        touched: set[ServiceKey] = set()
         ended = []
         for info in delta.instances:
             key = (info.app, info.id or "")
-            if info.action_type == "DELETED":
-                if infos.pop(key, None) is not None:
-                    ended.append(key)
-            else:
+            before = infos.get(key)
+            touched |= {self._service(i) for i in (before, info) if i is not None}
+            if info.action_type != "DELETED":
                 infos[key] = info
+            elif before is not None:
+                del infos[key]
+                ended.append((self._service(before), key[1]))
         if delta.hash_code is not None and delta.hash_code != hash_code(count_statuses(list(infos.values()))):
-            before = self.known
+            known = self.known
             now = await self.read()
-            self.known = before
-            return Changes(self.compared(now), full=False)
-        ids = frozenset((self._service(self._infos[key]), key[1]) for key in ended)
+            self.known = known
+            return Changes(self.compared(now))
         self._infos = infos
-        return Changes(self.compared(self._services(infos.values())), ids)
+        apps = {service.name.upper() for service in touched}
+        now = {**self.known, **dict.fromkeys(touched, ())}
+        now.update(self._services(info for info in infos.values() if info.app in apps))
+        return Changes(self.compared({key: records for key, records in now.items() if records}), frozenset(ended))
 
     # ------------------------------------------------------------------ one copy
 
@@ -142,12 +147,18 @@ class Eureka(Remote):
 
     # ------------------------------------------------------------------ reading
 
-    async def _applications(self, path: str) -> Applications:
-        answer = await self.web.good("GET", path, headers=_JSON)
+    async def _answer(self, path: str) -> Answer:
+        return await self.web.good("GET", path, headers=_JSON)
+
+    def _decoded(self, answer: Answer) -> Applications:
         try:
             return decode_applications(answer.body, answer.headers.get("content-type", ""))
         except Malformed as error:
-            raise Unusable(f"{self.web.address}{path} answers no list of applications: {error}") from None
+            raise Unusable(f"{self.web.address} answers no list of applications: {error}") from None
+
+    def _everything(self, answer: Answer) -> tuple[dict[tuple[str, str], InstanceInfo], Services]:
+        infos = {(info.app, info.id or ""): info for info in self._decoded(answer).instances}
+        return infos, self._services(infos.values())
 
     def _service(self, info: InstanceInfo) -> ServiceKey:
         """As its owner spells it where that can be known; else lower case."""

@@ -15,6 +15,7 @@ from polaris_bridge.core.errors import CoreError, Unavailable
 from polaris_bridge.core.model import Caller, Registration, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.snapshot import ServiceSnapshot
+from polaris_bridge.migration.breath import Breath
 from polaris_bridge.migration.copies import SOURCE, copy_record, is_copy, key_of, listed, registration
 from polaris_bridge.migration.engine.diff import DELETE, Step
 from polaris_bridge.migration.engine.reduce import APART, Abilities
@@ -25,8 +26,8 @@ from polaris_bridge.migration.ports import About, Changes, RefusedThere, Written
 T = TypeVar("T")
 
 CALLER: Final = Caller(SOURCE, principal=SOURCE)
-CHUNK: Final = 100
-"""Writes in one transaction, and services read at once: then others have their turn."""
+CHUNK: Final = 50
+"""Writes before others have their turn."""
 WAIT_S: Final = 55.0
 """Longest wait for a change."""
 
@@ -51,12 +52,12 @@ class Here:
         """See ``Connector``. Of services that are aliases nothing is told."""
         self._seen = self._registry.revision
         found: Services = {}
-        for snapshots in _chunks(self._registry.services()):
-            for snapshot in snapshots:
-                records = _listed(snapshot)
-                if records:
-                    found[snapshot.key] = records
-            await asyncio.sleep(0)
+        breath = Breath()
+        for snapshot in self._registry.services():
+            records = _listed(snapshot)
+            if records:
+                found[snapshot.key] = records
+            await breath.take()
         self._known = found
         return found
 
@@ -74,13 +75,13 @@ class Here:
             watcher.cancel()
         since, self._seen = self._seen, self._registry.revision
         changed: Services = {}
-        for snapshots in _chunks(self._registry.services()):
-            for snapshot in snapshots:
-                if snapshot.revision > since:
-                    records = _listed(snapshot)
-                    if records != self._known.get(snapshot.key, ()):
-                        changed[snapshot.key] = records
-            await asyncio.sleep(0)
+        breath = Breath()
+        for snapshot in self._registry.services():
+            if snapshot.revision > since:
+                records = _listed(snapshot)
+                if records != self._known.get(snapshot.key, ()):
+                    changed[snapshot.key] = records
+                await breath.take()
         present = {snapshot.key for snapshot in self._registry.services()}
         changed.update({key: () for key in self._known if key not in present})
         ended = frozenset(
@@ -99,12 +100,12 @@ class Here:
     async def held(self, services: Collection[ServiceKey], source: str) -> Services:
         """See ``Connector``."""
         found: Services = {}
-        for snapshots in _chunks(self._registry.services()):
-            for snapshot in snapshots:
-                copies = tuple(copy_record(r) for r in _copies(snapshot) if r.copied_from == source)
-                if copies:
-                    found[snapshot.key] = copies
-            await asyncio.sleep(0)
+        breath = Breath()
+        for snapshot in self._registry.services():
+            copies = tuple(copy_record(r) for r in _copies(snapshot) if r.copied_from == source)
+            if copies:
+                found[snapshot.key] = copies
+            await breath.take()
         return found
 
     async def write(self, steps: Sequence[Step], task: str, lease: LeaseTerms) -> list[Written]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.migration.model import CONSUL, EUREKA, HERE, NACOS, POLARIS, Record, Services, Task
 
-from .diff import CREATE, DELETE, SKIP, differences, export, is_ours
+from .diff import CREATE, DELETE, SKIP, Work, differences, export, is_ours
 from .names import naming
 from .planning import text
 from .reduce import Abilities, Reduction, reduction
@@ -70,11 +70,11 @@ class Audit(Struct, frozen=True, kw_only=True):
         return sum(not difference.in_flight for difference in self.differences)
 
 
-def audit(
+def auditing(
     task: Task, kind: str, source: Services, target: Mapping[ServiceKey, Sequence[Record]], target_kind: str,
     can: Abilities, *, shadows: bool, at_ms: int, before: Audit | None,
-) -> Audit:  # fmt: skip
-    """Compare. ``before``: the last comparison, from which ages are carried on."""
+) -> Work[Audit]:  # fmt: skip
+    """Compare. ``before``: the last comparison, from which ages are carried on. Yields after every service."""
     known = {(d.service, d.id, d.kind): d.since_ms for d in before.differences} if before is not None else {}
     budget_ms = IN_FLIGHT_S[target_kind] * 1000
     sides: list[Side] = []
@@ -95,6 +95,7 @@ def audit(
             since = known.get((text(there), step.name, kind_), at_ms)
             flight = at_ms - since < budget_ms
             found.append(Difference(text(there), step.name, kind_, step.fields, step.reason, since, flight))
+        yield
     for there, records in target.items():
         for record in records:
             if there not in meant and is_ours(record, task) and record.origin is not None:

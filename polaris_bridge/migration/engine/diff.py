@@ -6,8 +6,8 @@ registration is never touched: only records that say that this task's source is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -16,6 +16,10 @@ from polaris_bridge.migration.model import LONGEST_PATH, Instance, Origin, Place
 
 from .names import wanted
 from .reduce import Abilities, changed_fields, expressed
+
+T = TypeVar("T")
+Work = Generator[None, None, T]
+"""Long work: yields wherever it may be interrupted, returns its result."""
 
 CREATE: Final = "create"
 UPDATE: Final = "update"

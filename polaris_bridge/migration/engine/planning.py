@@ -12,7 +12,7 @@ from msgspec import Struct
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.migration.model import Record, Services, Task
 
-from .diff import CREATE, DELETE, SKIP, UPDATE, Step, deserted, differences, export
+from .diff import CREATE, DELETE, SKIP, UPDATE, Step, Work, deserted, differences, export
 from .names import naming
 from .reduce import Abilities
 
@@ -39,17 +39,18 @@ class Plan(Struct, frozen=True, kw_only=True):
         return {action: sum(step.action == action for step in self.steps) for action in COUNTED}
 
 
-def plan(
+def planning(
     task: Task, kind: str, source: Services, target: Mapping[ServiceKey, Sequence[Record]], target_kind: str,
     can: Abilities, *, shadows: bool, at_ms: int,
-) -> Plan:  # fmt: skip
-    """What a task would do with these contents of source and target. ``kind``: the source's."""
+) -> Work[Plan]:  # fmt: skip
+    """What a task would do with these contents of source and target. ``kind``: the source's. Yields after every service."""
     names = naming(source, task.selector, task.names, target_kind)
     steps: list[Step] = []
     for key, there in names.there.items():
         found = export(source[key], there, task, kind, can)
         steps += found.skipped
         steps += differences(found.copies, target.get(there, ()), there, task, shadows=shadows)
+        yield
     steps += deserted(target, names.there.values(), task)
     steps.sort(key=lambda s: (s.service, s.name, s.action))
     return Plan(

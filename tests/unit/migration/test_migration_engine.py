@@ -10,7 +10,7 @@ from msgspec import structs
 
 from polaris_bridge.core.model import Location, ServiceKey
 from polaris_bridge.migration.engine import brake, markers, stages
-from polaris_bridge.migration.engine.audit import DIFFERENT, MISSING, SURPLUS, audit
+from polaris_bridge.migration.engine.audit import DIFFERENT, MISSING, SURPLUS, auditing
 from polaris_bridge.migration.engine.diff import (
     CREATE,
     DELETE,
@@ -24,7 +24,7 @@ from polaris_bridge.migration.engine.diff import (
     export,
 )
 from polaris_bridge.migration.engine.names import naming
-from polaris_bridge.migration.engine.planning import plan
+from polaris_bridge.migration.engine.planning import planning
 from polaris_bridge.migration.engine.reduce import (
     DISABLES,
     DOWN,
@@ -335,6 +335,15 @@ def test_gates_name_what_is_missing() -> None:
 # ---------------------------------------------------------------------- plans and audits
 
 
+def finished(work):  # type: ignore[no-untyped-def]
+    """The result of work that yields."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
+
+
 def both() -> tuple[ModelRegistry, ModelRegistry]:
     source, target = ModelRegistry("a"), ModelRegistry("b")
     for host in (1, 2, 3):
@@ -344,7 +353,7 @@ def both() -> tuple[ModelRegistry, ModelRegistry]:
 
 
 def planned(source: ModelRegistry, target: ModelRegistry, at_ms: int = 0):  # type: ignore[no-untyped-def]
-    return plan(TASK, EUREKA, source.listed(), target.copies(), EUREKA, ALL, shadows=False, at_ms=at_ms)
+    return finished(planning(TASK, EUREKA, source.listed(), target.copies(), EUREKA, ALL, shadows=False, at_ms=at_ms))
 
 
 def test_a_plan_is_the_same_until_something_changes_and_its_steps_are_all_there_is_to_do() -> None:
@@ -366,8 +375,10 @@ def test_an_audit_names_what_differs_and_since_when() -> None:
         target.apply(step, TASK)
 
     def compare(at_ms: int, before=None):  # type: ignore[no-untyped-def]
-        return audit(
-            TASK, EUREKA, source.listed(), target.copies(), EUREKA, ALL, shadows=False, at_ms=at_ms, before=before
+        return finished(
+            auditing(
+                TASK, EUREKA, source.listed(), target.copies(), EUREKA, ALL, shadows=False, at_ms=at_ms, before=before
+            )
         )
 
     clean = compare(1_000)

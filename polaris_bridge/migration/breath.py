@@ -1,0 +1,39 @@
+"""Long work on the event loop in short slices: whoever works asks now and then whether others should have their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from typing import Final, TypeVar
+
+SLICE_S: Final = 0.004
+
+T = TypeVar("T")
+
+
+class Breath:
+    """One piece of work."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = time.perf_counter() + SLICE_S
+
+    async def take(self) -> None:
+        """Let others have their turn when it is time."""
+        if time.perf_counter() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.perf_counter() + SLICE_S
+
+
+async def sliced(work: Generator[None, None, T]) -> T:
+    """The result of work that yields wherever it may be interrupted."""
+    breath = Breath()
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        await breath.take()
