@@ -46,6 +46,7 @@ def resources(case: dict[str, Any]) -> dict[str, Any]:
                 ENVOY if kind.startswith("envoy") else GRPC,
                 case.get("metadata", {}),
                 locality=somewhere(*case.get("place", ())),
+                run_type=case.get("run_type", "sidecar"),
             )
         )
         for short, names in wanted.items():
@@ -64,7 +65,7 @@ def test_rules_become_these_resources(name: str) -> None:
     expected = FOLDER / f"{name}.out.json"
     found = resources(case)
     if os.environ.get("GOLDEN") == "write":
-        expected.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        expected.write_text(json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     assert found == json.loads(expected.read_text())
 
 

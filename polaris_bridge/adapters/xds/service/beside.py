@@ -16,17 +16,20 @@ from polaris_bridge.adapters.xds.translate.listeners import (
     outbound_name,
     socket_listener,
 )
-from polaris_bridge.adapters.xds.translate.names import domain, inbound, inbound_routes, outbound_routes
+from polaris_bridge.adapters.xds.translate.names import PASSTHROUGH, domain, inbound, inbound_routes, outbound_routes
 from polaris_bridge.adapters.xds.translate.packing import packed
+from polaris_bridge.adapters.xds.translate.routes import envoy_route, fetching
 from polaris_bridge.adapters.xds.translate.rules.breaking import thresholds
 from polaris_bridge.adapters.xds.translate.rules.limits import NO_LIMITS, Limits
 from polaris_bridge.adapters.xds.wire import assignments, types
 from polaris_bridge.core.model import NORMAL_WEIGHT, ServiceKey
 
 from .audiences import Reader
+from .called import Called
 from .changes import Log
 from .making import Maker
 from .services import Services, Turn
+from .spaces import Space
 
 TYPES: Final = (types.CLUSTER, types.ASSIGNMENT, types.LISTENER, types.ROUTES)
 HERE: Final = "127.0.0.1"
@@ -39,9 +42,10 @@ Json = dict[str, Any]
 class Beside:
     """The resources of one kind of Envoys that are theirs alone. There are few: all are made together."""
 
-    def __init__(self, reader: Reader, services: Services, maker: Maker, now: int) -> None:
+    def __init__(self, reader: Reader, space: Space, services: Services, maker: Maker, now: int) -> None:
         self.logs = {type_url: Log(now) for type_url in TYPES}
         self._reader = reader
+        self._space = space
         self._services = services
         self._maker = maker
         self._made: dict[str, dict[str, Resource]] | None = None
@@ -76,7 +80,11 @@ class Beside:
         if not self._reader.limiter and LIMITER in turns:
             return True
         service = self._reader.service
-        turn = None if service is None else turns.get(self._services.target(service) or service)
+        if service is None:
+            return False
+        if self._reader.gateway:
+            return any(turn.shape or turn.existence for turn in turns.values())
+        turn = turns.get(self._services.target(service) or service)
         return turn is not None and (turn.shape or turn.existence)
 
     # ------------------------------------------------------------------ making
@@ -84,9 +92,10 @@ class Beside:
     def _make(self) -> dict[str, dict[str, Resource]]:
         found: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
         service = self._reader.service
-        limits = NO_LIMITS
-        if service is not None and not self._reader.gateway:
-            limits = self._limited(service)
+        limits = NO_LIMITS if service is None else self._limited(service)
+        if self._reader.gateway:
+            self._keep(found, types.ROUTES, self._handed_on(service, limits))
+        elif service is not None:
             ports = self._service_ports(service)
             for port in self._separate(ports):
                 self._keep(found, types.CLUSTER, self._cluster(service, port, limits))
@@ -121,10 +130,7 @@ class Beside:
 
     def _limited(self, service: ServiceKey) -> Limits:
         """How many calls the service beside it takes."""
-        target = self._services.target(service)
-        called = None if target is None else self._services.get(target)
-        if called is None:
-            return NO_LIMITS
+        called = self._services.named(service)
         counting = self._services.get(LIMITER)
         limits = called.limits(limiter=bool(self._reader.limiter) or (counting is not None and counting.size > 0))
         called.tell_limits(limits)
@@ -153,13 +159,45 @@ class Beside:
             action["rate_limits"] = list(limits.rate_limits)
         if limits.local is not None:
             route["typed_per_filter_config"] = {LOCAL_LIMIT: limits.local}
-        host = host_json(inbound(service, port), ["*"], [route])
+        more = fetching(self._reader.demand_source if self._reader.demand else "")
+        host = host_json(inbound(service, port), ["*"], [route], more)
         return {"name": self._table(service, port), "virtual_hosts": [host], "validate_clusters": False}
+
+    def _handed_on(self, service: ServiceKey | None, limits: Limits) -> Json:
+        """What a gateway does with calls: by its rules, else to where they were going."""
+        routes: list[Json] = []
+        if service is not None:
+            plan = self._services.named(service).handed_on(self._seen)
+            routes = [envoy_route(service, way) for way in plan.ways]
+        routes.append({"match": {"prefix": "/"}, "route": {"cluster": PASSTHROUGH, "timeout": "0s"}})
+        more: Json = {}
+        if limits.rate_limits:
+            more["rate_limits"] = list(limits.rate_limits)
+        if limits.local is not None:
+            more["typed_per_filter_config"] = {LOCAL_LIMIT: limits.local}
+        host = host_json("gateway-virtualhost", ["*"], routes, more)
+        name = outbound_routes(self._reader.namespace, gateway=True)
+        return {"name": name, "virtual_hosts": [host], "validate_clusters": False}
+
+    def _seen(self, key: ServiceKey) -> Called | None:
+        """A service that a gateway may hand calls on to."""
+        self._space.look(key)
+        target = self._space.shown.get(key)
+        return self._services.get(target) if target == key else None
+
+    def _filters(self, limits: Limits) -> Filters:
+        reader = self._reader
+        return Filters(
+            domain=domain(reader.service) if limits.shared and reader.service is not None else "",
+            limiter=reader.limiter or LIMITER_CLUSTER,
+            local=limits.local is not None,
+            demand=reader.demand,
+        )
 
     def _listeners(self, limits: Limits) -> Iterator[Json]:
         reader, service = self._reader, self._reader.service
         table = outbound_routes(reader.namespace, demand=reader.demand, gateway=reader.gateway)
-        filters = Filters(demand=reader.demand)
+        filters = self._filters(limits) if reader.gateway else Filters(demand=reader.demand)
         port = reader.outbound_port
         yield socket_listener(
             Socket(outbound_name(port), port, table, reader.address, redirected=reader.redirected, filters=filters)
@@ -180,11 +218,7 @@ class Beside:
                 inbound=True,
                 tls_mode=reader.tls_mode,
                 redirected=reader.redirected,
-                filters=Filters(
-                    domain=domain(service) if limits.shared else "",
-                    limiter=reader.limiter or LIMITER_CLUSTER,
-                    local=limits.local is not None,
-                ),
+                filters=self._filters(limits),
             ),
             tables,
         )

@@ -23,14 +23,14 @@ from polaris_bridge.adapters.xds.translate.packing import packed
 from polaris_bridge.adapters.xds.translate.rules.breaking import health_checks, outlier_detection, thresholds
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY, GRPC, Dialect
 from polaris_bridge.adapters.xds.translate.rules.limits import NO_LIMITS, Limits, limits_of
-from polaris_bridge.adapters.xds.translate.rules.routing import Asking, Plan, callers_of, picks_of, plan_of
-from polaris_bridge.adapters.xds.translate.rules.subsets import NOBODY, WHOLE, Chooser, Pick, Subset
+from polaris_bridge.adapters.xds.translate.rules.routing import Asking, Plan, callers_of, handed_on, picks_of, plan_of
+from polaris_bridge.adapters.xds.translate.rules.subsets import NOBODY, WHOLE, Chooser, Pick, Populated, Subset
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.core.breaking.detecting import chosen
 from polaris_bridge.core.model import NOWHERE, Address, AddressKey, Location, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.callers import is_service
-from polaris_bridge.core.routing.model import ALL, ANY, FAILOVERS, NO_RULES, Nearby, Unread
+from polaris_bridge.core.routing.model import ALL, ANY, FAILOVERS, NO_RULES, Nearby, Rules, Unread
 from polaris_bridge.core.routing.ports import Patterns
 
 NEARBY: Final = "internal-enable-nearby"
@@ -226,6 +226,21 @@ class Called:
             self._tell(plan)
         return plan
 
+    def handed_on(self, callee: Callable[[ServiceKey], Called | None]) -> Plan:
+        """Where calls go that a gateway of this name hands on. ``callee``: a service that it sees."""
+
+        def seen(key: ServiceKey) -> tuple[Rules, Populated] | None:
+            called = callee(key)
+            return None if called is None else (called.rules, called.populated)
+
+        plan = handed_on(self.rules, self._asking(ENVOY, self.key), seen)
+        self._say(plan.unread)
+        return plan
+
+    def populated(self, pick: Pick) -> bool:
+        """Whether somebody is in a choice that the rules make."""
+        return self._counts[pick] > 0
+
     def subsets(self, dialect: Dialect) -> tuple[Subset, ...]:
         """Every part of the service that calls of anybody go to."""
         found = self._parts.get(dialect.name)
@@ -274,12 +289,12 @@ class Called:
             self._report(outbound(self.key), f"rule {each.rule}, {each.where}: {each.why}")
 
     def _asking(self, dialect: Dialect, caller: ServiceKey | None) -> Asking:
-        counts, failover = self._counts, self._metadata().get(FAILOVER, "")
+        failover = self._metadata().get(FAILOVER, "")
         return Asking(
             self.key,
             caller,
             dialect,
-            lambda pick: counts[pick] > 0,
+            self.populated,
             self._patterns,
             failover if failover in FAILOVERS else ALL,
         )

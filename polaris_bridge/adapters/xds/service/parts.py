@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property, partial
+
 from polaris_bridge.adapters.xds.resources import Resource
-from polaris_bridge.adapters.xds.translate.clusters import envoy_cluster, grpc_cluster
+from polaris_bridge.adapters.xds.translate.clusters import CARELESS, envoy_cluster, grpc_cluster, pieces, with_name
+from polaris_bridge.adapters.xds.translate.endpoints import TLS_MODES
 from polaris_bridge.adapters.xds.translate.hosts import host_json
 from polaris_bridge.adapters.xds.translate.names import grpc_routes, outbound
+from polaris_bridge.adapters.xds.translate.packing import packed
 from polaris_bridge.adapters.xds.translate.routes import grpc_route
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY, GRPC
 from polaris_bridge.adapters.xds.translate.rules.subsets import Subset
 from polaris_bridge.adapters.xds.wire import types
+from polaris_bridge.adapters.xds.wire.encoding import encoded
 from polaris_bridge.core.model import Location, ServiceKey
 
 from .called import Called
@@ -22,6 +27,12 @@ class Parts:
     def __init__(self, maker: Maker) -> None:
         self._maker = maker
 
+    @cached_property
+    def _plain(self) -> tuple[bytes, bytes]:
+        """What clusters of services without rules have in common."""
+        common = envoy_cluster("", ServiceKey("", ""), (), "none")
+        return pieces(common, partial(encoded, types.CLUSTER))
+
     def envoy_cluster(self, called: Called, subset: Subset, tls_mode: str) -> Resource | None:
         """A cluster that Envoy calls."""
         key = types.CLUSTER, ENVOY.name, tls_mode, subset.id
@@ -29,6 +40,9 @@ class Parts:
         if found is None:
             name = outbound(called.key, subset.id)
             subsets = () if subset.id else called.subsets(ENVOY)
+            if tls_mode not in TLS_MODES and called.care(ENVOY) == CARELESS and not any(each.exact for each in subsets):
+                made = called.made[key] = packed(types.CLUSTER, name, with_name(name, *self._plain))
+                return made
             content = envoy_cluster(name, called.key, subsets, tls_mode, called.care(ENVOY))
             found = self._maker.make(types.CLUSTER, name, content, (called.key, *key))
             if found is not None:

@@ -80,6 +80,18 @@ class Services:
             pass
         return self._called.get(key)
 
+    def named(self, name: ServiceKey) -> Called:
+        """The service of a name, for its rules: also where there is none, for rules may come first."""
+        target = self.target(name)
+        found = None if target is None else self.get(target)
+        if found is None:
+            found = self._make(name)
+            found.read_rules()
+        return found
+
+    def _make(self, key: ServiceKey) -> Called:
+        return Called(key, self._registry, self._governance, self._patterns, self._chooser, self._report)
+
     def known(self, key: ServiceKey) -> Called | None:
         """A service that was asked for before."""
         return self._called.get(key)
@@ -105,7 +117,7 @@ class Services:
             sight = self.catalog.sight(key)
             if sight is None:
                 return
-            called = Called(key, self._registry, self._governance, self._patterns, self._chooser, self._report)
+            called = self._make(key)
             self._reading[key] = called, called.look(sight)
             for source in sight.sources:
                 self._users.setdefault(source, {})[key] = None
@@ -143,7 +155,9 @@ class Services:
                 self._look_again(key, turns)
         for document in published.documents:
             for key in self._concerned(document):
-                self._called[key].read_rules()
+                known = self._called.get(key)
+                if known is not None:
+                    known.read_rules()
                 turns.setdefault(key, Turn()).shape = True
         return turns
 
@@ -207,7 +221,7 @@ class Services:
                 if ANY in target:
                     found |= {key for key, called in self._called.items() if _means(target, called.of)}
                 else:
-                    found |= {key for key in (target, *self._users.get(target, ())) if key in self._called}
+                    found |= {target, *self._users.get(target, ())}
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 from polaris_bridge.adapters._shared.slices import Work
@@ -16,12 +17,12 @@ from polaris_bridge.adapters.xds.translate.hosts import (
     table,
     unframed,
 )
-from polaris_bridge.adapters.xds.translate.listeners import ON_DEMAND
 from polaris_bridge.adapters.xds.translate.names import outbound, outbound_routes
 from polaris_bridge.adapters.xds.translate.packing import packed
-from polaris_bridge.adapters.xds.translate.routes import envoy_route, on_demand
+from polaris_bridge.adapters.xds.translate.routes import envoy_route, fetching
 from polaris_bridge.adapters.xds.translate.rules.labels import ENVOY
 from polaris_bridge.adapters.xds.wire import types
+from polaris_bridge.adapters.xds.wire.encoding import encoded
 from polaris_bridge.core.model import ServiceKey
 
 from .changes import Log
@@ -67,9 +68,14 @@ class Table:
         asked = caller if self._differs(caller) else None
         found = self._tables.get(asked)
         if found is None:
-            content = table(self.name, [*self._hosts(asked), framed(allow_any())])
+            content = table(self.name, [*self._hosts(asked), self._rest])
             found = self._tables[asked] = packed(types.ROUTES, self.name, content)
         return found
+
+    @cached_property
+    def _rest(self) -> bytes:
+        """The virtual host of what is meant by nobody else."""
+        return framed(encoded(types.VIRTUAL_HOST, allow_any(fetching(self._demand))))
 
     def _hosts(self, caller: ServiceKey | None) -> Iterator[bytes]:
         """All virtual hosts by name of the service, as a caller is told them."""
@@ -146,7 +152,7 @@ class Table:
         plan = called.plan(ENVOY, caller)
         if is_plain(plan) and not self._demand:
             return plain_host(host, target, hosts)
-        more = {"typed_per_filter_config": {ON_DEMAND: on_demand(self._demand)}} if self._demand else None
+        more = fetching(self._demand)
         routes = [envoy_route(target, way) for way in plan.ways]
         made = self._maker.part(types.VIRTUAL_HOST, host, host_json(host, hosts, routes, more))
         if made is None:

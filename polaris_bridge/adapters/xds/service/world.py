@@ -106,7 +106,7 @@ class RegistryWorld:
         if table is None:
             table = Table(space, self._services, self._maker, self._now, demand=demand)
             self._tables[reader.namespace, demand] = table
-        beside = Beside(reader, self._services, self._maker, self._now)
+        beside = Beside(reader, space, self._services, self._maker, self._now)
         return Mesh(reader, space, shelves, None if reader.gateway else table, beside)
 
     def _clusters(self, space: Space, tls_mode: str) -> Shelf:

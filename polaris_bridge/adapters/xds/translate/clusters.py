@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from polaris_bridge.adapters.xds.wire.assignments import delimited, text
 from polaris_bridge.core.model import ServiceKey
 
 from .endpoints import TLS_MODES
+from .hosts import unframed
 from .listeners import EXTENSIONS, upstream_tls
 from .names import PASSTHROUGH, inbound
 from .rules.subsets import Subset
@@ -41,7 +43,7 @@ def envoy_cluster(
     name: str, service: ServiceKey, subsets: Iterable[Subset], tls_mode: str, care: Care = CARELESS
 ) -> Json:
     """A cluster that Envoy calls. ``subsets``: those that it chooses by label itself."""
-    found = {**eds_cluster(name), "lb_policy": "ROUND_ROBIN", **_care(care)}
+    found = {**eds_cluster(name), "lb_policy": "ROUND_ROBIN", **_care(care), **_AS_ASKED}
     found["common_lb_config"] = {"healthy_panic_threshold": {"value": 1}}
     selectors = _selectors(subsets)
     if selectors:
@@ -53,7 +55,7 @@ def envoy_cluster(
 
 def inbound_cluster(service: ServiceKey, port: int = 0, care: Care = CARELESS) -> Json:
     """The service beside an Envoy; ``port``: one of its ports."""
-    return {**eds_cluster(inbound(service, port)), "lb_policy": "ROUND_ROBIN", **_care(care)}
+    return {**eds_cluster(inbound(service, port)), "lb_policy": "ROUND_ROBIN", **_care(care), **_AS_ASKED}
 
 
 def passthrough() -> Json:
@@ -65,19 +67,36 @@ def passthrough() -> Json:
         "connect_timeout": CONNECT_TIMEOUT,
         "lb_policy": "CLUSTER_PROVIDED",
         "circuit_breakers": {"thresholds": [most]},
+        **_AS_ASKED,
     }
 
 
 def http2(cluster: Json) -> Json:
     """A cluster that is spoken to by HTTP/2."""
-    options = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    return {
-        **cluster,
-        "typed_extension_protocol_options": {f"{EXTENSIONS}upstreams.http.v3.HttpProtocolOptions": options},
-    }
+    return {**cluster, **_protocol({"explicit_http_config": {"http2_protocol_options": {}}})}
+
+
+def _protocol(options: Json) -> Json:
+    kind = f"{EXTENSIONS}upstreams.http.v3.HttpProtocolOptions"
+    return {"typed_extension_protocol_options": {kind: {"@type": f"type.googleapis.com/{kind}", **options}}}
+
+
+_AS_ASKED: Final = _protocol(
+    {"use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": {}}}
+)
+"""Whoever is called is spoken to as the caller speaks: gRPC stays HTTP/2."""
+
+
+def pieces(cluster: Json, encode: Callable[[Json], bytes]) -> tuple[bytes, bytes]:
+    """A cluster without its name, encoded: where its endpoints come from, and the rest. ``with_name`` makes many of them."""
+    source = {"eds_cluster_config": {"eds_config": cluster["eds_cluster_config"]["eds_config"]}}
+    rest = {key: value for key, value in cluster.items() if key not in ("name", "eds_cluster_config")}
+    return unframed(encode(source)), encode(rest)
+
+
+def with_name(name: str, source: bytes, rest: bytes) -> bytes:
+    """A cluster of pieces."""
+    return text(b"\x0a", name) + delimited(b"\x1a", source + text(b"\x12", name)) + rest
 
 
 def eds_cluster(name: str) -> Json:

@@ -40,10 +40,10 @@ def host_json(name: str, domains: Sequence[str], routes: Sequence[Json], more: J
     return {"name": name, "domains": list(domains), "routes": list(routes), **(more or {})}
 
 
-def allow_any() -> bytes:
+def allow_any(more: Json | None = None) -> Json:
     """The virtual host of all that nobody else is meant by."""
-    action = text(b"\x0a", PASSTHROUGH) + _NO_TIMEOUT
-    return text(b"\x0a", ALLOW_ANY) + text(b"\x12", "*") + delimited(b"\x1a", _EVERYTHING + delimited(b"\x12", action))
+    route = {"match": {"prefix": "/"}, "route": {"cluster": PASSTHROUGH, "timeout": "0s"}}
+    return host_json(ALLOW_ANY, ["*"], [route], more)
 
 
 def framed(host: bytes) -> bytes:

@@ -11,6 +11,7 @@ from polaris_bridge.core.routing.matching import integer
 from polaris_bridge.core.routing.model import ANY, IN, NOT_EQUALS, NOT_IN, PARAMETER, RANGE, REGEX, Condition
 
 from .endpoints import LB, MOST_WEIGHT
+from .listeners import ON_DEMAND
 from .names import outbound
 from .rules.routing import STAIN, Match, Share, Way
 from .rules.subsets import NOBODY
@@ -45,8 +46,12 @@ def grpc_route(service: ServiceKey, way: Way) -> Json:
     return {"match": match_of(way.match), "route": _targets(service, shares, by_label=False)}
 
 
-def on_demand(cluster: str) -> Json:
-    """For a route whose cluster is fetched with the first call; ``cluster``: from where."""
+def fetching(cluster: str) -> Json | None:
+    """What a virtual host has whose clusters are fetched with the first call. ``cluster``: from where; empty: they are not."""
+    return {"typed_per_filter_config": {ON_DEMAND: _on_demand(cluster)}} if cluster else None
+
+
+def _on_demand(cluster: str) -> Json:
     source = {
         "api_type": "DELTA_GRPC",
         "transport_api_version": "V3",
@@ -70,7 +75,7 @@ def _targets(service: ServiceKey, shares: Sequence[Share], *, by_label: bool) ->
 
 def _target(service: ServiceKey, share: Share, by_label: bool) -> Iterator[tuple[str, Any]]:
     labels = share.subset.exact if by_label else None
-    yield "name", outbound(service, share.subset.id if labels is None else "")
+    yield "name", outbound(share.service or service, share.subset.id if labels is None else "")
     if labels:
         yield "metadata_match", {"filter_metadata": {LB: labels}}
 

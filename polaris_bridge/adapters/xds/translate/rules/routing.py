@@ -7,7 +7,7 @@ who calls is known from the node, so that only rules for this caller are told to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -66,6 +66,8 @@ class Share(Struct, frozen=True, gc=False):
 
     subset: Subset = WHOLE
     weight: int = 100
+    service: ServiceKey | None = None
+    """Another service than the one that the plan is for."""
 
 
 class Way(Struct, frozen=True, gc=False):
@@ -118,6 +120,47 @@ def plan_of(rules: Rules, asking: Asking) -> Plan:
         unread[Unread("", "", f"more than {MOST_WAYS} ways of calls: the last ones are left out")] = None
         ways = [*ways[: MOST_WAYS - 1], ways[-1]]
     return Plan(tuple(ways), tuple(unread))
+
+
+def handed_on(rules: Rules, asking: Asking, callee: Callable[[ServiceKey], tuple[Rules, Populated] | None]) -> Plan:
+    """The ways of the calls that a gateway hands on: by its own rules, those with a path, to the services that they name.
+
+    ``callee``: the rules of a service that it sees, and who is there; None for one that it does not see.
+    """
+    unread: dict[Unread, None] = {}
+    ways: list[Way] = []
+    for route in rules.outbound:
+        matches = [match for match in _sources(route, asking, unread) if match.path is not None]
+        shares = tuple(_handed(route, asking, callee, unread)) if matches else ()
+        if shares:
+            ways += [Way(match, shares, route.rule, route.name) for match in matches]
+    if len(ways) > MOST_WAYS:
+        unread[Unread("", "", f"more than {MOST_WAYS} ways of calls: the last ones are left out")] = None
+    return Plan(tuple(ways[:MOST_WAYS]), tuple(unread))
+
+
+def _handed(
+    route: Route,
+    asking: Asking,
+    callee: Callable[[ServiceKey], tuple[Rules, Populated] | None],
+    unread: dict[Unread, None],
+) -> Iterator[Share]:
+    found: dict[int, list[Share]] = {}
+    for i, group in enumerate(route.groups):
+        if group.isolated or group.weight <= 0:
+            continue
+        key = ServiceKey(group.namespace, group.service)
+        defect = "a gateway has to be told which service" if ANY in key else _defect(group, asking.patterns)
+        if defect:
+            unread[Unread(route.rule, f"{route.name}.destinations[{i}]", defect)] = None
+            continue
+        seen = callee(key)
+        if seen is None:
+            continue
+        pick = _base_pick(seen[0]).also(_pick(group))
+        if pick == EVERYBODY or seen[1](pick):
+            found.setdefault(group.priority, []).append(Share(Subset(((pick,),)), group.weight, key))
+    yield from found[min(found)] if found else ()
 
 
 def picks_of(rules: Rules) -> tuple[Pick, ...]:
