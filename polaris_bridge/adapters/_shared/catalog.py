@@ -77,7 +77,7 @@ class Catalog:
         own = self._resolve(key)
         found: dict[ServiceKey, ServiceRecord] = {} if own is None else {own.key: own}
         for home in sorted(self._homes.get(key.name, ())):
-            if home != key.namespace and self._exported(home, key):
+            if home != key.namespace and self.exports(ServiceKey(home, key.name), key.namespace):
                 record = self._resolve(ServiceKey(home, key.name))
                 if record is not None:
                     found[record.key] = record
@@ -85,11 +85,14 @@ class Catalog:
             return None
         return Sight(own or next(iter(found.values())), tuple(found))
 
-    def _exported(self, home: str, key: ServiceKey) -> bool:
-        record = self._records[home][key.name]
-        namespace = self._registry.ledger.namespaces.get(home)
-        shown_in = (*record.export_to, *(namespace.export_to if namespace is not None else ()))
-        return EVERYWHERE in shown_in or key.namespace in shown_in
+    def exports(self, key: ServiceKey, namespace: str) -> bool:
+        """Whether readers in another namespace find a service, or an alias, of this one under its name too."""
+        record = self.record(key)
+        if record is None:
+            return False
+        home = self._registry.ledger.namespaces.get(key.namespace)
+        shown_in = (*record.export_to, *(home.export_to if home is not None else ()))
+        return EVERYWHERE in shown_in or namespace in shown_in
 
     def _resolve(self, key: ServiceKey) -> ServiceRecord | None:
         """The record under a name; of an alias that of its target, one step and no further. None when that is missing."""

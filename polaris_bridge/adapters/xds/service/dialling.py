@@ -152,17 +152,14 @@ class Dialling:
         return self._maker.make(types.LISTENER, name, server_listener(name, host, int(port)), name)
 
     def _remember(self, name: str, host: str) -> None:
-        """A name was asked for: it is told when the services change that it may mean, what aliases are for included."""
+        """A name was asked for: it is told when something changes of what it may mean."""
         if len(self._asked) >= MOST_ASKED and name not in self._asked:
             gone = next(iter(self._asked))
             del self._asked[gone]
             self._listeners.pop(gone, None)
         self._asked[name] = None
         for key in services_of(host):
-            record = self._services.catalog.record(key)
-            reference = None if record is None else record.reference
-            for each in (key, *(() if reference is None else (reference,))):
-                self._meaning.setdefault(each.name.lower(), {})[name] = None
+            self._meaning.setdefault(key.name.lower(), {})[name] = None
 
     # ------------------------------------------------------------------ after a publication
 

@@ -10,7 +10,7 @@ from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters._shared.governance import Governance
 from polaris_bridge.adapters.xds.translate.rules.subsets import Chooser
 from polaris_bridge.core.events import DocumentChange, Published
-from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.model import ServiceKey, ServiceRecord
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.model import ANY
 from polaris_bridge.core.routing.ports import Patterns
@@ -58,8 +58,11 @@ class Services:
         """Whether the publication that is looked at changed that."""
         self._records: dict[ServiceKey, None] = {}
         """Whose record changed in this publication."""
+        self._aliases: dict[ServiceKey, dict[ServiceKey, None]] = {}
+        """By service: the names that are, or were, aliases of it."""
         for namespace in catalog.namespaces():
-            self._exported.update(dict.fromkeys(each.name for each in catalog.names(namespace) if each.export_to))
+            for record in catalog.names(namespace):
+                self._enter(record)
         catalog.followers.append(self._followed)
 
     # ------------------------------------------------------------------ reading
@@ -133,8 +136,10 @@ class Services:
 
     @property
     def recorded(self) -> list[ServiceKey]:
-        """The services whose records changed in the publication that is looked at."""
-        return list(self._records)
+        """The names whose meaning may hang on records that changed in the publication that is looked at: theirs, and aliases."""
+        return list(
+            dict.fromkeys(name for record in self._records for name in (record, *self._aliases.get(record, ())))
+        )
 
     def published(self, published: Published) -> dict[ServiceKey, Turn]:
         """Take a publication in; what it changed, of services that were asked for."""
@@ -144,8 +149,8 @@ class Services:
                 called = self._called.get(key) or self._reading[key][0]
                 turn = turns.setdefault(key, Turn())
                 turn.shape |= called.change(change.service, change.address, change.after)
-        for record in self._records:
-            self._recorded(record, turns)
+        for name in self.recorded:
+            self._recorded(name, turns)
         self.reshown = False
         if published.namespaces:
             before, self._exports = self._exports, self._exporting()
@@ -167,13 +172,18 @@ class Services:
 
     def _followed(self, key: ServiceKey) -> None:
         self._records[key] = None
+        self._enter(self.catalog.record(key))
+
+    def _enter(self, record: ServiceRecord | None) -> None:
+        """Aliases and exported names are remembered for good: what they meant may change after they are gone."""
+        if record is not None and record.reference is not None:
+            self._aliases.setdefault(record.reference, {})[record.key] = None
+        if record is not None and record.export_to:
+            self._exported[record.name] = None
 
     def _recorded(self, record: ServiceKey, turns: dict[ServiceKey, Turn]) -> None:
         """What may look at a service: itself, those that show its instances, and those of its name elsewhere."""
         concerned = {record, *self._users.get(record, ())}
-        found = self.catalog.record(record)
-        if found is not None and found.export_to:
-            self._exported[record.name] = None
         if record.name in self._exported or self._exports:
             concerned |= {ServiceKey(namespace, record.name) for namespace in self._namespaces()}
         for key in concerned:

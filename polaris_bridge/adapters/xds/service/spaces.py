@@ -21,8 +21,6 @@ class Space:
         self.names: dict[ServiceKey, dict[ServiceKey, None]] = {}
         """By service: its names."""
         self._catalog = catalog
-        self._referring: dict[ServiceKey, dict[ServiceKey, None]] = {}
-        """By service: the aliases that mean it, whether there is such a service or not."""
         self._steps: Iterator[None] | None = self._fill()
 
     # ------------------------------------------------------------------ reading everything once
@@ -55,8 +53,6 @@ class Space:
     def look(self, name: ServiceKey) -> set[ServiceKey]:
         """Look at a name anew; the names of which something is different now."""
         record = self._catalog.record(name)
-        if record is not None and record.reference is not None:
-            self._referring.setdefault(record.reference, {})[name] = None
         sight = self._catalog.sight(name) if self._sees(name) else None
         target = None
         if sight is not None:
@@ -78,15 +74,15 @@ class Space:
         return self.hosts.put(name, created_ms) if before is None else {name}
 
     def follow(self, changed: ServiceKey) -> set[ServiceKey]:
-        """The record of a service changed; the names of which something is different now."""
+        """What a name stands for may be something else; the names of which something is different now."""
         found: set[ServiceKey] = set()
         for name in self.concerned(changed):
             found |= self.look(name)
         return found
 
     def concerned(self, changed: ServiceKey) -> set[ServiceKey]:
-        """The names whose meaning may hang on the record of a service."""
-        return {changed, ServiceKey(self.namespace, changed.name), *self._referring.get(changed, ())}
+        """The names here that may mean what a name stands for."""
+        return {changed, ServiceKey(self.namespace, changed.name)}
 
     def look_again(self) -> set[ServiceKey]:
         """Exports of a namespace changed: look at every name that may mean something else now."""
@@ -102,5 +98,4 @@ class Space:
         """Whether a name is one of this namespace, or exported to it."""
         if name.namespace == self.namespace:
             return True
-        here = self._catalog.sight(ServiceKey(self.namespace, name.name))
-        return here is not None and name in here.sources
+        return self._catalog.exports(name, self.namespace)
