@@ -396,6 +396,8 @@ class Server:
         self.registry.tick()
         if self.limiter is not None:
             self.limiter.sweep(self.clock.wall_ms())
+        if self._breaking is not None:
+            self._breaking.sweep()
         if self._heartbeats is not None:
             self._heartbeats.sweep()
         for face in self.faces:

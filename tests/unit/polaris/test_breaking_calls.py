@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from guarded import Guarded
-from http_world import World, document
+from http_world import UniqueIds, World, document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polaris_bridge.adapters._shared.checks import HTTP, TCP, TCP_TALK, UDP, UDP_TALK
 from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.polaris.service.breaking.sources import StoredBreakers
+from polaris_bridge.adapters.polaris.service.polaris import PolarisService
+from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.breaking import breaker_rules, bytes_of, detect_rules
 from polaris_bridge.adapters.polaris.wire import breaking_told, v1
 from polaris_bridge.core.breaking.model import (
@@ -30,6 +33,7 @@ from polaris_bridge.core.breaking.model import (
 )
 from polaris_bridge.core.health import Check
 from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.ports import OpenDoor
 from polaris_bridge.core.routing.model import EXACT, REGEX, Condition
 from polaris_bridge.core.views import shown
 
@@ -107,7 +111,8 @@ class Breaking(World):
     def wait(self, seconds: float) -> None:
         self.clock.now_s += seconds
         self.clock.now_ms += round(seconds * 1000)
-        self.service.sweep()
+        assert self.service.breaking is not None
+        self.service.breaking.sweep()
         self.queue.settle()
 
 
@@ -216,6 +221,27 @@ class TestReports:
         assert w.code("POST", "/naming/v1/service/alias", alias) == OK
         w.tell(w.fails(1), service="store")
         assert w.ejected == ["10.0.0.1"]
+
+    def test_rules_for_any_service_are_not_about_servers(self) -> None:
+        w = Breaking()
+        anybody = {"service": "*", "namespace": "*"}
+        w.put(rule(ruleMatcher={"source": anybody, "destination": anybody}))
+        book = StoredBreakers(w.registry)
+        assert book.of(SHOP)[0]
+        assert not book.of(ServiceKey("Polaris", "polaris.checker"))[0]
+        named = {"service": "polaris.checker", "namespace": "Polaris"}
+        assert w.code("POST", RULES, [rule(name="own", ruleMatcher={"source": anybody, "destination": named})]) == OK
+        assert book.of(ServiceKey("Polaris", "polaris.checker"))[0]
+
+    def test_switched_off_nothing_is_heard(self) -> None:
+        w = Breaking()
+        service = PolarisService(
+            w.registry, OpenDoor(), PolarisSettings(breaking=None), ids=UniqueIds(), pairs={}, locate=lambda _host: None
+        )
+        service.sweep()
+        paths = {route.path for route in service.routes()}
+        assert RULES in paths
+        assert paths.isdisjoint({REPORT, EXPLAIN, RELEASE})
 
     def test_an_operator_lets_go(self) -> None:
         w = Breaking()

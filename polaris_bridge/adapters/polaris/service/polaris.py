@@ -171,8 +171,6 @@ class PolarisService:
         self.discovering.sweep()
         self.config.sweep()
         self.judge.sweep(self.registry.clock.wall_ms())
-        if self.breaking is not None:
-            self.breaking.sweep()
 
 
 def _namer(directory: Directory | None) -> Callable[[str], str | None]:

@@ -130,7 +130,8 @@ class BreakingCalls:
         if not name:
             return respond(v1.InvalidServiceName)
         key = ServiceKey(namespace, name)
-        return respond(v1.NotFoundResource) if self._catalog.sight(key) is None else self._catalog.target(key)
+        sight = self._catalog.sight(key)
+        return respond(v1.NotFoundResource) if sight is None else sight.of.key
 
     def _places(self, service: ServiceKey, host: str, port: int) -> Sequence[AddressKey]:
         """The addresses of a service that a caller may mean: without a network, else in any that somebody named."""
