@@ -21,5 +21,7 @@ class Terms(Struct, frozen=True):
     session_grace_s: float = 45.0
     """After a start, how long what a connection held waits for its client to come back. The slowest client known looks every
     30 seconds whether it has to register again."""
+    caseless: frozenset[str] = frozenset()
+    """Sources whose readers do not know the case of a name. Others keep their services in lower case: that stays an alias."""
     linger_s: float = 60.0
     """How long switches stay on an address whose connection was lost."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
+from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.settings import ConnLimitSettings, GrpcSettings, HttpSettings, TlsSettings
 from polaris_bridge.adapters.consul.settings import ConsulSettings, DnsSettings
 from polaris_bridge.adapters.consul.settings import ListenerSettings as ConsulPorts
@@ -87,6 +88,7 @@ def terms(config: Config) -> Terms:
             minimum=protection.minimum,
             max_hold_s=protection.max_hold.total_seconds(),
         ),
+        caseless=frozenset(adapter.source for adapter in ADAPTERS if adapter.caseless),
     )
 
 

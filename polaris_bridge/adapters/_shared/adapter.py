@@ -202,6 +202,8 @@ class Adapter(Struct, frozen=True):
     """From the surroundings, the listener's settings (``HttpSettings``, ``GrpcSettings``) and its own settings."""
     pairs: Pairs | None = None
     """How its own attributes of a registration read as metadata; None: it has none that others should see."""
+    caseless: bool = False
+    """Whether its clients do not know the case of a service's name."""
     routes: Callable[[Surroundings, Any], Handler] | None = None
     """What it answers on the main HTTP port, from its settings there; a path that is not its own is answered 404."""
     paths: tuple[str, ...] = ()

@@ -16,8 +16,6 @@ from polaris_bridge.core.registry import Registry
 
 EVERYWHERE: Final = "*"
 """In ``export_to``: every namespace."""
-CASELESS: Final = frozenset({"eureka"})
-"""Sources whose readers do not know the case of a name. Others keep their services in lower case: that stays an alias."""
 
 
 class Sight(Struct, frozen=True, gc=False):
@@ -33,6 +31,7 @@ class Catalog:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._caseless = registry.terms.caseless
         self._records: dict[str, dict[str, ServiceRecord]] = {}
         """By namespace and name."""
         self._homes: dict[str, dict[str, None]] = {}
@@ -108,7 +107,7 @@ class Catalog:
         for other in self._registry.same_name(*key):
             record = self.record(other)
             if record is not None and any(
-                r.source in CASELESS
+                r.source in self._caseless
                 for address in self._registry.snapshot(other).addresses.values()
                 for r in address.registrations
             ):

@@ -49,4 +49,6 @@ class EurekaFace(OnePort):
 
 CLAIM: Final = "Eureka 2.0.5"
 
-ADAPTER: Final = Adapter("service-eureka", SOURCE, CLAIM, Document, Marks, EurekaFace, pairs=native_pairs)
+ADAPTER: Final = Adapter(
+    "service-eureka", SOURCE, CLAIM, Document, Marks, EurekaFace, pairs=native_pairs, caseless=True
+)

@@ -75,7 +75,7 @@ class Bottle:
     """The registry, and how its clients experience it."""
 
     def __init__(self, terms: Terms | None = None) -> None:
-        self.terms = terms or Terms()
+        self.terms = terms or Terms(caseless=frozenset({"eureka"}))
         self.clock = Clock()
         self.store = Store()
         self.restart()

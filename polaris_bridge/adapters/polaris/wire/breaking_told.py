@@ -58,7 +58,7 @@ class Result(Struct, rename="camel", forbid_unknown_fields=True):
 class Report(Struct, rename="camel", forbid_unknown_fields=True):
     """What one caller tells."""
 
-    results: Annotated[list[Result], Meta(max_length=MOST_RESULTS)]
+    results: Annotated[list[Result], Meta(max_length=MOST_RESULTS)] = []
     namespace: Text = "default"
     service: Text = ""
     """That was called."""

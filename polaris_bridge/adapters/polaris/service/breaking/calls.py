@@ -64,6 +64,9 @@ class BreakingCalls:
         except Malformed as error:
             breaking.counters.malformed += 1
             raise Unreadable(str(error)) from None
+        if not report.results:
+            breaking.counters.malformed += 1
+            raise Unreadable("results: expected at least one")
         service = self._service(report.namespace, report.service)
         if isinstance(service, Message):
             return service
