@@ -210,6 +210,8 @@ class Server:
         locate = _nowhere if self._locations is None else self._locations.locate
         everywhere = translate.routes_everything(self.config)
         self.routing = discovery_routing(self.registry, pairs, locate, everywhere=everywhere)
+        for _ in self.routing.prepare():
+            await asyncio.sleep(0)
         judged = self._authority is None and access is not None
         around = Surroundings(
             registry=self.registry,

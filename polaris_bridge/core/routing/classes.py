@@ -39,14 +39,15 @@ class Concern(NamedTuple):
 
 
 def class_of(callee: Compiled | Concern, caller: Compiled | None, who: Traveller, *, near: bool) -> RoutingClass:
-    """The kind that a caller is of in calls to a service. ``near``: whether it counts where a caller is.
+    """The kind that a caller is of in calls to a service.
+
+    ``caller``: the rules of the calling service where they count; ``near``: whether it counts where a caller is.
 
     Discovery knows no variables, wishes, canaries and lanes of a call: they are not looked at.
     """
-    sends = caller is not None and caller.sends
-    service = who.service if sends or _named(callee, who.service) else None
+    service = who.service if caller is not None or _named(callee, who.service) else None
     labels = who.labels
-    keys = callee.keys if caller is None or not sends else dict.fromkeys((*callee.keys, *caller.keys))
+    keys = callee.keys if caller is None else dict.fromkeys((*callee.keys, *caller.keys))
     found = tuple((key, labels[key]) for key in keys if key in labels)
     if not found and labels and ANY in keys:
         found = ((_SOME, ""),)

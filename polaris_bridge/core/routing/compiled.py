@@ -62,11 +62,13 @@ class Compiled(Struct, frozen=True):
     """What cannot be evaluated here; it never matches."""
     callers: tuple[tuple[str, str], ...] = ()
     """Namespace and name of the services that calls to this one are asked for."""
+    callees: tuple[tuple[str, str], ...] = ()
+    """Namespace and name of the services that something is said of calls to."""
 
     @property
     def sends(self) -> bool:
         """Whether something is said of the calls that the service makes."""
-        return bool(self.outbound or self.lanes)
+        return bool(self.outbound or self.rules.lanes)
 
     def warm_ms(self, now_ms: int) -> int | None:
         """When the next lane begins to take every call; None: no lane is growing."""
@@ -102,6 +104,7 @@ def compile_rules(rules: Rules, patterns: Patterns, options: Options) -> Compile
         tuple(variables),
         tuple(dict.fromkeys(unread)),
         tuple(callers),
+        tuple(dict.fromkeys((g.group.namespace, g.group.service) for route in outbound for g in route.groups)),
     )
 
 

@@ -18,13 +18,14 @@ from ..events import Published
 from ..model import Caller, Document, ServiceKey, ServiceRecord
 from ..registry import Registry
 from ..snapshot import ServiceSnapshot
+from .callers import is_service
 from .classes import EVERYBODY, RoutingClass, class_of
 from .compiled import Compiled
 from .evaluate import evaluate
 from .index import Index
 from .known import Acquaintances, Locate
 from .lanes import Moment
-from .model import ANY, Decision, Traveller, Unread
+from .model import ANY, NONE, Decision, Traveller, Unread
 from .ports import Standing
 from .ready import ReadyRules
 from .subset import Subset, weight_of
@@ -36,6 +37,8 @@ ON: Final = "true"
 KEPT_SERVICES: Final = 4096
 KEPT_CLASSES: Final = 256
 """Kinds of callers whose instances are kept, for each service."""
+STEPS: Final = 8
+"""Steps of reading ahead before others have their turn: about 2 ms."""
 KEPT_NAMES: Final = 65_536
 """Kinds of callers of which there is one object each."""
 
@@ -96,7 +99,7 @@ class DiscoveryRouting:
         self._routed: set[ServiceKey] = set()
         """Those that say that they are routed."""
         self._wishing: set[ServiceKey] = set()
-        """Those that ask for something without a rule: nearness, canaries."""
+        """Those that ask for something themselves: nearness, canaries, nothing where no rule matches."""
         self._records: dict[ServiceKey, ServiceRecord] = {}
         self._outlined = 0
         self._served: OrderedDict[ServiceKey, _Served] = OrderedDict()
@@ -130,15 +133,13 @@ class DiscoveryRouting:
         """What kind of caller somebody is for a service. Equal kinds are one object."""
         who = self.known.who(caller).who
         callee = self.rules.of(service)
-        kind = class_of(callee, self.rules_of(who.service), who, near=self.near(service, callee))
-        return self.one(kind)
+        return self.one(self._class_of(service, callee, who))
 
     def narrow(self, service: ServiceKey, kind: RoutingClass) -> RoutingClass:
         """Of a kind that more is known of: what makes a difference for one service."""
         if kind is EVERYBODY:
             return kind
-        callee = self.rules.of(service)
-        return class_of(callee, self.rules_of(kind.service), kind.who, near=self.near(service, callee))
+        return self._class_of(service, self.rules.of(service), kind.who)
 
     def moved(self, caller: Caller) -> int:
         """The publication since which a caller may be of another kind: what it registered changed. 0: nobody asked yet."""
@@ -225,6 +226,17 @@ class DiscoveryRouting:
                         yield ServiceKey(namespace, target.name)
         yield from (key for key in self._wishing if key.namespace == namespace)
 
+    def reach(self, caller: Compiled) -> tuple[tuple[str, str], ...] | None:
+        """Namespace and name of the services that the rules of a caller are about; None: of any."""
+        return None if caller.rules.lanes or self.rules.options.failover == NONE else caller.callees
+
+    def prepare(self) -> Iterator[None]:
+        """Read what rules are about, step by step: before the first look-up has to."""
+        for namespace in self._registry.namespaces():
+            for key in dict.fromkeys(self.ruled(namespace.name)):
+                if self.on(key, self._everywhere):
+                    yield from self._standing.ahead(key) or ()
+
     def near(self, service: ServiceKey, callee: Compiled) -> bool:
         """Whether it counts where callers are."""
         return callee.rules.nearby is not None or self._standing.outline(service).nearby
@@ -234,6 +246,19 @@ class DiscoveryRouting:
         return None if service is None else self.rules.of(service)
 
     # ------------------------------------------------------------------ deciding
+
+    def _class_of(self, service: ServiceKey, callee: Compiled, who: Traveller) -> RoutingClass:
+        caller = self.rules_of(who.service)
+        if caller is not None and not self._counts(service, callee, caller):
+            caller = None
+        return class_of(callee, caller, who, near=self.near(service, callee))
+
+    def _counts(self, service: ServiceKey, callee: Compiled, caller: Compiled) -> bool:
+        """Whether the rules of a caller make a difference in its calls to a service."""
+        if not caller.sends or (callee.inbound and not caller.rules.lanes):
+            return False
+        reach = None if self._standing.outline(service).failover == NONE else self.reach(caller)
+        return reach is None or any(is_service(service, *name) for name in reach)
 
     def _evaluate(
         self, index: Index, callee: Compiled, caller: Compiled | None, who: Traveller, *, explain: bool = False
@@ -296,7 +321,7 @@ class DiscoveryRouting:
         else:
             self._records[key] = record
         outline = self._standing.outline(key)
-        if outline.nearby or outline.canary:
+        if outline.nearby or outline.canary or outline.failover == NONE:
             self._wishing.add(key)
         else:
             self._wishing.discard(key)
@@ -332,7 +357,23 @@ class DiscoveryRouting:
             self._ruled[key] = revision
             self._due[key] = None
         if idle and self._due:
-            self._registry.scheduler.soon(self._publish)
+            steps = self._read_due()
+            self._registry.scheduler.soon(lambda: self._get_ready(steps))
+
+    def _read_due(self) -> Iterator[None]:
+        """Read what is due ahead of those who will look again."""
+        read: set[ServiceKey] = set()
+        while waiting := [key for key in self._due if key not in read]:
+            read.update(waiting)
+            for key in waiting:
+                yield from self._standing.ahead(key) or ()
+
+    def _get_ready(self, steps: Iterator[None]) -> None:
+        for _ in range(STEPS):
+            if next(steps, self) is self:
+                self._publish()
+                return
+        self._registry.scheduler.soon(lambda: self._get_ready(steps))
 
     def _publish(self) -> None:
         due, self._due = self._due, {}

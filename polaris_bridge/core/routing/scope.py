@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..model import Caller, ServiceKey
 from .classes import Concern, RoutingClass, class_of
 from .discovery import DiscoveryRouting
+from .model import ANY
 from .subset import Subset
 
 
@@ -33,18 +34,23 @@ class Scope:
         found = known.kinds.get(self)
         if found is None or found[0] != self._generation:
             calling = self._routing.rules_of(known.who.service)
-            kind = class_of(self._concern, calling, known.who, near=self._near)
+            counted = calling if calling is not None and calling.sends else None
+            kind = class_of(self._concern, counted, known.who, near=self._near)
             found = known.kinds[self] = self._generation, self._routing.one(kind)
         return found[1]
 
     def reach(self, kind: RoutingClass) -> frozenset[ServiceKey] | None:
         """The services of which a kind of callers may not be given the whole; None: any."""
         self._keep_up()
-        rules = self._routing.rules
-        calling = self._routing.rules_of(kind.service)
-        if (calling is not None and calling.sends) or any(key in rules.nothing.keys for key, _ in kind.labels):
+        nothing, calling = self._routing.rules.nothing, self._routing.rules_of(kind.service)
+        if any(key in nothing.keys for key, _ in kind.labels):
             return None
-        return self._ruled
+        if calling is None or not calling.sends:
+            return self._ruled
+        named = self._routing.reach(calling)
+        if named is None or any(ANY in name for name in named):
+            return None
+        return self._ruled | {ServiceKey(*name) for name in named}
 
     def subset(self, service: ServiceKey, kind: RoutingClass) -> Subset | None:
         """What a kind of callers is given of a service; None: it is not routed."""

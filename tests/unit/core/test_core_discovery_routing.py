@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -42,6 +42,7 @@ from polaris_bridge.core.routing.model import (
     Target,
 )
 from polaris_bridge.core.routing.ready import ReadyRules
+from polaris_bridge.core.routing.scope import Scope
 from polaris_bridge.core.routing.weights import HEAVIEST, best, place_of
 
 SHOP, CART, WEB = (ServiceKey(NAMESPACE, name) for name in ("shop", "cart", "web"))
@@ -54,6 +55,7 @@ class Plain:
     def __init__(self, world: World) -> None:
         self._registry = world.registry
         self.nearby: set[ServiceKey] = set()
+        self.read_ahead = 0
 
     def outline(self, key: ServiceKey) -> Service:
         return Service(key, (), nearby=key in self.nearby)
@@ -62,8 +64,13 @@ class Plain:
         found = [t for place in self._registry.snapshot(key).addresses for t in self.at(key, place)]
         return Service(key, tuple(found), nearby=key in self.nearby)
 
-    def ahead(self, key: ServiceKey) -> None:
-        return None
+    def ahead(self, key: ServiceKey) -> Generator[None, None, None] | None:
+        return self._steps(key) if len(self._registry.snapshot(key).addresses) > 10 else None
+
+    def _steps(self, key: ServiceKey) -> Generator[None, None, None]:
+        for _ in self._registry.snapshot(key).addresses:
+            self.read_ahead += 1
+            yield
 
     def at(self, key: ServiceKey, place: AddressKey) -> tuple[Target, ...]:
         address = self._registry.snapshot(key).addresses.get(place)
@@ -268,6 +275,14 @@ def test_equal_kinds_are_one_object_and_hold_no_more_than_rules_look_at(town: To
     assert town.routing.kinds == 2
 
 
+def test_rules_of_a_caller_about_other_services_do_not_make_it_another_kind(town: Town) -> None:
+    other = ServiceKey(NAMESPACE, "other")
+    out = Group("v1", (Condition("version", "v1"),), namespace=NAMESPACE, service="other")
+    town.write(CART, Rules(outbound=(Route("r", "r.s", (), (out,)),)))
+    assert town.routing.classify(SHOP, from_("2.0.0.1")) is EVERYBODY
+    assert town.routing.classify(other, from_("2.0.0.1")).service == CART
+
+
 # -------------------------------------------------------------------------------------------------- what
 
 
@@ -385,6 +400,21 @@ def test_whoever_waits_for_a_routed_service_hears_of_its_rules(town: Town) -> No
     assert town.registry.snapshot(SHOP).revision >= subset.revision
 
 
+def test_many_instances_are_read_in_pieces_before_anybody_hears(town: Town) -> None:
+    for n in range(30):
+        town.stand(SHOP, f"1.0.1.{n}")
+    ear = Ear(town.registry, SHOP)
+    ear.arm()
+    town.book.write(SHOP, route(to("v2")))
+    turns = 0
+    while not ear.fired:
+        assert town.world.runs.step()
+        turns += 1
+    assert town.standing.read_ahead == 32
+    assert turns >= 5
+    assert list(town.routing.prepare()) == [None] * 32
+
+
 def test_nobody_hears_of_rules_about_what_is_not_routed() -> None:
     town = Town(everywhere=False)
     town.stand(SHOP, "1.0.0.1")
@@ -462,7 +492,7 @@ def populated(instances: list[tuple[int, bool, bool, dict[str, str], Location]])
 
 
 @given(found, rulesets, rulesets, callers)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_kind_is_given_what_any_caller_of_it_is_sent_to(
     instances: list[Any], callee: Rules, caller: Rules, who: tuple[ServiceKey | None, dict[str, str], Location]
 ) -> None:
@@ -473,6 +503,13 @@ def test_a_kind_is_given_what_any_caller_of_it_is_sent_to(
     asker = Caller("p", "", service=service, labels=metadata, location=place)
     traveller = town.routing.known.who(asker).who
     subset = town.routing.subset(SHOP, town.routing.classify(SHOP, asker))
+    scope = Scope(town.routing, NAMESPACE, True)
+    kind = scope.kind_of(asker)
+    given = scope.subset(SHOP, kind)
+    assert given is not None
+    assert given.same(subset), "one of many in one answer"
+    reach = scope.reach(kind)
+    assert subset.whole or reach is None or SHOP in reach
     index = Index(town.standing.read(SHOP))
     ready = town.routing.rules.of
     calling = None if service is None else ready(CART)

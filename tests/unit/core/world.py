@@ -97,6 +97,13 @@ class Runs:
         self._count += 1
         heapq.heappush(self._later, (self._clock.monotonic() + delay_s, self._count, run))
 
+    def step(self) -> bool:
+        """Run the next of what is to run soon; False when there is none."""
+        if self._soon:
+            self._soon.popleft()()
+            return True
+        return False
+
     def settle(self) -> None:
         """Run everything that is due now, and what comes of it."""
         for _ in range(100_000):
