@@ -64,12 +64,12 @@ class BreakingCalls:
         except Malformed as error:
             breaking.counters.malformed += 1
             raise Unreadable(str(error)) from None
-        if not report.results:
-            breaking.counters.malformed += 1
-            raise Unreadable("results: expected at least one")
         service = self._service(report.namespace, report.service)
         if isinstance(service, Message):
             return service
+        if not report.results:
+            breaking.counters.malformed += 1
+            raise Unreadable("results: expected at least one")
         voice = f"account {caller.principal}" if caller.principal else f"address {caller.address}"
         if not breaking.room_for(voice, len(report.results)):
             breaking.counters.too_many += 1
