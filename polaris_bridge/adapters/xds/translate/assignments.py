@@ -35,7 +35,7 @@ def assignment(name: str, endpoints: Sequence[Endpoint], rank: Rank | None = Non
 
 def _localities(groups: dict[tuple[int, Location, int], list[Endpoint]], *, rich: bool) -> Iterator[wire.Locality]:
     total = sum(each.weight for group in groups.values() for each in group)
-    shrink = -(-total // MOST_WEIGHT) if total > MOST_WEIGHT else 1
+    shrink = -(-total // (MOST_WEIGHT // 2)) if total > MOST_WEIGHT else 1  # half, for nobody becomes weightless
     priorities = {at: priority for priority, at in enumerate(sorted({at for at, _, _ in groups}))}
     largest: dict[tuple[int, Location], int] = {}
     for (at, place, weight), group in groups.items():
