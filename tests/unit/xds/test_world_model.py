@@ -110,11 +110,13 @@ class Following(RuleBasedStateMachine):
         name=services,
         header=st.sampled_from(["1", "("]),
         caller=st.sampled_from(["*", "shop"]),
+        how=st.sampled_from(["EXACT", "REGEX"]),
         to=st.sampled_from(["v1", "v2"]),
     )
-    def route(self, name: str, header: str, caller: str, to: str) -> None:
+    def route(self, name: str, header: str, caller: str, how: str, to: str) -> None:
+        """What is chosen by patterns has a cluster of its own."""
         match = {"type": "EXACT", "value_type": "TEXT", "value": header}
-        group = {"type": "EXACT", "value_type": "TEXT", "value": to}
+        group = {"type": how, "value_type": "TEXT", "value": to}
         sub = {
             "name": "sub",
             "sources": [

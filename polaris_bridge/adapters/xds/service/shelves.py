@@ -150,6 +150,8 @@ class Shelf:
                 continue
             self._made.pop(key, None)
             called = self._services.known(key)
+            if called is not None and turn is not None and turn.shape:
+                called.subsets(ENVOY)  # those of which it has a name from now on
             came = (NOBODY.id,) if turn is None or turn.existence or key in shown else ()
             ids = (*(("",) if turn is None else turn.subsets), *(() if called is None else called.subset_ids), *came)
             names |= {outbound(key, id) for id in dict.fromkeys(ids)}
