@@ -50,7 +50,7 @@ class RoutedView(Readable):
         """By application: instances that are taken away, per status."""
         self._lately: deque[tuple[float, str, Entry]] = deque()
         self._changes = self._delta_changes = 0
-        self._generation: object = None
+        self._generation = -1
         self._reach: frozenset[str] | None = frozenset()
         self._stale: set[str] = set()
         self._recent = False

@@ -91,6 +91,8 @@ class DiscoveryRouting:
         self.known = Acquaintances(registry, standing, locate)
         self.evaluations = 0
         """Decisions made since the start; what was kept is not counted."""
+        self.generation = 0
+        """Moves when a rule changes, or what a service says of itself."""
         self._registry = registry
         self._standing = standing
         self._everywhere = everywhere
@@ -101,7 +103,6 @@ class DiscoveryRouting:
         self._wishing: set[ServiceKey] = set()
         """Those that ask for something themselves: nearness, canaries, nothing where no rule matches."""
         self._records: dict[ServiceKey, ServiceRecord] = {}
-        self._outlined = 0
         self._served: OrderedDict[ServiceKey, _Served] = OrderedDict()
         self._names: dict[RoutingClass, RoutingClass] = {}
         self._ruled: dict[ServiceKey, int] = {}
@@ -208,11 +209,6 @@ class DiscoveryRouting:
 
     # ------------------------------------------------------------------ what there is to look at
 
-    @property
-    def generation(self) -> object:
-        """Differs when a rule changed, or what a service says of itself."""
-        return self.rules.rulebook.revision(), self._outlined
-
     def ruled(self, namespace: str) -> Iterator[ServiceKey]:
         """The services of a namespace of which callers may not be given the whole, whatever they call as; some twice."""
         for kind in self.rules.rulebook.kinds:
@@ -303,11 +299,12 @@ class DiscoveryRouting:
     def _published(self, published: Published) -> None:
         for key in published.services:
             self._hear(key)
-        if published.documents and self.any_on(self._everywhere):
-            kinds = self.rules.rulebook.kinds
-            changes = [change for change in published.documents if change.kind in kinds]
-            documents = [d for change in changes for d in (change.before, change.after) if d is not None]
-            if documents:
+        kinds = self.rules.rulebook.kinds if published.documents else ()
+        changes = [change for change in published.documents if change.kind in kinds]
+        if changes:
+            self.generation += 1
+            if self.any_on(self._everywhere):
+                documents = [d for change in changes for d in (change.before, change.after) if d is not None]
                 self._tell(self._about(documents), published.revision)
 
     def _hear(self, key: ServiceKey) -> None:
@@ -315,7 +312,7 @@ class DiscoveryRouting:
         record = self._registry.snapshot(key).record
         if record is self._records.get(key):
             return
-        self._outlined += 1
+        self.generation += 1
         if record is None:
             del self._records[key]
         else:

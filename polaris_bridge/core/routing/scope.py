@@ -17,14 +17,14 @@ class Scope:
         self._routing = routing
         self._namespace = namespace
         self._switched = switched
-        self._generation: object = None
+        self._generation = -1
         self._ruled: frozenset[ServiceKey] = frozenset()
         self._concern = Concern((), ())
         self._near = False
 
     @property
-    def generation(self) -> object:
-        """Differs when other services are routed, or other rules are about them."""
+    def generation(self) -> int:
+        """Moves when other services are routed, or other rules are about them."""
         return self._routing.generation
 
     def kind_of(self, caller: Caller) -> RoutingClass:

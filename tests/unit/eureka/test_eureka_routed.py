@@ -10,8 +10,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from lone_server import STRANGER, JavaClient, Json, LoneServer, hash_of, instances
+from lone_server import STRANGER, Answer, JavaClient, Json, LoneServer, hash_of, instances
 
+from polaris_bridge.adapters._shared import slices
+from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters.eureka import reading
 from polaris_bridge.adapters.eureka import routing as eureka_routing
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
@@ -19,15 +22,17 @@ from polaris_bridge.adapters.polaris.service.rules.kinds import ROUTING
 from polaris_bridge.adapters.polaris.service.rules.records import document_of
 from polaris_bridge.adapters.polaris.wire import v1
 from polaris_bridge.core.model import Caller, Registration, ServiceKey, ServiceRecord
+from polaris_bridge.core.ports import Authority, OpenDoor, Resource
 from polaris_bridge.core.routing.discovery import SWITCH
 
 CART, WEB, NOBODY = "10.0.1.1", "10.0.2.1", "10.0.9.9"
 """Where two applications run, and where nothing does."""
 
 
-def served(*, switched: bool = True) -> LoneServer:
+def served(*, switched: bool = True, authority: Authority | None = None) -> LoneServer:
     return LoneServer(
         EurekaSettings(routing=switched),
+        authority=authority,
         routing=lambda registry: discovery_routing(registry, {}, lambda _host: None, everywhere=switched),
     )
 
@@ -294,6 +299,63 @@ def test_nothing_is_kept_for_kinds_that_are_given_everything(server: LoneServer)
     assert cart.applications["SHOP"] is not whole.applications["SHOP"]
     stay(server, 200)
     assert cart.applications["SHOP"] is whole.applications["SHOP"], "when the change is forgotten"
+
+
+@pytest.mark.parametrize("change", ["a rule", "an instance"])
+@pytest.mark.parametrize("target", ["/eureka/apps", "/eureka/apps/delta"])
+def test_a_long_list_is_of_one_moment(
+    server: LoneServer, monkeypatch: pytest.MonkeyPatch, target: str, change: str
+) -> None:
+    monkeypatch.setattr(reading, "LONG_ITEMS", 0)
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    write(server, "v2", "cart")
+    before = At(server, CART).full()
+    shop(server, "4", "v2")
+    raw = [(b"accept", b"application/json"), (b"discoveryidentity-id", CART.encode())]
+    reply = server.server.handle(Request("GET", target, "", raw, b"", "10.9.9.9"))
+    assert not isinstance(reply, Response), "it is made bit by bit"
+    found: list[Response] = []
+    reply.then(found.append)
+    server.queue.step()
+    if change == "a rule":
+        write(server, "v1", "cart")
+    else:
+        shop(server, "5", "v2")
+    server.queue.settle()
+    tree = Answer(found[0]).json["applications"]
+    held = before if target.endswith("delta") else {}
+    for key, instance in instances(tree):
+        if instance["actionType"] == "DELETED":
+            held.pop(key, None)
+        else:
+            held[key] = instance
+    assert tree["apps__hashcode"] == hash_of(i["status"] for i in held.values())
+
+
+def test_who_may_see_some_services_is_given_what_rules_leave_of_these() -> None:
+    class Some(OpenDoor):
+        revision = 1
+
+        def oversees(self, principal: str, operation: str) -> bool:
+            return False
+
+        def allow(self, principal: str, operation: str, resource: Resource) -> bool:
+            return resource.name != "web"
+
+    server = served(authority=Some())
+    shop(server, "1", "v1")
+    shop(server, "2", "v2")
+    caller(server, "CART", CART)
+    server.ask("GET", "/eureka/apps")
+    write(server, "v2", "cart")
+    whole = server.service.views.partial("default", "reader", 1, lambda key: key.name != "web")
+    view = server.service.looked_up(whole, Caller("eureka", CART))
+    assert set(view.applications) == {"SHOP", "CART"}
+    assert [entry.id for entry in view.applications["SHOP"].entries] == ["2"]
+    caller(server, "WEB", WEB)
+    shop(server, "3", "v2")
+    assert set(view.applications) == {"SHOP", "CART"}
+    assert [entry.id for entry in view.applications["SHOP"].entries] == ["2", "3"]
 
 
 # -------------------------------------------------------------------------------------------------- any course of events
