@@ -51,10 +51,12 @@ async def _measure(server: Bridge, fleets: list[NativeFleet]) -> tuple[float, fl
     built = fine_cpu_seconds(server.pid) - before
     stall_built = server.stall_ms()
     spent = 0.0
+    channel = grpc.aio.insecure_channel(server.grpc)
+    register: Any = channel.unary_unary(REGISTER, request_serializer=bytes, response_deserializer=bytes)
     for n in range(_CHANGES):
         fleet = fleets[n * 37 % len(fleets)]
         before = fine_cpu_seconds(server.pid)
-        await asyncio.to_thread(send_all, server.grpc, REGISTER, [fleet.registration(_PER_SERVICE + n)], SUCCESS)
+        assert (await register(fleet.registration(_PER_SERVICE + n))).startswith(SUCCESS)
         await asyncio.gather(first.endpoints(), second.endpoints())
         await asyncio.sleep(0.1)
         spent += fine_cpu_seconds(server.pid) - before
@@ -78,6 +80,8 @@ class _Envoy:
 
     async def _answer(self, type_url: str, names: list[str]) -> Any:
         data = await self._call.read()
+        if data is grpc.aio.EOF:
+            raise RuntimeError(f"the stream ended: {await self._call.code()} {await self._call.details()}")
         response = messages.discovery.DiscoveryResponse.FromString(data)
         assert response.type_url == type_url, response.type_url
         accepted = messages.discovery.DiscoveryRequest(

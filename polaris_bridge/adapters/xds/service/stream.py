@@ -133,19 +133,21 @@ class Stream:
     # ------------------------------------------------------------------ requests
 
     def receive(self, data: bytes) -> bytes | None:
-        """A request. Returns the last of the responses that follow at once, the others are on their way.
+        """A request. Returns the response that follows at once, after which the client's next request is looked at when it has
+        read. Of several none is: a client may answer each before it reads the next, and its answers have to be taken.
 
         Raises ``Malformed`` for bytes that are no request, ``TooMuch`` for what ends the stream.
         """
         asked = self._delta(data) if self.delta else self._state(data)
         pending = asked or any(each.pending for each in self.subscriptions.values())
         responses = self.flush() if pending else ()
+        if len(responses) == 1:
+            return responses[0]
         if not responses:
             self._idled()
-            return None
-        for response in responses[:-1]:
+        for response in responses:
             self._sink.send(response)
-        return responses[-1]
+        return None
 
     def _idled(self) -> None:
         second = self._telling.second
