@@ -84,11 +84,19 @@ class DiscoveryRouting:
     """Which instances look-ups are answered with. One for all listeners of a server."""
 
     def __init__(
-        self, registry: Registry, standing: Standing, rules: ReadyRules, locate: Locate, *, everywhere: bool = False
+        self,
+        registry: Registry,
+        standing: Standing,
+        rules: ReadyRules,
+        locate: Locate,
+        *,
+        everywhere: bool = False,
+        servers: str = "",
     ) -> None:
-        """``everywhere``: whether some listener routes every service. Made when the registry is loaded."""
+        """``everywhere``: whether some listener routes every service; ``servers``: see ``Acquaintances``. Made when the registry
+        is loaded."""
         self.rules = rules
-        self.known = Acquaintances(registry, standing, locate)
+        self.known = Acquaintances(registry, standing, locate, servers)
         self.evaluations = 0
         """Decisions made since the start; what was kept is not counted."""
         self.generation = 0

@@ -38,10 +38,12 @@ class Known(Struct):
 class Acquaintances:
     """Everybody who registered something, by address. Kept from the first question on, so that it costs nothing unasked."""
 
-    def __init__(self, registry: Registry, standing: Standing, locate: Locate) -> None:
+    def __init__(self, registry: Registry, standing: Standing, locate: Locate, servers: str = "") -> None:
+        """``servers``: the namespace of the registry's own services; who runs beside it is not taken for it."""
         self._registry = registry
         self._standing = standing
         self._locate = locate
+        self._servers = servers
         self._hosts: dict[str, dict[Where, None]] | None = None
         self._moved: OrderedDict[str, int] = OrderedDict()
         """By address or connection: the publication that last changed what it registered."""
@@ -126,6 +128,8 @@ class Acquaintances:
     def _begin(self) -> dict[str, dict[Where, None]]:
         hosts: dict[str, dict[Where, None]] = {}
         for snapshot in self._registry:
+            if snapshot.key.namespace == self._servers:
+                continue
             for place, address in snapshot.addresses.items():
                 if address.registrations:
                     hosts.setdefault(place.host, {})[snapshot.key, place] = None
@@ -137,7 +141,7 @@ class Acquaintances:
             return
         moved: dict[str, None] = {}
         for change in published.changes:
-            if _says(change.before) != _says(change.after):
+            if change.service.namespace != self._servers and _says(change.before) != _says(change.after):
                 self._follow(change)
                 moved.update(dict.fromkeys(_whose(change)))
         for each in moved:

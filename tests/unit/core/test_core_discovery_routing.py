@@ -227,6 +227,21 @@ def test_of_several_services_at_one_address_none_is_taken_unless_one_protocol_na
     assert town.given(Caller(LEASED, "4.0.0.1")) == ["1.0.0.2"]
 
 
+def test_what_the_server_registers_of_itself_does_not_count() -> None:
+    town = Town()
+    routing = DiscoveryRouting(
+        town.registry, town.standing, town.routing.rules, town.located.get, everywhere=True, servers="servers"
+    )
+    town.stand(CART, "4.0.0.1", 81)
+    town.stand(WEB, "4.0.0.1", 82, namespace="servers")
+    assert routing.known.who(from_("4.0.0.1")).who.service == CART
+    town.stand(WEB, "4.0.0.1", 83, namespace="servers")
+    town.stand(WEB, "4.0.0.2", 83, namespace="servers")
+    assert routing.known.who(from_("4.0.0.1")).who.service == CART
+    assert routing.known.who(from_("4.0.0.2")).who.service is None
+    assert town.routing.known.who(from_("4.0.0.1")).who.service is None
+
+
 def test_labels_are_those_that_all_instances_at_an_address_have(town: Town) -> None:
     town.stand(CART, "2.0.0.1", 81, metadata={"tier": "gold", "env": "x"})
     who = town.routing.known.who(from_("2.0.0.1")).who

@@ -34,6 +34,8 @@ LONG: Final = 256
 """More addresses than this that have to be read for one answer are read in slices (5 microseconds each)."""
 PIECE: Final = 64
 """Addresses that are read before a slice may end."""
+SERVERS: Final = "Polaris"
+"""The namespace that servers register themselves in."""
 KEPT: Final = 1024
 """Services whose instances are kept in the form that routing needs."""
 
@@ -217,4 +219,5 @@ def discovery_routing(
 ) -> DiscoveryRouting:
     """What answers look-ups by these rules; see ``DiscoveryRouting``. ``pairs``: see ``translate.shown``."""
     standing = StandingServices(registry, ReadTargets(registry, pairs))
-    return DiscoveryRouting(registry, standing, routing_rules(registry), locate, everywhere=everywhere)
+    rules = routing_rules(registry)
+    return DiscoveryRouting(registry, standing, rules, locate, everywhere=everywhere, servers=SERVERS)
