@@ -75,6 +75,7 @@ class Facts:
     emptied: dict[Spot, float] = field(default_factory=dict)
     doubtful: set[Spot] = field(default_factory=set)
     """Spots whose switches depend on the order of things that happened at once."""
+    ejected: set[Spot] = field(default_factory=set)
 
     def copy(self) -> Facts:
         return Facts(
@@ -82,6 +83,7 @@ class Facts:
             {s: dict(d) for s, d in self.switches.items()},
             dict(self.emptied),
             set(self.doubtful),
+            set(self.ejected),
         )
 
     def at(self, spot: Spot) -> list[Fact]:
@@ -114,6 +116,7 @@ class Facts:
         switches = self.switches.get(gone.spot, {})
         if not left:
             self.emptied[gone.spot] = now
+            self.ejected.discard(gone.spot)
         if keep_switches:
             kept = dict(switches)
         elif not left:
@@ -148,6 +151,12 @@ class Facts:
 
     def view(self, spot: Spot, reader: str, copies: Callable[[Fact], bool] = lambda f: False) -> list[tuple[str, ...]]:
         """(source, key, word, live or lost, own or foreign) of everything shown, sorted."""
+        seen = self._view(spot, reader, copies)
+        if spot not in self.ejected:
+            return seen
+        return sorted((source, key, DOWN if word == UP else word, "lost", who) for source, key, word, _, who in seen)
+
+    def _view(self, spot: Spot, reader: str, copies: Callable[[Fact], bool]) -> list[tuple[str, ...]]:
         here = self.at(spot)
         candidates: list[Fact] = []
         for lost, copied in ((False, False), (False, True), (True, False), (True, True)):

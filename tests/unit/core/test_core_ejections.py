@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 from world import BEATING, CALLER, CHECKED, LASTING, LEASED, ORDERS, PLACE, STANDING, Ear, World, doc
 
@@ -167,3 +172,95 @@ class TestEnds:
 def named(name: str) -> ServiceKey:
     """A service of the same namespace."""
     return ORDERS._replace(name=name)
+
+
+class Machine(RuleBasedStateMachine):
+    """Registrations come and go, at once or behind a slow store, while addresses are ejected and readmitted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.standing: dict[int, set[str]] = {}
+        """By port, what is registered as readers see it."""
+        self.ejected: set[int] = set()
+        self.pending: list[tuple[bool, int, str]] = []
+        self.uncertain: set[int] = set()
+        logging.disable(logging.CRITICAL)
+
+    def teardown(self) -> None:
+        logging.disable(logging.NOTSET)
+
+    def apply(self, standing: dict[int, set[str]], come: bool, port: int, key: str) -> None:
+        here = standing.setdefault(port, set())
+        (here.add if come else here.discard)(key)
+
+    def become(self) -> None:
+        """Everything that waited is true."""
+        for come, port, key in self.pending:
+            self.apply(self.standing, come, port, key)
+            if not self.standing[port]:
+                self.ejected.discard(port)
+        self.pending.clear()
+
+    def command(self, come: bool, port: int, key: str) -> None:
+        r = doc(STANDING, f"{key}{port}", port=port, metadata={"n": str(len(self.pending))})
+        if come:
+            self.world.registry.register(r, CALLER)
+        elif self.world.registry.deregister(r.id, CALLER) is None:
+            return
+        self.world.settle()
+        self.pending.append((come, port, key))
+        if not self.world.store.hold:
+            self.become()
+
+    @rule(port=st.integers(1, 3), key=st.sampled_from("ab"), come=st.sampled_from((True, True, False)))
+    def comes_or_goes(self, port: int, key: str, come: bool) -> None:
+        self.command(come, port, key)
+
+    @rule(port=st.integers(1, 3), on=st.booleans())
+    def eject(self, port: int, on: bool) -> None:
+        if self.standing.get(port):
+            (self.ejected.add if on else self.ejected.discard)(port)
+            meanwhile = {at: set(keys) for at, keys in self.standing.items()}
+            for op in self.pending:
+                self.apply(meanwhile, *op)
+                if not meanwhile.get(port):  # who registers after that may or may not be the one that was ejected
+                    self.uncertain.add(port)
+        put(self.world, BY_RULE if on else None, AddressKey("10.0.0.1", port))
+
+    @rule()
+    def hold(self) -> None:
+        self.world.store.hold = True
+
+    @rule(fails=st.sampled_from((False, False, True)))
+    def answer(self, fails: bool) -> None:
+        self.world.store.hold = False
+        if fails and self.world.store.asked:
+            self.world.fail_all()
+            self.pending.clear()
+        self.world.answer_all()
+        self.become()
+
+    @rule()
+    def restart(self) -> None:
+        self.world.store.hold = False
+        self.world.answer_all()
+        self.become()
+        self.world.restart()
+        self.ejected.clear()
+        self.uncertain.clear()
+
+    @invariant()
+    def it_is_as_expected(self) -> None:
+        addresses = self.world.registry.snapshot(ORDERS).addresses
+        assert {p.port for p in addresses} == {port for port, keys in self.standing.items() if keys}
+        found = {p.port for p, address in addresses.items() if address.ejection is not None}
+        for port in self.uncertain:
+            (self.ejected.add if port in found else self.ejected.discard)(port)
+        if not self.pending:
+            self.uncertain.clear()
+        assert found == self.ejected == {p.port for p in self.world.registry.ejections.of(ORDERS)}
+
+
+Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestMachine = Machine.TestCase

@@ -30,6 +30,7 @@ from polaris_bridge.core.model import (
     Address,
     AddressKey,
     Checks,
+    Ejection,
     Lease,
     Registration,
     RegistrationKey,
@@ -44,6 +45,7 @@ from polaris_bridge.core.terms import Terms
 from polaris_bridge.core.views import shown
 from polaris_bridge.core.watching import Scope
 
+EJECTION = Ejection("r", "rule", "calls fail")
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 SETTINGS = settings(
     max_examples=2000 if SOAK else 100,
@@ -95,7 +97,7 @@ def state_of(registry: Registry, id: RegistrationKey) -> str:
 
 def content(snapshot: ServiceSnapshot) -> Any:
     """Everything readers could tell apart."""
-    return (snapshot.record, {k: (a.registrations, a.switches) for k, a in snapshot.addresses.items()})
+    return (snapshot.record, {k: (a.registrations, a.switches, a.ejection) for k, a in snapshot.addresses.items()})
 
 
 def rendered(address: Address, reader: str) -> list[tuple[str, ...]]:
@@ -130,6 +132,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.ears: dict[Scope, Ear] = {}
         self.total: dict[Scope, int] = {}
         self.remembered: list[tuple[Scope, int, int, int]] = []
+        self.uncertain: set[Spot] = set()
+        """Spots that were ejected while commands on them waited."""
         logging.disable(logging.CRITICAL)
         self.attach()
 
@@ -239,6 +243,9 @@ class RegistryMachine(RuleBasedStateMachine):
             found_switches = {(s.source, s.key): (s.word, s.lingers) for s in self.address(spot).switches}
             self.facts.set_switches(spot, found_switches)
         self.facts.doubtful.clear()
+        for spot in self.uncertain:
+            (self.facts.ejected.add if self.address(spot).ejection else self.facts.ejected.discard)(spot)
+        self.uncertain = {spot for spot in self.uncertain if any(spot in asked.spots for asked in self.asked)}
 
     def address(self, spot: Spot) -> Address:
         return self.registry.snapshot(spot[0]).addresses.get(spot[1]) or Address(*spot[1])
@@ -382,6 +389,27 @@ class RegistryMachine(RuleBasedStateMachine):
             {spot},
         )
 
+    @precondition(lambda self: self.facts.by_id)
+    @rule(which=st.integers(0, 99), on=st.sampled_from((True, True, False)))
+    def eject(self, which: int, on: bool) -> None:
+        """Somebody found that calls to an address fail, or go well again."""
+        standing = sorted({fact.spot for fact in self.facts.by_id.values()})
+        spot = standing[which % len(standing)]
+        (self.facts.ejected.add if on else self.facts.ejected.discard)(spot)
+        if self.emptied_meanwhile(spot):  # who registers after that may or may not be the one that was ejected
+            self.uncertain.add(spot)
+        self.registry.ejections.put(spot[0], {spot[1]: EJECTION if on else None})
+        self.step()
+
+    def emptied_meanwhile(self, spot: Spot) -> bool:
+        """Whether pending commands leave nobody at a spot, if only for a while."""
+        facts = self.facts.copy()
+        for asked in self.asked:
+            asked.apply(facts)
+            if not facts.at(spot):
+                return True
+        return False
+
     @rule(spot=spots)
     def delete_address(self, spot: Spot) -> None:
         ids = [f.id for f in self.newest().at(spot)]
@@ -487,7 +515,9 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """Killed and started again: what was acknowledged is there, what was not is not."""
-        sure = None if self.unsaved else self.views()
+        self.facts.ejected.clear()  # nothing of it is stored
+        self.uncertain.clear()
+        sure = None if self.unsaved else self.expected()
         self.asked.clear()
         self.world.store.fail = 0
         self.world.restart()
@@ -583,11 +613,11 @@ class RegistryMachine(RuleBasedStateMachine):
             if (seen := rendered(self.address(spot), reader))
         }
 
+    def expected(self) -> dict[tuple[Spot, str], Any]:
+        return {(spot, reader): seen for spot in SPOTS for reader in READERS if (seen := self.facts.view(spot, reader))}
+
     def readers_see_what_the_documents_say(self) -> None:
-        expected = {
-            (spot, reader): seen for spot in SPOTS for reader in READERS if (seen := self.facts.view(spot, reader))
-        }
-        assert self.views() == expected
+        assert self.views() == self.expected()
 
     def switches_are_the_expected(self) -> None:
         found = {
@@ -603,7 +633,8 @@ class RegistryMachine(RuleBasedStateMachine):
             for reader in READERS:
                 seen = shown(self.address(spot), reader)
                 assert seen or not here
-                assert seen == () or all(s.live for s in seen) == any(not f.lost for f in here)
+                lives = any(not f.lost for f in here) and spot not in self.facts.ejected
+                assert seen == () or all(s.live for s in seen) == lives
                 assert len({s.registration.source for s in seen}) <= 1
                 assert len(seen) <= max((sum(f.source == s.registration.source for f in here) for s in seen), default=0)
 
@@ -624,7 +655,10 @@ class RegistryMachine(RuleBasedStateMachine):
             for place, address in s.addresses.items():
                 assert address.key == place
                 assert address.registrations or address.switches
+                assert address.registrations or not address.ejection
                 assert all(r.service_key == s.key and r.address == place for r in address.registrations)
+            ejected = {place: a.ejection for place, a in s.addresses.items() if a.ejection is not None}
+            assert self.registry.ejections.of(s.key) == ejected
 
     def a_revision_names_one_content(self) -> None:
         for key in SERVICES:
@@ -656,7 +690,8 @@ class RegistryMachine(RuleBasedStateMachine):
             mine, theirs = self.registry.snapshot(key), other.snapshot(key)
             assert mine.record == theirs.record
             assert facts_of(mine) == facts_of(theirs)
-            assert mine.content_hash == theirs.content_hash
+            if not self.registry.ejections.of(key):  # of which nothing is stored
+                assert mine.content_hash == theirs.content_hash
 
     def leases_are_those_of_registrations(self) -> None:
         if self.asked:
