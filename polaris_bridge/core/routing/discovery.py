@@ -28,6 +28,7 @@ from .lanes import Moment
 from .model import ANY, NONE, Decision, Traveller, Unread
 from .ports import Standing
 from .ready import ReadyRules
+from .record import LOOK_UP
 from .subset import Subset, weight_of
 from .weights import best, place_of, spread
 
@@ -189,6 +190,7 @@ class DiscoveryRouting:
         if served.index is None or served.snapshot is None or not _same(served.snapshot, snapshot):
             served.snapshot, served.index = snapshot, Index(self._standing.read(service))
         decision = self._evaluate(served.index, callee, caller, kind.who)
+        self.rules.record.note(service, LOOK_UP, kind.who, decision, self._registry.clock.wall_ms())
         subset = self._subset(snapshot, served.index, decision, None if kept is None else kept.subset)
         served.kinds[kind] = _Kept(snapshot, callee, caller, subset)
         if len(served.kinds) > KEPT_CLASSES:

@@ -9,6 +9,7 @@ from ..model import ServiceKey
 from .compiled import Compiled, compile_rules
 from .model import NO_RULES, Options
 from .ports import Patterns, Rulebook
+from .record import Record
 
 KEPT: Final = 4096
 """Services whose compiled rules are kept."""
@@ -34,6 +35,8 @@ class ReadyRules:
         self.options = options or Options()
         self.nothing = compile_rules(NO_RULES, patterns, self.options)
         """The rules of every service of which nothing is said."""
+        self.record = Record()
+        """What was decided by them."""
         self._ruled: OrderedDict[ServiceKey, _Ruled] = OrderedDict()
 
     def of(self, key: ServiceKey) -> Compiled:

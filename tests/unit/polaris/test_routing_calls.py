@@ -361,3 +361,23 @@ def test_labels_are_the_metadata_that_discover_answers(source_of: str) -> None:
                 message.weight.value, message.healthy.value, message.isolate.value,
             )  # fmt: skip
             assert target.labels == metadata
+
+
+def test_what_was_decided_is_told() -> None:
+    world = told(World(), BY_USER)
+    assert world.call("POST", EXPLAIN, SHOP)["decided"] == [], "explaining decides nothing"
+    asked = SHOP | {"headers": {"user": "gold"}, "caller": {"namespace": "default", "service": "cart"}}
+    for _ in range(3):
+        assert world.call("POST", PICK, asked)["code"] == OK
+    world.call("POST", PICK, SHOP)
+    answer = world.call("POST", EXPLAIN, SHOP | {"headers": {"user": "gold"}})
+    by_rule = answer["rule"]
+    assert by_rule
+    assert answer["decided"] == [{"rule": by_rule, "decisions": 3}, {"rule": "", "decisions": 1}]
+    newest, before = answer["last"][:2]
+    at = world.clock.now_ms
+    assert newest == {"at": at, "how": "pick", "caller": "", "rule": "", "targets": 2, "why": ""}
+    assert (before["caller"], before["rule"], before["targets"]) == ("default/cart", by_rule, 1)
+    for _ in range(20):
+        world.call("POST", PICK, asked)
+    assert len(world.call("POST", EXPLAIN, SHOP)["last"]) == 16

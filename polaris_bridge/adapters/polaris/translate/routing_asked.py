@@ -17,6 +17,8 @@ from polaris_bridge.adapters.polaris.wire.routing_asked import (
     Question,
     Shown,
     ShownAddress,
+    ShownCount,
+    ShownDecision,
     ShownGroup,
     ShownKind,
     ShownStep,
@@ -25,6 +27,7 @@ from polaris_bridge.adapters.polaris.wire.routing_asked import (
 from polaris_bridge.core.model import NOWHERE, Caller, Location, ServiceKey
 from polaris_bridge.core.routing.discovery import Told
 from polaris_bridge.core.routing.model import Decision, Share, Step, Target, Traveller, Unread
+from polaris_bridge.core.routing.record import NOTHING, Decided, Made
 
 from .routing_rules import CALLER_IP, CALLER_METADATA, COOKIE, HEADER, METHOD, PATH, QUERY
 
@@ -99,10 +102,11 @@ def explanation(
     decision: Decision,
     unread: Iterable[Unread],
     most: int,
+    decided: Decided = NOTHING,
     told: Told | None = None,
 ) -> Explanation:
     """A decision with its steps. ``most``: instances that are shown of a group; ``size`` says how many there are. ``told``: what
-    a look-up gives."""
+    a look-up gives; ``decided``: what was decided about the service until now."""
     return Explanation(
         code,
         info,
@@ -121,7 +125,14 @@ def explanation(
         _steps(decision.steps),
         _unread(unread),
         None if told is None else look_up(told, most),
+        [ShownCount(rule, times) for rule, times in decided.by_rule.most_common()],
+        [_made(made) for made in reversed(decided.last)],
     )
+
+
+def _made(made: Made) -> ShownDecision:
+    caller = "" if made.caller is None else f"{made.caller.namespace}/{made.caller.name}"
+    return ShownDecision(made.at_ms, made.how, caller, made.rule, made.targets, made.why)
 
 
 def _steps(steps: Iterable[Step]) -> list[ShownStep]:

@@ -139,6 +139,27 @@ class LookUp(Struct, rename="camel"):
     not_evaluated: list[ShownUnread]
 
 
+class ShownCount(Struct):
+    """How often a rule decided."""
+
+    rule: str
+    decisions: int
+
+
+class ShownDecision(Struct):
+    """A decision that was made."""
+
+    at: int
+    """Milliseconds since 1970."""
+    how: str
+    """``pick``: for one call; ``look-up``: what one kind of callers is given."""
+    caller: str
+    """``namespace/service`` of who called, as far as it is known."""
+    rule: str
+    targets: int
+    why: str
+
+
 class Explanation(Struct, rename="camel"):
     """The answer to "where would this call go, and why"."""
 
@@ -153,6 +174,10 @@ class Explanation(Struct, rename="camel"):
     steps: list[ShownStep]
     not_evaluated: list[ShownUnread]
     look_up: LookUp | None = None
+    decided: list[ShownCount] = []
+    """How many decisions each rule made since the start, most first; under an empty rule those that none made."""
+    last: list[ShownDecision] = []
+    """The last decisions, the newest first."""
 
 
 class Picked(Struct):

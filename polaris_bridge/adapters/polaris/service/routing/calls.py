@@ -32,6 +32,7 @@ from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
 from polaris_bridge.core.routing.model import Target, Traveller
 from polaris_bridge.core.routing.picking import POLICIES, WEIGHTED_RANDOM, Picker
+from polaris_bridge.core.routing.record import PICK as BY_PICK
 from polaris_bridge.core.routing.router import Router
 
 from .sources import ReadTargets, SeenServices, routing_rules
@@ -65,6 +66,8 @@ class RoutingCalls:
         self._locate = locate
         self._services = SeenServices(registry, catalog, ReadTargets(registry, pairs))
         rules = routing_rules(registry) if discovery is None else discovery.rules
+        self._rules = rules
+        self._clock = registry.clock
         self.router = Router(self._services, rules, registry.clock, chance)
         self._picker = Picker(chance)
         self._slices = Slices(registry.scheduler)
@@ -99,14 +102,18 @@ class RoutingCalls:
     def _explained(self, question: Question, service: ServiceKey) -> Text:
         who = self._who(question)
         decision, unread = self.router.explain(service, who), self.router.unread(service, who)
+        decided = self._rules.record.of(service)
         told = None if self._discovery is None else self._discovery.explain(service, looking(question))
         return _answer(
-            explanation(v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN, told)
+            explanation(
+                v1.ExecuteSuccess, text(v1.ExecuteSuccess), service, decision, unread, MOST_SHOWN, decided, told
+            )
         )
 
     def _picked(self, question: Question, service: ServiceKey) -> Message | Text:
         who, policy = self._who(question), question.policy or WEIGHTED_RANDOM
         decision = self.router.decide(service, who)
+        self._rules.record.note(service, BY_PICK, who, decision, self._clock.wall_ms())
         found = self._picker.pick(decision, policy, (service, who.service, decision.rule), question.key)
         if found is None:
             return respond(v1.NotFoundInstance, f"{text(v1.NotFoundInstance)}: {decision.why}")
