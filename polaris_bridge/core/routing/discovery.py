@@ -168,8 +168,8 @@ class DiscoveryRouting:
 
     # ------------------------------------------------------------------ what
 
-    def subset(self, service: ServiceKey, kind: RoutingClass) -> Subset:
-        """What a kind of callers is given of a service as it is now."""
+    def subset(self, service: ServiceKey, kind: RoutingClass, *, noted: bool = True) -> Subset:
+        """What a kind of callers is given of a service as it is now. ``noted``: a decision that this takes is remembered."""
         snapshot = self._registry.snapshot(service)
         callee, caller = self.rules.of(service), self.rules_of(kind.service)
         served = self._served.get(service)
@@ -190,7 +190,8 @@ class DiscoveryRouting:
         if served.index is None or served.snapshot is None or not _same(served.snapshot, snapshot):
             served.snapshot, served.index = snapshot, Index(self._standing.read(service))
         decision = self._evaluate(served.index, callee, caller, kind.who)
-        self.rules.record.note(service, LOOK_UP, kind.who, decision, self._registry.clock.wall_ms())
+        if noted:
+            self.rules.record.note(service, LOOK_UP, kind.who, decision, self._registry.clock.wall_ms())
         subset = self._subset(snapshot, served.index, decision, None if kept is None else kept.subset)
         served.kinds[kind] = _Kept(snapshot, callee, caller, subset)
         if len(served.kinds) > KEPT_CLASSES:
@@ -212,7 +213,7 @@ class DiscoveryRouting:
             self.on(service, self._everywhere),
             known.said,
             kind,
-            self.subset(service, kind),
+            self.subset(service, kind, noted=False),
             decision,
             tuple(dict.fromkeys(both)),
         )
