@@ -9,7 +9,7 @@ groups that are chosen stays in them, however it is; groups are chosen as for a 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -238,7 +238,10 @@ class DiscoveryRouting:
         return None if caller.rules.lanes or self.rules.options.failover == NONE else caller.callees
 
     def prepare(self) -> Iterator[None]:
-        """Read what rules are about, step by step: before the first look-up has to."""
+        """Read who is there and what rules are about, step by step: before the first look-up has to."""
+        if not self.any_on(self._everywhere):
+            return
+        yield from self.known.ahead()
         for namespace in self._registry.namespaces():
             for key in dict.fromkeys(self.ruled(namespace.name)):
                 if self.on(key, self._everywhere):
@@ -339,6 +342,8 @@ class DiscoveryRouting:
         else:
             self._words.pop(key, None)
         if word == ON:
+            if not self._routed:
+                self._in_steps(self.known.ahead(), lambda: None)
             self._routed.add(key)
         else:
             self._routed.discard(key)
@@ -365,8 +370,7 @@ class DiscoveryRouting:
             self._ruled[key] = revision
             self._due[key] = None
         if idle and self._due:
-            steps = self._read_due()
-            self._registry.scheduler.soon(lambda: self._get_ready(steps))
+            self._in_steps(self._read_due(), self._publish)
 
     def _read_due(self) -> Iterator[None]:
         """Read what is due ahead of those who will look again."""
@@ -376,12 +380,17 @@ class DiscoveryRouting:
             for key in waiting:
                 yield from self._standing.ahead(key) or ()
 
-    def _get_ready(self, steps: Iterator[None]) -> None:
-        for _ in range(STEPS):
-            if next(steps, self) is self:
-                self._publish()
-                return
-        self._registry.scheduler.soon(lambda: self._get_ready(steps))
+    def _in_steps(self, steps: Iterator[None], done: Callable[[], None]) -> None:
+        """Some steps at a time, soon, while others have their turns."""
+
+        def some() -> None:
+            for _ in range(STEPS):
+                if next(steps, self) is self:
+                    done()
+                    return
+            self._registry.scheduler.soon(some)
+
+        self._registry.scheduler.soon(some)
 
     def _publish(self) -> None:
         due, self._due = self._due, {}
