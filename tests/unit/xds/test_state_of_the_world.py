@@ -98,6 +98,44 @@ def test_after_a_refusal_nothing_is_sent_until_something_changes(stage: Stage) -
     assert client.stream.subscriptions[ASSIGNMENT].accepted == second.version
 
 
+def test_what_was_refused_together_is_told_in_pieces_down_to_the_one(stage: Stage) -> None:
+    """As Envoy does it: one bad resource, and nothing of the response is taken."""
+    names = [f"n{i:02}" for i in range(20)]
+    stage.put(*((ASSIGNMENT, name, "1") for name in names))
+    client = stage.client()
+    taken: set[str] = set()
+    told = client.state(ASSIGNMENT, *names)
+    rounds = 0
+    while told:
+        (response,) = told
+        bad = "n07" in response.names
+        taken |= set() if bad else response.names
+        told = client.ack(response, *names, error="n07 is no good" if bad else None)
+        rounds += 1
+    assert taken == set(names) - {"n07"}
+    assert rounds <= 12
+    sub = client.stream.subscriptions[ASSIGNMENT]
+    assert sub.refused == {"n07"}
+    assert sub.refusal is not None
+    stage.put((ASSIGNMENT, "n08", "2"))
+    assert client.ack(client.one(), *names) == []
+    stage.put((ASSIGNMENT, "n07", "2"))
+    client.ack(client.one(), *names)
+    assert (sub.refused, sub.refusal) == (frozenset(), None)
+
+
+def test_who_refuses_everything_is_not_asked_for_ever(stage: Stage) -> None:
+    names = [f"n{i:03}" for i in range(200)]
+    stage.put(*((ASSIGNMENT, name, "1") for name in names))
+    client = stage.client()
+    told = client.state(ASSIGNMENT, *names)
+    rounds = 0
+    while told:
+        told = client.ack(told[-1], *names, error="no")
+        rounds += 1
+    assert rounds <= 70
+
+
 def test_a_refusal_may_ask_for_more(stage: Stage) -> None:
     client = stage.client()
     (first,) = client.state(ASSIGNMENT, "a")
@@ -349,6 +387,25 @@ def test_assignments_beyond_what_clients_receive_are_split(stage: Stage, monkeyp
     (change,) = client.ack(parts[-1], *names)
     assert change.names == {names[3]}
     assert stage.telling.oversized == 0
+
+
+def test_what_is_long_goes_part_by_part_and_in_order(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "MAX_RESPONSE", 600)
+    monkeypatch.setattr("polaris_bridge.adapters.xds.service.stream.AT_ONCE", 500)
+    names = [f"service-{i:02}" for i in range(20)]
+    stage.put(*((ASSIGNMENT, name, "x" * 50) for name in names), (LISTENER, "l", "1"))
+    client = stage.client()
+    parts = client.state(ASSIGNMENT, *names)
+    client.ack(parts[-1], *names)
+    (listener,) = client.state(LISTENER)
+    client.ack(listener)
+    stage.world.put(*((ASSIGNMENT, name, "y" * 50) for name in names), (LISTENER, "l", "2"))
+    stage.scheduler.settle(0.06)
+    told = client.take()
+    assert [each.type_url for each in told] == [*[ASSIGNMENT] * len(parts), LISTENER]
+    assert [int(each.nonce) for each in told] == sorted(int(each.nonce) for each in told)
+    assert set().union(*(each.names for each in told[:-1])) == set(names)
+    assert client.ack(told[-2], *names) == []
 
 
 def test_clusters_beyond_what_clients_receive_are_counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,8 +125,8 @@ class Polled:
         stream = self._stream
         if stream is None or self._reply is None:
             return
-        if any(sub.answerable for sub in stream.subscriptions.values()):
-            return  # it is being built
+        if not stream.answered:
+            return
         merged = messages.discovery.DiscoveryResponse(type_url=self._type)
         for part in self._parts:
             merged.MergeFromString(part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from polaris_bridge.adapters.xds.wire import types
 
@@ -11,6 +11,9 @@ from .problems import Problems
 from .stream import Stream
 from .subscription import Refusal, Subscription
 from .telling import Telling
+
+MOST_NAMES: Final = 20
+"""Names of refused resources that are shown."""
 
 
 def clients(telling: Telling, node: str = "", refusing: bool = False) -> Iterator[dict[str, Any]]:
@@ -53,7 +56,7 @@ def _subscription(sub: Subscription) -> dict[str, Any]:
         "sent": sub.version,
         "accepted": sub.accepted,
         "waiting": sub.waiting,
-        "refused": None if sub.refusal is None else _refusal(sub.refusal),
+        "refused": None if sub.refusal is None else _refusal(sub.refusal) | {"names": sorted(sub.refused)[:MOST_NAMES]},
     }
 
 

@@ -23,6 +23,9 @@ NOTHING: Final[frozenset[str]] = frozenset()
 _NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
 _MASK: Final = (1 << 64) - 1
 
+_Encoded = tuple[tuple[bytes, ...], tuple[frozenset[str], ...]]
+"""Responses without nonce, and what is in each; see ``Step``."""
+_SILENCE: Final[_Encoded] = ((), ())
 _Now = Callable[[str], Resource | None]
 """A resource by its name."""
 
@@ -87,6 +90,8 @@ class Step(Struct, frozen=True, gc=False, eq=False):
     """Up to where that takes them: of the view, when the work began."""
     bodies: tuple[bytes, ...] = ()
     """Responses without nonce; none: there is nothing to say."""
+    parts: tuple[frozenset[str], ...] = ()
+    """The resources in each response, where one that a client refuses may be told again without the others."""
     warming: frozenset[str] = NOTHING
     """Assignments that a client waits for now, because their clusters are new to it or changed."""
     leaving: frozenset[str] = NOTHING
@@ -130,10 +135,10 @@ class Steps:
         else:
             found, gone = yield from _sorted_out(now, names)
         after = _after(held, found, gone)
-        bodies: tuple[bytes, ...] = ()
+        encoded = _SILENCE
         if found or (gone and delta) or must:
-            bodies = yield from self._encoded(delta, after, found, gone)
-        return Step(after, stamp, bodies, self._warming(held, found))
+            encoded = yield from self._encoded(delta, after, found, gone)
+        return Step(after, stamp, *encoded, self._warming(held, found))
 
     def change(
         self,
@@ -158,10 +163,10 @@ class Steps:
         if leaving is None:
             kept, gone = frozenset(gone), []
         after = _after(_after(held, found, gone), repeated, ())
-        bodies: tuple[bytes, ...] = ()
+        encoded = _SILENCE
         if found or repeated or (gone and (delta or self._type in types.FULL)):
-            bodies = yield from self._encoded(delta, after, [*found, *repeated], gone)
-        return Step(after, stamp, bodies, self._warming(held, found), kept)
+            encoded = yield from self._encoded(delta, after, [*found, *repeated], gone)
+        return Step(after, stamp, *encoded, self._warming(held, found), kept)
 
     def _warming(self, held: Held, found: Collection[Resource]) -> frozenset[str]:
         if self._type != types.CLUSTER or not held.resources:
@@ -187,33 +192,34 @@ class Steps:
 
     def _encoded(
         self, delta: bool, held: Held, found: list[Resource], gone: Collection[str]
-    ) -> Generator[None, None, tuple[bytes, ...]]:
+    ) -> Generator[None, None, _Encoded]:
         type_url = self._type
         if delta:
             parts = yield from _framed(found, lambda each: discovery.framed_delta(each.name, each.version, each.packed))
             parts += [discovery.removed(name) for name in sorted(gone)]
-            return tuple(discovery.delta_response(type_url, held.version, part) for part in self._split(parts))
+            return self._split(found, parts, lambda part: discovery.delta_response(type_url, held.version, part))
         if type_url in types.FULL:
             parts = yield from _framed(held.resources.values(), lambda each: discovery.framed(each.packed))
             body = discovery.response(type_url, held.version, parts)
             self.oversized += len(body) > MAX_RESPONSE
-            return (body,)
+            return (body,), ()
         parts = yield from _framed(found, lambda each: discovery.framed(each.packed))
-        return tuple(discovery.response(type_url, held.version, part) for part in self._split(parts))
+        return self._split(found, parts, lambda part: discovery.response(type_url, held.version, part))
 
-    def _split(self, parts: list[bytes]) -> list[list[bytes]]:
-        """Parts in responses that every client takes. A part that is too large alone goes alone."""
+    def _split(self, found: list[Resource], parts: list[bytes], body: Callable[[list[bytes]], bytes]) -> _Encoded:
+        """Parts, resources first, in responses that every client takes. One that is too large alone goes alone."""
         room = MAX_RESPONSE - 2 * len(self._type) - 64
-        pieces: list[list[bytes]] = [[]]
+        begins = [0]
         size = 0
-        for part in parts:
-            if size + len(part) > room and pieces[-1]:
-                pieces.append([])
+        for at, part in enumerate(parts):
+            if size + len(part) > room and at > begins[-1]:
+                begins.append(at)
                 size = 0
             self.oversized += len(part) > room
-            pieces[-1].append(part)
             size += len(part)
-        return pieces
+        spans = list(zip(begins, [*begins[1:], len(parts)], strict=True))
+        names = (frozenset(each.name for each in found[begin:end]) for begin, end in spans)
+        return tuple(body(parts[begin:end]) for begin, end in spans), tuple(names)
 
 
 def _framed(resources: Iterable[Resource], frame: Callable[[Resource], bytes]) -> Generator[None, None, list[bytes]]:

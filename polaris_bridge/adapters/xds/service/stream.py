@@ -15,7 +15,8 @@ told last, once nothing that may point at it is held up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final, Protocol
 
 from polaris_bridge.adapters.xds.node import GRPC, Node
@@ -24,7 +25,7 @@ from polaris_bridge.adapters.xds.wire import discovery, types
 
 from .audience import Building
 from .steps import EMPTY, NOTHING, Scope, Step, held_of
-from .subscription import Refusal, Subscription
+from .subscription import PATIENCE, Refusal, Subscription
 
 if TYPE_CHECKING:
     from .telling import Feed, Telling
@@ -33,6 +34,8 @@ MAX_NAMES: Final = 100_000
 """Names of one type that one stream may subscribe to."""
 MAX_IDLE: Final = 5_000
 """Requests a second that change nothing."""
+AT_ONCE: Final = 1024 * 1024
+"""Octets that one stream is sent in one go; of several responses that are larger together each goes by itself."""
 MAX_TEXT: Final = 2_000
 """Characters of what a client says against a response that are kept."""
 
@@ -76,6 +79,7 @@ class Stream:
         "_idle",
         "_nonce",
         "_only",
+        "_outbox",
         "_second",
         "_seen",
         "_sink",
@@ -104,6 +108,8 @@ class Stream:
         self._only = only
         self._feed: Feed | None = None
         self._nonce = 0
+        self._outbox: deque[bytes] | None = None
+        """Responses that go one at a time, so that others have their turn."""
         self._warming = NOTHING
         self._seen: dict[int, int] | None = None
         self._second = self._idle = 0
@@ -126,6 +132,11 @@ class Stream:
         """Octets that the client has not taken yet."""
         return self._sink.backlog
 
+    @property
+    def answered(self) -> bool:
+        """Whether everything that was asked for was sent."""
+        return self._outbox is None and not any(sub.answerable for sub in self.subscriptions.values())
+
     def drop(self, reason: str) -> None:
         """End the stream, whatever was not read."""
         self._sink.drop(reason)
@@ -141,12 +152,11 @@ class Stream:
         asked = self._delta(data) if self.delta else self._state(data)
         pending = asked or any(each.pending for each in self.subscriptions.values())
         responses = self.flush() if pending else ()
-        if len(responses) == 1:
+        if len(responses) == 1 and self._outbox is None:
             return responses[0]
         if not responses:
             self._idled()
-        for response in responses:
-            self._sink.send(response)
+        self._post(responses)
         return None
 
     def _idled(self) -> None:
@@ -172,11 +182,13 @@ class Stream:
             sub.asked, sub.must = None, True
         elif request.nonce.encode() != sub.nonce:
             self._telling.counts.stale += 1
+            if request.error is not None and sub.part(request.nonce):
+                self._refused(sub, request.nonce, request.error)
             if sub.named and request.names is not None and not request.names:
                 sub.end()
             return False
         else:
-            self._judged(sub, request.error)
+            self._judged(sub, request.nonce, request.error)
         if request.names is not None:
             self._wants(sub, request.names)
             self._remember(sub, request.size, request.mark)
@@ -213,8 +225,8 @@ class Stream:
         sub = self._subscription(request.type_url)
         if sub is None:
             return False
-        if request.nonce and not first and (request.error is not None or request.nonce.encode() == sub.nonce):
-            self._judged(sub, request.error)
+        if request.nonce and not first:
+            self._judged(sub, request.nonce, request.error)
         subscribe, unsubscribe, before = request.subscribe, request.unsubscribe, sub.group.scope
         if first:
             wildcard = "*" in subscribe or (not subscribe and sub.audience.type_url in types.FULL)
@@ -262,21 +274,51 @@ class Stream:
             found.again, self._warming = self._warming, NOTHING
         return found
 
-    def _judged(self, sub: Subscription, error: str | None) -> None:
-        """The client has taken the last response, or refuses it."""
-        sub.waiting = False
-        if error is None:
-            sub.accepted, sub.refusal = sub.version, None
+    def _judged(self, sub: Subscription, nonce: str, error: str | None) -> None:
+        """The client has taken a response, or refuses it."""
+        last = nonce.encode() == sub.nonce
+        if last:
+            sub.waiting = False
+        if error is not None:
+            self._refused(sub, nonce, error)
             return
+        if last:
+            sub.accepted = sub.version
+        if sub.refused:
+            sub.refused -= sub.part(nonce)
+        if not sub.refused:
+            sub.refusal = None
+
+    def _refused(self, sub: Subscription, nonce: str, error: str) -> None:
         sub.refusal = Refusal(sub.version, error[:MAX_TEXT], self._telling.clock.wall_ms())
+        sub.suspects(sub.part(nonce))
         self._telling.refused(self, sub)
 
     # ------------------------------------------------------------------ responses
 
-    def push(self) -> None:
-        """Tell what has changed, as far as that may be told now."""
-        for response in self.flush():
-            self._sink.send(response)
+    def push(self) -> int:
+        """Tell what has changed, as far as that may be told now, or go on with what is told. Returns how many octets that was."""
+        outbox = self._outbox
+        if outbox is None:
+            return self._post(self.flush())
+        response = outbox.popleft()
+        self._sink.send(response)
+        if not outbox:
+            self._outbox = None
+        self._telling.queue(self)
+        return len(response)
+
+    def _post(self, responses: Collection[bytes]) -> int:
+        size = sum(map(len, responses))
+        if self._outbox is None and size <= AT_ONCE:
+            for response in responses:
+                self._sink.send(response)
+            return size
+        if responses:
+            self._outbox = self._outbox or deque()
+            self._outbox.extend(responses)
+            self._telling.queue(self)
+        return 0
 
     def flush(self) -> list[bytes]:
         """What may be sent now. It counts as sent."""
@@ -288,7 +330,7 @@ class Stream:
                 continue
             if sub.building or (sub.answerable and not self._answer(sub, out)):
                 held_up = True
-            elif sub.dirty or sub.again:
+            elif sub.dirty or sub.again or sub.pieces:
                 held_up = held_up or sub.waiting or not self._tell(sub, out, last=False)
         if not held_up:
             for type_url in types.ORDER:
@@ -313,12 +355,16 @@ class Stream:
 
     def _tell(self, sub: Subscription, out: list[bytes], *, last: bool) -> bool:
         """Tell what has changed. False when it has to be built first. ``last``: also what is gone, and the rest was told."""
+        if not last:
+            sub.again |= sub.next_piece()
         leaving = sub.leaving if last or self._only or sub.audience.type_url not in _LAST else None
         try:
             step = sub.audience.changed(sub, leaving)
         except Building as building:
             self._telling.build(self, sub, building)
             return False
+        if sub.dirty:
+            sub.patience = PATIENCE
         sub.since, sub.dirty, sub.again = step.stamp, sub.audience.at > step.stamp, NOTHING
         sub.leaving = step.leaving if leaving is not None else sub.leaving | step.leaving
         self._take(sub, step, out)
@@ -332,7 +378,7 @@ class Stream:
             self._nonce += 1
             sub.nonce = b"%d" % self._nonce
             out.append(discovery.with_nonce(body, sub.nonce))
-        sub.version = step.held.version
+        sub.version, sub.parts = step.held.version, step.parts
         sub.waiting = True
         self._telling.sent(self, sub, len(step.bodies))
         if step.warming and self.node is not None and self.node.kind != GRPC:

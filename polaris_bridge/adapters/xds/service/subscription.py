@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -11,6 +11,10 @@ from .steps import EMPTY, NOTHING, Held, Scope, Step
 
 if TYPE_CHECKING:
     from .stream import Stream
+
+
+PATIENCE: Final = 64
+"""Pieces of what was refused that are tried after one change."""
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -39,8 +43,12 @@ class Subscription:
         "must",
         "named",
         "nonce",
+        "parts",
+        "patience",
+        "pieces",
         "prepared",
         "refusal",
+        "refused",
         "since",
         "size",
         "stream",
@@ -60,12 +68,19 @@ class Subscription:
         """The stamp of that."""
         self.nonce = b""
         """Of the last response."""
+        self.parts: tuple[frozenset[str], ...] = ()
+        """What was in the last responses, of which ``nonce`` is the last one's; see ``Step``."""
+        self.refused = NOTHING
+        """What was in responses that it refused, and in none that it accepted since."""
+        self.patience = PATIENCE
+        self.pieces: tuple[frozenset[str], ...] = ()
+        """What it refused together, and is to be told in smaller pieces."""
         self.version = ""
         """Of the last response."""
         self.accepted = ""
         """The last version that it accepted."""
         self.refusal: Refusal | None = None
-        """What it has against the last response."""
+        """What it has against a response."""
         self.waiting = False
         """It has not said anything to the last response."""
         self.asked: frozenset[str] | None = NOTHING
@@ -88,7 +103,9 @@ class Subscription:
     @property
     def pending(self) -> bool:
         """Whether there may be something to say."""
-        return bool(self.dirty or self.must or self.asked is None or self.asked or self.again or self.leaving)
+        return bool(
+            self.dirty or self.must or self.asked is None or self.asked or self.again or self.leaving or self.pieces
+        )
 
     @property
     def answerable(self) -> bool:
@@ -109,13 +126,39 @@ class Subscription:
         if group.scope.wildcard or len(held) > len(names) or not held.keys() <= names:
             self.held = self.held.of(names)
         self.leaving &= names
+        self.refused &= names
+
+    def part(self, nonce: str) -> frozenset[str]:
+        """What was in one of the last responses; nothing for older ones."""
+        if not self.nonce or not nonce.isascii() or not nonce.isdigit():
+            return NOTHING
+        behind = int(self.nonce) - int(nonce)
+        return self.parts[-1 - behind] if 0 <= behind < len(self.parts) else NOTHING
+
+    def suspects(self, names: frozenset[str]) -> None:
+        """It refused a response with these. They are told again in halves, down to the one that it does not take: some clients
+        refuse a response as a whole, and would never have the others."""
+        self.refused |= names
+        if len(names) > 1:
+            ordered = sorted(names)
+            half = len(names) // 2
+            self.pieces = (frozenset(ordered[:half]), frozenset(ordered[half:]), *self.pieces)
+
+    def next_piece(self) -> frozenset[str]:
+        """What is to be told next of what was refused together; nothing when it has refused too often."""
+        if not self.pieces:
+            return NOTHING
+        piece, *rest = self.pieces
+        self.patience -= 1
+        self.pieces = tuple(rest) if self.patience > 0 else ()
+        return piece
 
     def end(self) -> None:
         """It wants nothing any more, whatever it was sent last: what it asks for next it asks for as if for the first time."""
         self.subscribe(Scope())
         self.nonce, self.waiting = b"", False
         self.asked, self.must = NOTHING, False
-        self.again = NOTHING
+        self.again, self.pieces = NOTHING, ()
         self.size = self.mark = 0
 
     def close(self) -> None:

@@ -25,14 +25,14 @@ from polaris_bridge.core.ports import Clock, Scheduler
 from .audience import Audience, Building
 from .runtime import LAYERS
 from .steps import Step
-from .stream import Stream
+from .stream import AT_ONCE, Stream
 from .subscription import Subscription
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 0.05
 AT_A_TIME: Final = 64
-"""Streams that are told in one go."""
+"""Streams that are told in one go, unless they are told ``AT_ONCE`` octets before."""
 SLOW_S: Final = 20.0
 """A client that takes nothing for so long is dropped."""
 KEPT_REFUSALS: Final = 100
@@ -215,14 +215,17 @@ class Telling:
 
     def _drain(self) -> None:
         queue = self._queue
+        sent = 0
         for _ in range(min(AT_A_TIME, len(queue))):
             stream = queue.popleft()
             stream.queued = False
             try:
-                stream.push()
+                sent += stream.push()
             except Exception:  # one stream's fault is not that of those behind it
                 log.exception("xds: telling %s failed", stream.node and stream.node.id)
                 stream.drop("internal error")
+            if sent >= AT_ONCE:
+                break
         if queue:
             self._scheduler.soon(self._drain)
         else:
