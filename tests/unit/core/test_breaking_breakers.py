@@ -6,8 +6,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 from test_breaking_machine import ANYBODY, SHOP, a_rule
 from world import CALLER, STANDING, World, doc
 
@@ -512,3 +514,65 @@ class TestProbes:
         assert list(standing.breaker.voices) == [PROBE]
         node.tell(1, Calls(failed=2), voices="a")
         assert node.ejected == [1], "a caller, and a probe that failed"
+
+
+STEPS = ("come", "come", "come", "go", "fail", "fail", "fail", "well", "probe", "withdraw", "rules", "release", "wait")
+
+
+class Machine(RuleBasedStateMachine):
+    """Instances come, go, fail, recover and are withdrawn, under rules that change: what is ejected follows from what is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.node = Node(ONE_FAILS, instances=0, percent=40)
+        self.here: set[int] = set()
+        self.off: set[int] = set()
+        self.version = 1
+
+    @rule(what=st.sampled_from(STEPS), number=st.integers(0, 5), tenths=st.integers(1, 400))
+    def step(self, what: str, number: int, tenths: int) -> None:
+        node = self.node
+        match what:
+            case "come":
+                node.register(number)
+                self.here.add(number)
+            case "go" if number in self.here:
+                node.world.deregister(doc(STANDING, f"k{number}").id)
+                self.here.discard(number)
+                self.off.discard(number)
+            case "fail" | "well" if number in self.here:
+                node.tell(number, FAILED if what == "fail" else WELL)
+            case "probe" if number in self.here:
+                node.breakers.probed(SHOP, place(number), FAILED if tenths % 2 else WELL)
+            case "withdraw" if number in self.here:
+                node.world.switch("console", service=SHOP, place=place(number), on=number not in self.off)
+                self.off ^= {number}
+            case "rules":
+                self.version += 1
+                node.book.put(
+                    *(structs.replace(ONE_FAILS, revision=str(self.version), probed=True) for _ in range(tenths % 2))
+                )
+                node.breakers.review()
+            case "release" if number in self.here:
+                node.ejector.release(SHOP, place(number), CALLER)
+            case "wait":
+                node.wait(tenths / 10)
+
+    @invariant()
+    def what_is_ejected_follows_from_what_is(self) -> None:
+        node = self.node
+        node.wait(0.3)
+        callable_ = {place(number) for number in self.here - self.off}
+        stopped = [each.resource.place for each in node.breakers.stopping(SHOP)]
+        ejected = set(node.world.registry.ejections.of(SHOP))
+        most = min(max(1, len(callable_) * 40 // 100), len(callable_) - 1)
+        assert ejected <= callable_ & set(stopped)
+        assert len(ejected) == max(0, min(most, len(callable_ & set(stopped)))), "as many as there is room for"
+        assert not callable_ or callable_ - ejected, "somebody is left"
+        assert node.ejector.ejected.get(SHOP, 0) == len(ejected)
+        assert {each.resource.place for each in node.breakers.of(SHOP)} <= {place(number) for number in self.here}
+        assert node.breakers._voices == sum(len(each.breaker.voices) for each in node.breakers.of(SHOP))
+
+
+Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestMachine = Machine.TestCase
