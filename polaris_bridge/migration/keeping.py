@@ -45,7 +45,8 @@ class Shelf(Generic[T]):
         self._registry = registry
         self.kind = kind
         self._decode = msgspec.json.Decoder(type).decode
-        self._known: dict[str, tuple[int, T]] = {}
+        self._known: dict[str, tuple[bytes, T]] = {}
+        """By id: what stands in the document, and what it says."""
 
     def get(self, id: str) -> T | None:
         """One, in the newest state."""
@@ -59,16 +60,19 @@ class Shelf(Generic[T]):
     def put(self, value: T, caller: Caller) -> Commit:
         """Create or replace."""
         id: str = value.id  # type: ignore[attr-defined]
-        return self._registry.documents.put(Document(self.kind, id, name=id, body=msgspec.json.encode(value)), caller)
+        body = msgspec.json.encode(value)
+        self._known[id] = (body, value)
+        return self._registry.documents.put(Document(self.kind, id, name=id, body=body), caller)
 
     def delete(self, id: str, caller: Caller) -> Commit | None:
         """Delete. None when there is none."""
+        self._known.pop(id, None)
         return self._registry.documents.delete(self.kind, id, caller)
 
     def _value(self, document: Document) -> T:
         known = self._known.get(document.id)
-        if known is None or known[0] != document.revision:
-            known = self._known[document.id] = (document.revision, self._decode(document.body))
+        if known is None or known[0] is not document.body:
+            known = self._known[document.id] = (document.body, self._decode(document.body))
         return known[1]
 
 

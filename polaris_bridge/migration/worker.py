@@ -371,7 +371,9 @@ class Worker:
             progress.target_lost_ms = progress.target_lost_ms or self._clock.wall_ms()
             raise
         changed: dict[ServiceKey, dict[str, Record]] = {}
+        breath = Breath()
         for one in written:
+            await breath.take()
             step = one.step
             if one.error is not None:
                 self._troubled(f"{step.action} {step.name} in {step.service.name}: {one.error}")
@@ -383,6 +385,7 @@ class Worker:
             if one.record is not None:
                 records[one.record.id] = one.record
         for service, held in changed.items():
+            await breath.take()
             self._hold(service, tuple(held.values()))
         progress.queue = 0
         return written

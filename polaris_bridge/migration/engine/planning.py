@@ -45,34 +45,35 @@ def planning(
 ) -> Work[Plan]:  # fmt: skip
     """What a task would do with these contents of source and target. ``kind``: the source's. Yields after every service."""
     names = naming(source, task.selector, task.names, target_kind)
-    steps: list[Step] = []
+    by_service: dict[ServiceKey, list[Step]] = {}
     for key, there in names.there.items():
         found = export(source[key], there, task, kind, can)
+        steps = by_service.setdefault(there, [])
         steps += found.skipped
         steps += differences(found.copies, target.get(there, ()), there, task, shadows=shadows)
         yield
-    steps += deserted(target, names.there.values(), task)
-    steps.sort(key=lambda s: (s.service, s.name, s.action))
+    for step in deserted(target, names.there.values(), task):
+        by_service.setdefault(step.service, []).append(step)
+    ordered: list[Step] = []
+    digest = hashlib.blake2b(digest_size=16)
+    for service in sorted(by_service):
+        steps = sorted(by_service[service], key=lambda s: (s.name, s.action))
+        ordered += steps
+        for step in steps:
+            digest.update(_encoder.encode(step))
+        yield
+    digest.update(_encoder.encode(sorted(names.refused.items())))
     return Plan(
         task=task.id,
         at_ms=at_ms,
-        steps=tuple(steps),
+        steps=tuple(ordered),
         renamed={text(key): text(there) for key, there in names.there.items() if key != there},
         refused={text(key): why for key, why in names.refused.items()},
-        digest=digest(steps, names.refused),
+        digest=digest.hexdigest(),
     )
 
 
 _encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
-
-
-def digest(steps: Sequence[Step], refused: Mapping[ServiceKey, str]) -> str:
-    """32 hexadecimal digits over what would be written and what would not."""
-    found = hashlib.blake2b(digest_size=16)
-    for step in steps:
-        found.update(_encoder.encode(step))
-    found.update(_encoder.encode(sorted(refused.items())))
-    return found.hexdigest()
 
 
 def text(key: ServiceKey) -> str:
