@@ -15,6 +15,7 @@ from polaris_bridge.core.registry import Registry
 
 from .connectors.here import CALLER, Here
 from .connectors.kinds import connect
+from .connectors.web import warm
 from .engine import stages
 from .engine.audit import Audit
 from .engine.planning import Plan
@@ -105,6 +106,8 @@ class Desk:
     async def start(self) -> None:
         """Let every task work that is to work."""
         self._open = True
+        if self._store.registries.all():
+            await warm()
         for task in self._store.tasks.all():
             if task.stage in stages.RUNNING:
                 self._worker(task).start()
@@ -143,6 +146,7 @@ class Desk:
                 raise Invalid("addresses", f"{address} is this server itself; it is the registry {HERE!r} already")
         if not 0 < entry.timeout_s <= 300 or not 0 < entry.poll_s <= 3600:
             raise Invalid("timeout_s", "expected seconds above 0, at most 300 (poll_s: 3600)")
+        await warm()
         known = self._store.registries.get(entry.id)
         sealed = known.secret if known is not None and secret is None else self._sealer.seal(secret) if secret else b""
         created = known.created_ms if known is not None else self._registry.clock.wall_ms()

@@ -70,25 +70,36 @@ class Eureka(Remote):
     async def changes(self) -> Changes:
         """See ``Connector``."""
         await asyncio.sleep(self.entry.poll_s)
-        delta = self._decoded(await self._answer("/apps/delta"))
+        changes = await asyncio.to_thread(self._follow, await self._answer("/apps/delta"))
+        if changes is not None:
+            return changes
+        known = self.known
+        now = await self.read()
+        self.known = known
+        return Changes(self.compared(now))
+
+    def _follow(self, answer: Answer) -> Changes | None:
+        """What a delta changes; None when its hash says that it is not all. Its entries of three minutes come again and again."""
+        delta = self._decoded(answer)
         infos = dict(self._infos)
         touched: set[ServiceKey] = set()
         ended = []
         for info in delta.instances:
             key = (info.app, info.id or "")
             before = infos.get(key)
-            touched |= {self._service(i) for i in (before, info) if i is not None}
-            if info.action_type != "DELETED":
+            if info.action_type == "DELETED":
+                if before is not None:
+                    del infos[key]
+                    touched.add(self._service(before))
+                    ended.append((self._service(before), key[1]))
+            elif before != info:
                 infos[key] = info
-            elif before is not None:
-                del infos[key]
-                ended.append((self._service(before), key[1]))
+                touched |= {self._service(i) for i in (before, info) if i is not None}
         if delta.hash_code is not None and delta.hash_code != hash_code(count_statuses(list(infos.values()))):
-            known = self.known
-            now = await self.read()
-            self.known = known
-            return Changes(self.compared(now))
+            return None
         self._infos = infos
+        if not touched:
+            return Changes()
         apps = {service.name.upper() for service in touched}
         now = {**self.known, **dict.fromkeys(touched, ())}
         now.update(self._services(info for info in infos.values() if info.app in apps))

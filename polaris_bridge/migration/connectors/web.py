@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -54,7 +55,8 @@ class Web:
         """Sent with every request; may be changed."""
         import httpx  # costs 10 MB and 100 ms that a server without registries elsewhere has better uses for
 
-        verify: ssl.SSLContext | bool = True
+        # reading the machine's certificates costs 20 ms, which plain HTTP need not pay
+        verify: ssl.SSLContext | bool = any(address.startswith("https:") for address in self._addresses)
         if entry.ca_file:
             try:
                 verify = ssl.create_default_context(cafile=entry.ca_file)
@@ -170,6 +172,11 @@ class Web:
     async def close(self) -> None:
         """Let go of connections."""
         await self._client.aclose()
+
+
+async def warm() -> None:
+    """Load the HTTP client beside the event loop, before it is first needed."""
+    await asyncio.to_thread(import_module, "httpx")
 
 
 def segment(text: str) -> str:

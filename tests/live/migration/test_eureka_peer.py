@@ -49,5 +49,7 @@ def test_it_knows_everything_before_its_first_client_asks_and_keeps_it(tmp_path:
         eureka.start()  # empty: what beats here is told to it
         assert ours.client.put("/apps/ORDERS/10.9.9.9:orders:8080").status_code == 200
         until(lambda: "10.9.9.9:orders:8080" in eureka.instances(), SOON_S, "a heartbeat brings the registration")
+        ours.client.close()
+        operator.client.close()
     finally:
         server.close()
