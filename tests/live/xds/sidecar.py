@@ -96,6 +96,7 @@ class Sidecar:
             "sidecar.polarismesh.cn/outboundPort": str(self.outbound),
             "sidecar.polarismesh.cn/inboundPort": str(self.inbound),
             "sidecar.polarismesh.cn/listenAddress": "127.0.0.1",
+            "sidecar.polarismesh.cn/redirected": "false",
             "gateway.polarismesh.cn/listenPort": str(self.outbound),
             **(metadata or {}),
         }

@@ -241,6 +241,9 @@ def offered(sidecar: Sidecar, console: Console, http_backend: NewBackend) -> Ite
     console.register(ME, made.port)
     sidecar.reaches(ME, {"me"}, inbound=True)
     yield made
+    left = console.read(rules.RATE_LIMITS, service=ME, namespace="default").get("rateLimits") or []
+    for rule in left:
+        console.remove_rule(rules.RATE_LIMITS, rule["id"])
     console.delete(ME, made.port)
 
 

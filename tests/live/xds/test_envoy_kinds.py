@@ -58,9 +58,19 @@ def test_a_gateway_goes_by_its_rules(envoy: Start, console: Console, service: st
     keys = {"gateway.polarismesh.cn/serviceName": gateway, "gateway.polarismesh.cn/serviceNamespace": "default"}
     one = envoy("gateway", run_type="gateway", metadata=keys)
     one.reaches("shop.example", {"v2"}, CONNECTS_WITHIN_S, path="/pay")
-    assert one.get("shop.example", "/look").status_code == 404
+    assert one.get("shop.example", "/look").status_code == 503
     console.remove_rule(rules.ROUTINGS, rule)
-    one.reaches("shop.example", {"404"}, path="/pay")
+    one.reaches("shop.example", {"503"}, path="/pay")
+
+
+def test_connections_may_be_redirected_to_it(
+    envoy: Start, console: Console, service: str, http_backend: NewBackend
+) -> None:
+    """As PolarisMesh starts it; a request that says whom it is for needs no redirection."""
+    console.register(service, http_backend("a").port)
+    one = envoy("redirected", style="polaris", metadata={"sidecar.polarismesh.cn/redirected": "true"})
+    one.reaches(service, {"a"}, CONNECTS_WITHIN_S)
+    assert one.get("elsewhere.example").status_code == 503
 
 
 def test_clusters_on_demand(envoy: Start, console: Console, service: str, http_backend: NewBackend) -> None:

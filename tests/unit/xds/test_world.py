@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from worlds import CALLER, ENVOY_NODE, GRPC_NODE, Bottle, changed_types, decoded, endpoints, node
 
+from polaris_bridge.adapters.polaris.service.governance import governance
+from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.core.model import OUT_OF_SERVICE, ServiceKey, Switch
 
@@ -207,6 +209,20 @@ def test_the_service_beside_an_envoy_has_a_listener_with_its_ports() -> None:
     assert [chain.filter_chain_match.destination_port.value for chain in listener.filter_chains] == [8080, 8081]
     table = decoded(types.ROUTES, view.read(types.ROUTES, "polaris-inbound-cluster|echo.default|8081"))
     assert table.virtual_hosts[0].routes[0].route.cluster == "INBOUND|default|echo|8081"
+
+
+def test_limits_come_with_routes_alone() -> None:
+    """A listener that changes leaves the connections that are there as they were, for minutes."""
+    b = Bottle(governance)
+    b.put("echo", "10.0.0.1", 8080)
+    said = {"sidecar.polarismesh.cn/serviceName": "echo", "sidecar.polarismesh.cn/serviceNamespace": "default"}
+    view = b.world.view(node(metadata=said))
+    listeners, routes = view.all(types.LISTENER), view.stamp(types.ROUTES)
+    amounts = [{"maxAmount": 1, "validDuration": "1s"}]
+    [kind] = [each for each in KINDS if each.name == "rate_limit"]
+    b.rule(kind, {"service": "echo", "namespace": "default", "type": "LOCAL", "amounts": amounts})
+    assert view.changed(types.ROUTES, routes) == {"polaris-inbound-cluster|echo.default"}
+    assert view.all(types.LISTENER) == listeners
 
 
 def test_nodes_that_are_sent_the_same_share_it() -> None:

@@ -102,12 +102,12 @@ class Beside:
                 assignment = self._assignment(service, port, ports)
                 found[types.ASSIGNMENT][assignment.name] = assignment
                 self._keep(found, types.ROUTES, self._routes(service, port, limits))
-        if limits.shared and not self._reader.limiter:
+        if service is not None and not self._reader.limiter and self._counted():
             self._keep(found, types.CLUSTER, http2(eds_cluster(LIMITER_CLUSTER)))
             counting = self._services.get(LIMITER)
             if counting is not None:
                 found[types.ASSIGNMENT][LIMITER_CLUSTER] = counting.named_assignment(LIMITER_CLUSTER)
-        for listener in self._listeners(limits):
+        for listener in self._listeners():
             self._keep(found, types.LISTENER, listener)
         return found
 
@@ -131,10 +131,14 @@ class Beside:
     def _limited(self, service: ServiceKey) -> Limits:
         """How many calls the service beside it takes."""
         called = self._services.named(service)
-        counting = self._services.get(LIMITER)
-        limits = called.limits(limiter=bool(self._reader.limiter) or (counting is not None and counting.size > 0))
+        limits = called.limits(limiter=self._counted())
         called.tell_limits(limits)
         return limits
+
+    def _counted(self) -> bool:
+        """Whether there is somebody who counts for all."""
+        counting = self._services.get(LIMITER)
+        return bool(self._reader.limiter) or (counting is not None and counting.size > 0)
 
     @staticmethod
     def _cluster(service: ServiceKey, port: int, limits: Limits) -> Json:
@@ -185,19 +189,21 @@ class Beside:
         target = self._space.shown.get(key)
         return self._services.get(target) if target == key else None
 
-    def _filters(self, limits: Limits) -> Filters:
+    def _filters(self) -> Filters:
+        """Those that count are there before there are limits: a listener that changes leaves connections as they were, and what
+        counts on them comes with the routes."""
         reader = self._reader
         return Filters(
-            domain=domain(reader.service) if limits.shared and reader.service is not None else "",
+            domain=domain(reader.service) if reader.service is not None and self._counted() else "",
             limiter=reader.limiter or LIMITER_CLUSTER,
-            local=limits.local is not None,
+            local=reader.service is not None,
             demand=reader.demand,
         )
 
-    def _listeners(self, limits: Limits) -> Iterator[Json]:
+    def _listeners(self) -> Iterator[Json]:
         reader, service = self._reader, self._reader.service
         table = outbound_routes(reader.namespace, demand=reader.demand, gateway=reader.gateway)
-        filters = self._filters(limits) if reader.gateway else Filters(demand=reader.demand)
+        filters = self._filters() if reader.gateway else Filters(demand=reader.demand)
         port = reader.outbound_port
         yield socket_listener(
             Socket(outbound_name(port), port, table, reader.address, redirected=reader.redirected, filters=filters)
@@ -218,7 +224,7 @@ class Beside:
                 inbound=True,
                 tls_mode=reader.tls_mode,
                 redirected=reader.redirected,
-                filters=self._filters(limits),
+                filters=self._filters(),
             ),
             tables,
         )

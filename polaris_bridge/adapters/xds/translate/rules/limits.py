@@ -43,8 +43,6 @@ class Limits(Struct, frozen=True):
     """``RateLimit`` of the route: which calls are counted, and as what."""
     local: Json | None = None
     """``LocalRateLimit`` of the route: the buckets; None: there are none."""
-    shared: bool = False
-    """Whether a limiter is asked."""
     at_once: int = 0
     """How many calls may run at a time; 0: any number."""
     unread: tuple[Unread, ...] = ()
@@ -59,7 +57,6 @@ def limits_of(service: ServiceKey, rules: Iterable[LimitRule], patterns: Pattern
     buckets: list[Json] = []
     unread: list[Unread] = []
     at_once: list[int] = []
-    shared = False
     for rule in rules:
         where = rule.name or rule.id
         if rule.at_once:
@@ -80,9 +77,8 @@ def limits_of(service: ServiceKey, rules: Iterable[LimitRule], patterns: Pattern
             unread.append(Unread(rule.id, where, "there is no limiter that counts for all"))
         else:
             rate_limits.append({"stage": GLOBAL_STAGE, "actions": [_marked(rule.id), *_actions(rule, shared=True)]})
-            shared = True
     local = _local(service, buckets) if buckets else None
-    return Limits(tuple(rate_limits), local, shared, min(at_once, default=0), tuple(unread))
+    return Limits(tuple(rate_limits), local, min(at_once, default=0), tuple(unread))
 
 
 # -------------------------------------------------------------------------------------------------- counted by Envoy
