@@ -65,6 +65,10 @@ class Readable:
         """The applications that have a VIP, given in lower case; some may have it no more."""
         raise NotImplementedError
 
+    def ahead(self) -> Work | None:
+        """What brings the lists up to date in slices, where that takes long; None: they are, or it does not."""
+        return None
+
     # ------------------------------------------------------------------ reading
 
     @property

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import structs
 
+from polaris_bridge.adapters._shared.slices import Work
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import Clock
 from polaris_bridge.core.routing.classes import RoutingClass
@@ -20,10 +21,12 @@ from polaris_bridge.core.routing.scope import Scope
 from polaris_bridge.core.routing.subset import Subset
 
 from .listing import ADDED, DELETED, MODIFIED, Application, Body, Entry, LayeredListing
-from .reading import Readable
+from .reading import LONG_APPLICATIONS, Readable
 from .view import NamespaceView
 from .wire.messages import InstanceInfo
 
+PIECE: Final = 16
+"""Applications that are brought up to date before a slice may end: 10 microseconds each, 100 where something changed."""
 REFETCH: Final = "REFETCH_1_"
 """Stands in a hash code that no list of instances has, so that who compares it fetches everything."""
 
@@ -54,8 +57,7 @@ class RoutedView(Readable):
         self._reach: frozenset[str] | None = frozenset()
         self._stale: set[str] = set()
         self._recent = False
-        self._refresh()
-        self._recent = True
+        """Whether there were readers before: what is taken away is to be told then."""
         self.unproven = Unproven(self)
         """The same for callers who may hold something else."""
 
@@ -108,9 +110,9 @@ class RoutedView(Readable):
 
     @property
     def differs(self) -> bool:
-        """Whether something is taken away, or was lately."""
-        self._refresh()
-        return bool(self.full_list.own)
+        """Whether something is taken away, or was lately, or may be: all that may differ was not looked at yet."""
+        self._look()
+        return bool(self.full_list.own) or bool(self._stale)
 
     def forget_documents(self) -> None:
         """Give up what can be put together again."""
@@ -144,20 +146,36 @@ class RoutedView(Readable):
                 self._changes += 1
                 self._delta_changes += 1
 
-    def _refresh(self) -> None:
-        generation = self._scope.generation
-        if generation != self._generation:
-            self._generation = generation
-            self._aim()
-        if not self._stale:
-            return
-        stale, self._stale = self._stale, set()
-        for app in stale:
-            if self._reach is None or app in self._reach or app in self.full_list.own:
-                self._follow(app)
+    def ahead(self) -> Work | None:
+        """See ``Readable``."""
+        self._look()
+        return self._catch_up() if len(self._stale) > LONG_APPLICATIONS else None
 
-    def _aim(self) -> None:
-        """Rules changed, or what services say: look at all that may differ."""
+    def _catch_up(self) -> Work:
+        done = 0
+        while self._stale:
+            self._consider(self._stale.pop())
+            done += 1
+            if done % PIECE == 0:
+                yield
+                self._look()
+
+    def _refresh(self) -> None:
+        self._look()
+        while self._stale:
+            self._consider(self._stale.pop())
+        self._recent = True
+
+    def _consider(self, app: str) -> None:
+        if self._reach is None or app in self._reach or app in self.full_list.own:
+            self._follow(app)
+
+    def _look(self) -> None:
+        """When rules changed, or what services say: all that may differ has to be looked at."""
+        generation = self._scope.generation
+        if generation == self._generation:
+            return
+        self._generation = generation
         reach = self._scope.reach(self.kind)
         self._reach = None if reach is None else frozenset(key.name.upper() for key in reach)
         self._stale |= self.full_list.own.keys()
@@ -276,6 +294,10 @@ class Unproven(Readable):
     def counts(self) -> Mapping[str, int]:
         """See ``Readable``."""
         return self._view.counts
+
+    def ahead(self) -> Work | None:
+        """See ``Readable``."""
+        return self._view.ahead()
 
     def info(self, entry: Entry) -> InstanceInfo:
         """See ``Readable``."""

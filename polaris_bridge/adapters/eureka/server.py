@@ -160,6 +160,20 @@ def _with_headers(work: Work, headers: Headers) -> Work:
     return Response(200, body, headers)
 
 
+def _large_body(view: Readable, what: str, variant: Variant, gzipped: bool) -> Body:
+    return view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
+
+
+def _after(ahead: Work, view: Readable, what: str, variant: Variant, gzipped: bool) -> Work:
+    """A list, once it is up to date."""
+    yield from ahead
+    long_work = view.long_work(what, variant, gzipped)
+    if long_work is None:
+        return _large_body(view, what, variant, gzipped)
+    body = yield from long_work()
+    return body
+
+
 Answer = Response | Durable | InSlices
 
 
@@ -279,12 +293,15 @@ class EurekaServer:
             return _EMPTY[406]
         gzipped = negotiation.accepts_gzip(request.header(b"accept-encoding"))
         headers = (_GZIPPED if gzipped else _TYPES)[variant.format]
-        work = view.long_work(what, variant, gzipped)
-        if work is not None:
-            key = (view.identity, what, variant.format, variant.detail, gzipped)
-            return InSlices(lambda done: self._slices.run(key, lambda: _with_headers(work(), headers), done))
-        body = view.all(variant, gzipped) if what == "apps" else view.delta(variant, gzipped)
-        return Response(200, body, headers)
+        key = (view.identity, what, variant.format, variant.detail, gzipped)
+        ahead = view.ahead()
+        if ahead is not None:
+            work = _after(ahead, view, what, variant, gzipped)
+            return InSlices(lambda done: self._slices.run(("ahead", *key), lambda: _with_headers(work, headers), done))
+        long_work = view.long_work(what, variant, gzipped)
+        if long_work is not None:
+            return InSlices(lambda done: self._slices.run(key, lambda: _with_headers(long_work(), headers), done))
+        return Response(200, _large_body(view, what, variant, gzipped), headers)
 
     def _list(self, request: Request, body: Callable[[Variant], Body | None]) -> Response:
         variant = negotiation.list_variant(request.header(b"accept"), request.header(b"x-eureka-accept"))

@@ -14,7 +14,7 @@ from lone_server import STRANGER, Answer, JavaClient, Json, LoneServer, hash_of,
 
 from polaris_bridge.adapters._shared import slices
 from polaris_bridge.adapters._shared.exchange import Request, Response
-from polaris_bridge.adapters.eureka import reading
+from polaris_bridge.adapters.eureka import reading, routed
 from polaris_bridge.adapters.eureka import routing as eureka_routing
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
 from polaris_bridge.adapters.polaris.service.routing.sources import discovery_routing
@@ -330,6 +330,21 @@ def test_a_long_list_is_of_one_moment(
         else:
             held[key] = instance
     assert tree["apps__hashcode"] == hash_of(i["status"] for i in held.values())
+
+
+def test_a_view_of_many_applications_is_brought_up_to_date_in_slices(
+    server: LoneServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routed, "LONG_APPLICATIONS", 0)
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    write(server, "v2", "cart")
+    cart = client(server, CART)
+    assert cart.shops == {"2", "3"}
+    cart.poll()
+    write(server, "v1", "cart")
+    cart.poll()
+    assert cart.shops == {"1"}
+    assert cart.refetches == 0
 
 
 def test_who_may_see_some_services_is_given_what_rules_leave_of_these() -> None:
