@@ -34,6 +34,8 @@ MOST_VOICES: Final = 100_000
 """Voices of all breakers, about 80 MB; beyond, nobody new is heard but probes."""
 MOST_CALLERS: Final = 1024
 """Callers of a service for which the choice of a rule is remembered."""
+TRIES: Final = 64
+"""How many open breakers are passed over when one has to go."""
 MOST_SERVICES: Final = 10_000
 """Services whose rules are kept ready; the one that came first goes."""
 
@@ -210,10 +212,6 @@ class Breakers:
         ]
         return sorted(found, key=lambda each: each.breaker.opened_ms)
 
-    def services(self) -> list[ServiceKey]:
-        """The services that have breakers."""
-        return list(self._of)
-
     def states(self) -> dict[tuple[str, str], int]:
         """How many breakers are open or half-open, by level and state."""
         found: dict[tuple[str, str], int] = {}
@@ -280,10 +278,19 @@ class Breakers:
             if key[1].place is not None:
                 self._at.setdefault((key[1].service, key[1].place), {})[key] = None
             if len(level) > self._terms.resources:
-                self._drop(next(iter(level)))
+                self._drop(self._oldest(level))
         else:
             level.move_to_end(key)
         return breaker
+
+    def _oldest(self, level: OrderedDict[_Key, Breaker]) -> _Key:
+        """The one that was used longest ago; a closed one if possible, for nobody uses what calls do not go to."""
+        for _ in range(TRIES):
+            key = next(iter(level))
+            if key not in self._open:
+                return key
+            level.move_to_end(key)
+        return next(iter(level))
 
     def _drop(self, key: _Key) -> None:
         resource = key[1]
