@@ -21,7 +21,11 @@ KEPT: Final = 16_384
 PIECE: Final = 256
 """Addresses that are read in one step: about 300 microseconds."""
 
+FEW: Final = 8
+"""Up to so many places at one address are kept as a tuple: most addresses have one, and a dict is four times as large."""
+
 Where = tuple[ServiceKey, AddressKey]
+_Places = tuple[Where, ...] | dict[Where, None]
 Locate = Callable[[str], Location | None]
 """Where an address is, as far as somebody knows."""
 
@@ -47,7 +51,7 @@ class Acquaintances:
         self._standing = standing
         self._locate = locate
         self._servers = servers
-        self._hosts: dict[str, dict[Where, None]] = {}
+        self._hosts: dict[str, _Places] = {}
         self._begun = False
         self._reading: Iterator[None] | None = None
         """Goes through what was registered before; None: that is done, or nobody asked yet."""
@@ -156,7 +160,7 @@ class Acquaintances:
             for place in self._registry.snapshot(key).addresses:
                 address = self._registry.snapshot(key).addresses.get(place)
                 if address is not None and address.registrations:
-                    self._hosts.setdefault(place.host, {})[key, place] = None
+                    self._enter(place.host, (key, place))
                 read += 1
                 if read % PIECE == 0:
                     yield
@@ -181,13 +185,25 @@ class Acquaintances:
     def _follow(self, change: AddressChange) -> None:
         host, where = change.address.host, (change.service, change.address)
         if change.after is not None and change.after.registrations:
-            self._hosts.setdefault(host, {})[where] = None
-            return
-        here = self._hosts.get(host)
-        if here is not None:
+            self._enter(host, where)
+        elif host in self._hosts:
+            self._leave(host, where)
+
+    def _enter(self, host: str, where: Where) -> None:
+        here = self._hosts.get(host, ())
+        if isinstance(here, dict):
+            here[where] = None
+        elif where not in here:
+            self._hosts[host] = (*here, where) if len(here) < FEW else dict.fromkeys((*here, where))
+
+    def _leave(self, host: str, where: Where) -> None:
+        here = self._hosts[host]
+        if isinstance(here, dict):
             here.pop(where, None)
-            if not here:
-                del self._hosts[host]
+        else:
+            here = self._hosts[host] = tuple(other for other in here if other != where)
+        if not here:
+            del self._hosts[host]
 
 
 def _says(address: Address | None) -> object:

@@ -243,6 +243,17 @@ def test_who_is_there_is_read_in_pieces_while_things_change(monkeypatch: pytest.
     assert there == [1, 2, 5]
 
 
+def test_many_may_stand_at_one_address() -> None:
+    town = Town()
+    town.routing.known.who(from_("4.0.0.1"))
+    for n in range(20):
+        town.stand(CART, "4.0.0.1", n + 1)
+    for n in range(20):
+        assert town.routing.known.who(from_("4.0.0.1")).who.service == CART
+        town.world.deregister(doc(STANDING, f"cart-4.0.0.1-{n + 1}").id)
+    assert town.routing.known.who(from_("4.0.0.1")).who.service is None
+
+
 def test_what_the_server_registers_of_itself_does_not_count() -> None:
     town = Town()
     routing = DiscoveryRouting(
