@@ -9,28 +9,37 @@ from typing import Any
 import pytest
 from guarded import Guarded
 from http_world import UniqueIds, World, document
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from messages import messages
 
 from polaris_bridge.adapters._shared.checks import HTTP, TCP, TCP_TALK, UDP, UDP_TALK
 from polaris_bridge.adapters._shared.exchange import Request, Response
+from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters.polaris.service.breaking.sources import StoredBreakers
 from polaris_bridge.adapters.polaris.service.polaris import PolarisService
 from polaris_bridge.adapters.polaris.settings import PolarisSettings
 from polaris_bridge.adapters.polaris.translate.breaking import breaker_rules, bytes_of, detect_rules
 from polaris_bridge.adapters.polaris.wire import breaking_told, v1
+from polaris_bridge.core.breaking.breaker import Breaker
 from polaris_bridge.core.breaking.model import (
+    CLOSED,
+    HALF_OPEN,
     INSTANCE,
     INTERFACE,
+    OPEN,
     SERVICE,
     BadCode,
+    Calls,
     Fallback,
     InARow,
     Interface,
     Part,
     Share,
     Slow,
+    Told,
 )
+from polaris_bridge.core.breaking.rules import ReadyRule
 from polaris_bridge.core.health import Check
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import OpenDoor
@@ -498,3 +507,38 @@ class TestTranslation:
     @pytest.mark.parametrize(("text", "found"), [("0x", b"0x"), ("0x6", b"0x6"), ("0X6A", b"j"), ("é", "é".encode())])
     def test_bytes(self, text: str, found: bytes) -> None:
         assert bytes_of(text) == found
+
+
+class TestAnything:
+    """Whatever rule is kept, and whatever is told: nothing raises, and what is counted adds up."""
+
+    @given(data=st.data())
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    def test_rules(self, data: st.DataObject) -> None:
+        message = data.draw(messages(v1.CircuitBreakerRule.DESCRIPTOR))
+        message.enable, message.level = True, data.draw(st.sampled_from([v1.SERVICE, v1.METHOD, v1.INSTANCE]))
+        message.rule_matcher.Clear()
+        [made] = breaker_rules([message])
+        ready = ReadyRule(made, LinearSearch())
+        breaker = Breaker(ready, 1, 0)
+        now_ms = 0
+        results = st.tuples(
+            st.integers(0, 10**9), st.integers(0, 10**9), st.none() | st.text(max_size=4), st.integers(0, 2**31),
+            st.text(max_size=5), st.integers(0, 10**8),
+        )  # fmt: skip
+        for well, failed, code, delay_ms, path, passed_ms in data.draw(st.lists(results, max_size=8)):
+            now_ms += passed_ms
+            told = Told("a", SHOP, Calls(well, failed, code, delay_ms), None, path, "GET", "http")
+            if made.level != INTERFACE or ready.about(told):
+                assert sum(breaker.tell(told, now_ms)) == well + failed
+            assert breaker.state in (CLOSED, OPEN, HALF_OPEN)
+        assert breaker.until_ms <= now_ms + max(300_000, made.sleep_ms)
+
+    @given(data=st.data())
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    def test_probes(self, data: st.DataObject) -> None:
+        message = data.draw(messages(v1.FaultDetectRule.DESCRIPTOR))
+        for made in detect_rules([message]):
+            assert made.check.interval_ms >= 1000
+            assert made.check.timeout_ms >= 1
+            assert made.check.path.startswith("/")
