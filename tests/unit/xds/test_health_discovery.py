@@ -82,6 +82,9 @@ async def test_the_life_of_an_envoys_instances() -> None:
         ]  # fmt: skip
         assert told.cluster_health_checks[0].health_checks[0].http_health_check.path == "/ok"
         assert told.cluster_health_checks[2].health_checks[0].HasField("tcp_health_check")
+        assert {
+            check.no_traffic_interval.seconds for each in told.cluster_health_checks for check in each.health_checks
+        } == {5}
         checked = told.cluster_health_checks[2].locality_endpoints[0].endpoints[0]
         assert checked.address.socket_address.port_value == 9000
         assert checked.health_check_config.port_value == 9001

@@ -113,6 +113,7 @@ def specifier(node: Node, offers: Iterable[Offer]) -> bytes:
         cluster = found.cluster_health_checks.add(cluster_name=offer.cluster)
         check = cluster.health_checks.add()
         check.timeout.seconds, check.interval.seconds = TIMEOUT_S, CHECK_S
+        check.no_traffic_interval.seconds = CHECK_S  # else a minute: to these clusters Envoy sends no calls
         check.unhealthy_threshold.value, check.healthy_threshold.value = 2, 1
         if offer.path:
             check.http_health_check.path = offer.path
