@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from hypothesis import settings
@@ -44,14 +44,30 @@ hosts = st.sampled_from([f"10.0.0.{i}" for i in range(1, 5)])
 ports = st.sampled_from([80, 8080])
 
 
-def seen(view: View, type_url: str) -> dict[str, Resource]:
+def seen(view: View, type_url: str, parts: Iterable[str] = ()) -> dict[str, Resource]:
     """What a view holds of a type, and what is asked for by name."""
     found = dict(view.all(type_url))
-    for name in ASKED.get(type_url, ()):
+    named = parts if type_url in (types.CLUSTER, types.ASSIGNMENT) else ()
+    for name in (*ASKED.get(type_url, ()), *named):
         resource = view.read(type_url, name)
         if resource is not None:
             found[name] = resource
     return found
+
+
+def referred(view: View) -> set[str]:
+    """The clusters that the tables asked for by name point at."""
+    tables = [view.read(types.ROUTES, name) for name in ASKED[types.ROUTES]]
+    found = set()
+    for table in tables:
+        if table is not None:
+            for route in decoded(types.ROUTES, table).virtual_hosts[0].routes:
+                found.add(route.route.cluster)
+                found |= {each.name for each in route.route.weighted_clusters.clusters}
+    for name in found - {""}:
+        assert view.read(types.CLUSTER, name) is not None
+        assert view.read(types.ASSIGNMENT, name) is not None
+    return found - {""}
 
 
 def versions(found: Mapping[str, Resource]) -> dict[str, str]:
@@ -68,6 +84,7 @@ class Following(RuleBasedStateMachine):
         self.known = {
             (i, t): (versions(seen(v, t)), v.stamp(t)) for i, (_, v) in enumerate(self.views) for t in types.ORDER
         }
+        self.parts: dict[int, set[str]] = {i: set() for i in range(len(NODES))}
         self.b.told.clear()
 
     @rule(name=services, space=spaces, host=hosts, port=ports, weight=st.sampled_from([0, 50, 100]), zone=st.booleans(),
@@ -110,7 +127,7 @@ class Following(RuleBasedStateMachine):
         name=services,
         header=st.sampled_from(["1", "("]),
         caller=st.sampled_from(["*", "shop"]),
-        how=st.sampled_from(["EXACT", "REGEX"]),
+        how=st.sampled_from(["EXACT", "REGEX", "NOT_EQUALS"]),
         to=st.sampled_from(["v1", "v2"]),
     )
     def route(self, name: str, header: str, caller: str, how: str, to: str) -> None:
@@ -156,15 +173,17 @@ class Following(RuleBasedStateMachine):
         for i, (each, view) in enumerate(self.views):
             new = fresh.view(each)
             for type_url in types.ORDER:
-                now = versions(seen(view, type_url))
-                assert now == versions(seen(new, type_url)), (each, type_url)
+                now = versions(seen(view, type_url, self.parts[i]))
+                assert now == versions(seen(new, type_url, self.parts[i] & set(now))), (each, type_url)
                 before, stamp = self.known[i, type_url]
                 different = {name for name in {*before, *now} if before.get(name) != now.get(name)}
                 if different:
                     assert (id(view), type_url) in told
                     changed = view.changed(type_url, stamp)
                     assert changed is None or different <= changed
-                self.known[i, type_url] = now, view.stamp(type_url)
+            self.parts[i] |= referred(view) if each.kind == GRPC else set()
+            for type_url in types.ORDER:
+                self.known[i, type_url] = versions(seen(view, type_url, self.parts[i])), view.stamp(type_url)
         self._legal()
         self.b.registry.ledger.observers.pop()  # the fresh world's
         self.b.registry.ledger.observers.pop()  # and its catalogue's

@@ -84,8 +84,8 @@ class Beside:
             return False
         if self._reader.gateway:
             return any(turn.shape or turn.existence for turn in turns.values())
-        turn = turns.get(self._services.target(service) or service)
-        return turn is not None and (turn.shape or turn.existence)
+        concerned = (turns.get(key) for key in dict.fromkeys((service, self._services.own(service) or service)))
+        return any(turn is not None and (turn.shape or turn.existence) for turn in concerned)
 
     # ------------------------------------------------------------------ making
 
@@ -119,7 +119,7 @@ class Beside:
 
     def _service_ports(self, service: ServiceKey) -> tuple[int, ...]:
         """Of the service as it is registered; else those that the node names."""
-        target = self._services.target(service)
+        target = self._services.own(service)
         called = None if target is None else self._services.get(target)
         return (called.ports if called is not None else ()) or self._reader.bind_ports
 

@@ -54,8 +54,10 @@ class Services:
         """Names of services that are, or were, shown in other namespaces."""
         self._exports = self._exporting()
         """By namespace: where all of its services are shown, too."""
-        self.reshown = False
+        self.opened = False
         """Whether the publication that is looked at changed that."""
+        self.reshown = False
+        """Whether it changed what names mean that are exported, in whatever namespace."""
         self._records: dict[ServiceKey, None] = {}
         """Whose record changed in this publication."""
         self._aliases: dict[ServiceKey, dict[ServiceKey, None]] = {}
@@ -83,9 +85,13 @@ class Services:
             pass
         return self._called.get(key)
 
+    def own(self, name: ServiceKey) -> ServiceKey | None:
+        """The service of just this name, or what it is an alias of: nothing that others export. None when there is none."""
+        return None if self.catalog.record(name) is None else self.target(name)
+
     def named(self, name: ServiceKey) -> Called:
-        """The service of a name, for its rules: also where there is none, for rules may come first."""
-        target = self.target(name)
+        """The service of just this name, for its rules: also where there is none, for rules may come first."""
+        target = self.own(name)
         found = None if target is None else self.get(target)
         if found is None:
             found = self._make(name)
@@ -144,6 +150,7 @@ class Services:
     def published(self, published: Published) -> dict[ServiceKey, Turn]:
         """Take a publication in; what it changed, of services that were asked for."""
         turns: dict[ServiceKey, Turn] = {}
+        self.opened = self.reshown = False
         for change in published.changes:
             for key in self._users.get(change.service, ()):
                 called = self._called.get(key) or self._reading[key][0]
@@ -151,11 +158,10 @@ class Services:
                 turn.shape |= called.change(change.service, change.address, change.after)
         for name in self.recorded:
             self._recorded(name, turns)
-        self.reshown = False
-        if published.namespaces:
-            before, self._exports = self._exports, self._exporting()
-            self.reshown = before != self._exports
-        if self.reshown:
+        exports = self._exporting() if published.namespaces else self._exports
+        if exports != self._exports:
+            self._exports = exports
+            self.opened = self.reshown = True
             for key in (*self._called, *self._reading):
                 self._look_again(key, turns)
         for document in published.documents:
@@ -185,7 +191,8 @@ class Services:
         """What may look at a service: itself, those that show its instances, and those of its name elsewhere."""
         concerned = {record, *self._users.get(record, ())}
         if record.name in self._exported or self._exports:
-            concerned |= {ServiceKey(namespace, record.name) for namespace in self._namespaces()}
+            self.reshown = True
+            concerned |= {key for key in (*self._called, *self._reading) if key.name == record.name}
         for key in concerned:
             if key in self._called or key in self._reading:
                 self._look_again(key, turns)
@@ -194,9 +201,6 @@ class Services:
 
     def _exporting(self) -> dict[str, tuple[str, ...]]:
         return {space.name: space.export_to for space in self._registry.namespaces() if space.export_to}
-
-    def _namespaces(self) -> set[str]:
-        return {*self.catalog.namespaces(), *self._registry.ledger.namespaces}
 
     def _look_again(self, key: ServiceKey, turns: dict[ServiceKey, Turn]) -> None:
         """Its record is another one, or what stands behind its name."""

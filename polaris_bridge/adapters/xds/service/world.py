@@ -150,20 +150,20 @@ class RegistryWorld:
         turns = self._services.published(published)
         recorded = self._services.recorded
         self._services.settle()
-        if not turns and not recorded and not self._services.reshown:
+        if not turns and not recorded and not self._services.opened:
             return
         self._now += 1
         names: dict[str, set[ServiceKey]] = {}
         shown: dict[str, set[ServiceKey]] = {}
         for space in self._spaces.values():
-            before = dict(space.shown) if self._services.reshown else space.shown
+            before = dict(space.shown) if self._services.opened else space.shown
             targets = {before[key] for key in self._touched(space, recorded) if key in before}
-            found = space.look_again() if self._services.reshown else set()
+            found = space.look_again() if self._services.opened else set()
             for key in recorded:
                 found |= space.follow(key)
             names[space.namespace] = found
             shown[space.namespace] = {*targets, *(space.shown[key] for key in found if key in space.shown)}
-            if self._services.reshown:
+            if self._services.opened:
                 shown[space.namespace] |= set(before.values()) ^ set(space.shown.values())
         self._tell(turns, names, shown, anything=self._services.reshown)
 
