@@ -442,6 +442,26 @@ def test_whoever_waits_for_a_routed_service_hears_of_its_rules(town: Town) -> No
     assert town.registry.snapshot(SHOP).revision >= subset.revision
 
 
+def test_a_service_published_anew_is_as_it_was_and_nothing_is_stored(town: Town) -> None:
+    registry, before = town.registry, town.registry.snapshot(SHOP)
+    ear, told = Ear(registry, SHOP), []
+    ear.arm()
+    registry.observe(told.append)
+    written = len(town.world.store.appends)
+    with town.world.slow_store():
+        town.stand(SHOP, "1.0.0.9")
+        assert registry.touch([SHOP, ServiceKey(NAMESPACE, "nobody")]) == registry.revision
+        after = registry.snapshot(SHOP)
+        assert (after.revision, after.addresses) == (registry.revision, before.addresses)
+        assert (told[0].services, told[0].changes) == ((SHOP,), ())
+        assert ear.fired == 1
+    assert AddressKey("1.0.0.9", 80) in registry.snapshot(SHOP).addresses, "what was under way is not lost"
+    assert registry.snapshot(SHOP).revision > after.revision
+    assert len(town.world.store.appends) == written + 1
+    assert registry.touch([]) == registry.revision
+    assert len(told) == 2
+
+
 def test_many_instances_are_read_in_pieces_before_anybody_hears(town: Town) -> None:
     for n in range(30):
         town.stand(SHOP, f"1.0.1.{n}")
