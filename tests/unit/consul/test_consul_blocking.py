@@ -10,7 +10,7 @@ from polaris_bridge.adapters.consul.server.call import EVERYTHING, ConsulCall, R
 from polaris_bridge.adapters.consul.server.http import ConsulHttp
 from polaris_bridge.adapters.consul.service.consul import ConsulService
 from polaris_bridge.adapters.consul.wire.refusals import missing
-from polaris_bridge.core.model import ServiceKey
+from polaris_bridge.core.model import Ejection, ServiceKey
 
 
 def _service(service: ConsulService, call: ConsulCall) -> Answer:
@@ -187,3 +187,27 @@ def test_many_wait_and_only_theirs_wakes_them(bottle: ConsulBottle) -> None:
     waiting = [wait(bottle, f"/t/service/s{number}") for number in range(20)]
     bottle.register("s7", Address="10.1.1.1", Port=2000)
     assert [number for number, each in enumerate(waiting) if each.answered] == [7]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "foreign"])
+def test_an_ejection_wakes_who_waits_for_health_and_names_its_rule(bottle: ConsulBottle, own: bool) -> None:
+    if own:
+        bottle.register("shop")
+    else:
+        bottle.foreign(service="shop")
+    service = ServiceKey("default", "shop")
+    [place] = bottle.registry.snapshot(service).addresses
+    health = bottle.get("/v1/health/service/shop?passing")
+    names = bottle.get("/v1/catalog/service/shop").index
+    assert len(health.json) == 1
+    waiting = bottle.begin("GET", f"/v1/health/service/shop?passing&index={health.index}")
+    bottle.registry.ejections.put(service, {place: Ejection("r", "no 500", "2 callers: 5 errors in a row")})
+    bottle.move(0.1)
+    assert waiting.answer.json == []
+    assert bottle.get("/v1/catalog/service/shop").index == names, "its address is what it was"
+    [one] = bottle.get("/v1/health/service/shop").json
+    [failing] = [check for check in one["Checks"] if check["Status"] == "critical"]
+    assert failing["Output"] == "ejected by the circuit breaker rule no 500: 2 callers: 5 errors in a row"
+    bottle.registry.ejections.put(service, {place: None})
+    bottle.move(0.1)
+    assert len(bottle.get("/v1/health/service/shop?passing").json) == 1

@@ -8,7 +8,7 @@ import pytest
 from lone_server import MY_OWN, START_MS, JavaClient, LoneServer
 
 from polaris_bridge.adapters.eureka.settings import EurekaSettings
-from polaris_bridge.core.model import Checks, Location, Port, Session
+from polaris_bridge.core.model import Checks, Ejection, Location, Port, ServiceKey, Session
 
 UP, DOWN, OUT = "UP", "DOWN", "OUT_OF_SERVICE"
 ID = "10.0.0.1:orders:8080"
@@ -354,3 +354,26 @@ def test_one_switch_of_two_ids_acts_on_that_id(server: LoneServer) -> None:
     server.ask("DELETE", "/eureka/apps/ORDERS/i1/status?value=UP")
     assert server.statuses() == {("ORDERS", "i1"): UP}
     assert r.id
+
+
+# ---------------------------------------------------------------- ejections
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "foreign"])
+def test_an_ejected_one_is_down_for_as_long_as_it_lasts(server: LoneServer, own: bool) -> None:
+    if own:
+        server.register()
+    else:
+        server.foreign(**STANDING)
+    [(_, key)] = [(app, id) for app, id in server.statuses()]
+    service = ServiceKey("default", "orders")
+    [place] = server.registry.snapshot(service).addresses
+    server.registry.ejections.put(service, {place: Ejection("r", "no 500")})
+    server.queue.settle()
+    assert server.statuses() == {("ORDERS", key): DOWN}
+    assert server.delta() == {("ORDERS", key): "MODIFIED"}
+    server.pass_time(60)
+    assert server.statuses() == {("ORDERS", key): DOWN}, "it does not leave the list as a lost one would"
+    server.registry.ejections.put(service, {place: None})
+    server.queue.settle()
+    assert server.statuses() == {("ORDERS", key): UP}

@@ -10,7 +10,7 @@ from grpc_world import World, hosts, named
 from polaris_bridge.adapters.nacos.service.requests import PER_PASS, UNREAD
 from polaris_bridge.adapters.nacos.service.scope import Scope
 from polaris_bridge.adapters.nacos.wire.payload import decode, encode
-from polaris_bridge.core.model import Caller
+from polaris_bridge.core.model import Caller, Ejection, ServiceKey
 
 ORDERS = Scope("public", "default", "DEFAULT_GROUP", "orders")
 
@@ -406,3 +406,17 @@ def test_nothing_is_left_behind(world: World) -> None:
     assert (service.requests.waiting, service.requests._rounds, len(service.requests._sending)) == (0, {}, 0)
     assert (len(service.pushing), service.subscribers.count(), service.subscribers.clients()) == (0, 0, [])
     assert len(world.registry.watches) == 0
+
+
+def test_an_ejection_and_its_end_are_told_like_any_turn_of_health(world: World) -> None:
+    reader, provider = world.client(), world.client()
+    reader.subscribe()
+    provider.register()
+    reader.pushes()
+    service = ServiceKey("default", "orders")
+    [place] = world.registry.snapshot(service).addresses
+    for ejection, healthy in ((Ejection("r", "no 500"), False), (None, True)):
+        world.registry.ejections.put(service, {place: ejection})
+        world.pass_time(1)
+        [push] = reader.pushes()
+        assert [(host["healthy"], host["enabled"]) for host in push["serviceInfo"]["hosts"]] == [(healthy, True)]
