@@ -34,7 +34,10 @@ from .weights import best, place_of, spread
 
 SWITCH: Final = "polaris-bridge-discovery-routing"
 """Key of a service's metadata: ``true`` or ``false``, whatever the listener says."""
-ON: Final = "true"
+_WORDS: Final = dict.fromkeys(("true", "True", "TRUE", "t", "T", "1"), True) | dict.fromkeys(
+    ("false", "False", "FALSE", "f", "F", "0"), False
+)
+"""As other switches in metadata are read; another word is none."""
 KEPT_SERVICES: Final = 4096
 KEPT_CLASSES: Final = 256
 """Kinds of callers whose instances are kept, for each service."""
@@ -336,12 +339,12 @@ class DiscoveryRouting:
             self._wishing.add(key)
         else:
             self._wishing.discard(key)
-        word = None if record is None else record.metadata.get(SWITCH)
+        word = None if record is None else _WORDS.get(record.metadata.get(SWITCH, ""))
         if word is not None:
-            self._words[key] = word == ON
+            self._words[key] = word
         else:
             self._words.pop(key, None)
-        if word == ON:
+        if word:
             if not self._routed:
                 self._in_steps(self.known.ahead(), lambda: None)
             self._routed.add(key)

@@ -181,6 +181,9 @@ def test_a_service_says_itself_whether_it_is_routed() -> None:
         True, True, False, False, False, True,
     ]  # fmt: skip
     assert town.routing.any_on(False)
+    town.registry.put_service(ServiceRecord(NAMESPACE, "cart", {SWITCH: "perhaps"}), CALLER)
+    town.world.settle()
+    assert [on(CART, switched) for switched in (False, True)] == [False, True], "no word at all"
     town.registry.put_service(ServiceRecord(NAMESPACE, "shop"), CALLER)
     town.world.settle()
     assert not on(SHOP, False)
