@@ -21,6 +21,8 @@ KEPT: Final = 16_384
 PIECE: Final = 256
 """Addresses that are read in one step: about 300 microseconds."""
 
+MOST: Final = 256
+"""Who calls from an address with more instances than this, or holds more, is nobody in particular."""
 FEW: Final = 8
 """Up to so many places at one address are kept as a tuple: most addresses have one, and a dict is four times as large."""
 
@@ -130,13 +132,19 @@ class Acquaintances:
 
     def _places(self, caller: Caller) -> tuple[list[Where], str]:
         """What the caller registered, and how that is known."""
-        held = [self._registry.registration(key) for key in self._registry.liveness.held_by(caller.client)]
+        keys = self._registry.liveness.held_by(caller.client)
+        if len(keys) > MOST:
+            return [], f"its connection registered {len(keys)} instances, too many to be one of them"
+        held = [self._registry.registration(key) for key in keys]
         found = [(r.service_key, r.address) for r in held if r is not None]
         if found:
             return found, "by what its connection registered"
         for host in (caller.client, caller.address):
-            if host in self._hosts:
-                return list(self._hosts[host]), f"by what {host} registered"
+            here = self._hosts.get(host, ())
+            if len(here) > MOST:
+                return [], f"{len(here)} instances stand at {host}, too many to tell which one calls"
+            if here:
+                return list(here), f"by what {host} registered"
         return [], f"{caller.address or 'the caller'} registered nothing"
 
     def _through(self, where: Where, protocol: str) -> bool:

@@ -257,6 +257,20 @@ def test_many_may_stand_at_one_address() -> None:
     assert town.routing.known.who(from_("4.0.0.1")).who.service is None
 
 
+def test_of_very_many_at_one_address_nobody_is_taken_for_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "MOST", 2)
+    town = Town()
+    town.registry.open_session("s9")
+    for n in range(3):
+        town.stand(CART, "4.0.0.1", n + 1)
+        town.stand(CART, "2.0.0.9", n + 1, source=CONNECTED, liveness=Session("s9"))
+    for caller in (from_("4.0.0.1"), from_("4.0.0.1", client="s9")):
+        found = town.routing.known.who(caller)
+        assert found.who.service is None
+        assert "too many" in found.said
+    assert town.routing.known.who(from_("4.0.0.1", service=WEB)).who.service == WEB
+
+
 def test_what_the_server_registers_of_itself_does_not_count() -> None:
     town = Town()
     routing = DiscoveryRouting(
