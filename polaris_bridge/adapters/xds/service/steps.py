@@ -131,10 +131,13 @@ class Steps:
         now = self._now(scope)
         if names is None:
             found, gone = yield from _differences(now, held, self._names(scope, held))
-            gone += [name for name in sorted(scope.names) if name not in held.resources and now(name) is None]
+            there = {each.name for each in found}
+            gone += sorted(name for name in scope.names if name not in there and name not in held.resources)
+            yield
         else:
             found, gone = yield from _sorted_out(now, names)
         after = _after(held, found, gone)
+        yield
         encoded = _SILENCE
         if found or (gone and delta) or must:
             encoded = yield from self._encoded(delta, after, found, gone)
@@ -197,16 +200,20 @@ class Steps:
         if delta:
             parts = yield from _framed(found, lambda each: discovery.framed_delta(each.name, each.version, each.packed))
             parts += [discovery.removed(name) for name in sorted(gone)]
-            return self._split(found, parts, lambda part: discovery.delta_response(type_url, held.version, part))
+            made = self._split(found, parts, lambda part: discovery.delta_response(type_url, held.version, part))
+            return (yield from made)
         if type_url in types.FULL:
             parts = yield from _framed(held.resources.values(), lambda each: discovery.framed(each.packed))
             body = discovery.response(type_url, held.version, parts)
             self.oversized += len(body) > MAX_RESPONSE
             return (body,), ()
         parts = yield from _framed(found, lambda each: discovery.framed(each.packed))
-        return self._split(found, parts, lambda part: discovery.response(type_url, held.version, part))
+        made = self._split(found, parts, lambda part: discovery.response(type_url, held.version, part))
+        return (yield from made)
 
-    def _split(self, found: list[Resource], parts: list[bytes], body: Callable[[list[bytes]], bytes]) -> _Encoded:
+    def _split(
+        self, found: list[Resource], parts: list[bytes], body: Callable[[list[bytes]], bytes]
+    ) -> Generator[None, None, _Encoded]:
         """Parts, resources first, in responses that every client takes. One that is too large alone goes alone."""
         room = MAX_RESPONSE - 2 * len(self._type) - 64
         begins = [0]
@@ -217,9 +224,13 @@ class Steps:
                 size = 0
             self.oversized += len(part) > room
             size += len(part)
-        spans = list(zip(begins, [*begins[1:], len(parts)], strict=True))
-        names = (frozenset(each.name for each in found[begin:end]) for begin, end in spans)
-        return tuple(body(parts[begin:end]) for begin, end in spans), tuple(names)
+        bodies: list[bytes] = []
+        names: list[frozenset[str]] = []
+        for begin, end in zip(begins, [*begins[1:], len(parts)], strict=True):
+            bodies.append(body(parts[begin:end]))
+            names.append(frozenset(each.name for each in found[begin:end]))
+            yield
+        return tuple(bodies), tuple(names)
 
 
 def _framed(resources: Iterable[Resource], frame: Callable[[Resource], bytes]) -> Generator[None, None, list[bytes]]:

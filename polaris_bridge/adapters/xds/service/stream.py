@@ -39,6 +39,9 @@ AT_ONCE: Final = 1024 * 1024
 MAX_TEXT: Final = 2_000
 """Characters of what a client says against a response that are kept."""
 
+Response = tuple[bytes, bytes]
+"""What everybody gets, and the nonce of who gets it."""
+
 _STAR: Final = frozenset({"*"})
 _LAST: Final = frozenset({types.CLUSTER, types.ASSIGNMENT})
 """What others point at: that it is gone is told last."""
@@ -108,7 +111,7 @@ class Stream:
         self._only = only
         self._feed: Feed | None = None
         self._nonce = 0
-        self._outbox: deque[bytes] | None = None
+        self._outbox: deque[Response] | None = None
         """Responses that go one at a time, so that others have their turn."""
         self._warming = NOTHING
         self._seen: dict[int, int] | None = None
@@ -151,9 +154,9 @@ class Stream:
         """
         asked = self._delta(data) if self.delta else self._state(data)
         pending = asked or any(each.pending for each in self.subscriptions.values())
-        responses = self.flush() if pending else ()
+        responses = self.flush() if pending else []
         if len(responses) == 1 and self._outbox is None:
-            return responses[0]
+            return discovery.with_nonce(*responses[0])
         if not responses:
             self._idled()
         self._post(responses)
@@ -301,18 +304,18 @@ class Stream:
         outbox = self._outbox
         if outbox is None:
             return self._post(self.flush())
-        response = outbox.popleft()
-        self._sink.send(response)
+        body, nonce = outbox.popleft()
+        self._sink.send(discovery.with_nonce(body, nonce))
         if not outbox:
             self._outbox = None
         self._telling.queue(self)
-        return len(response)
+        return len(body)
 
-    def _post(self, responses: Collection[bytes]) -> int:
-        size = sum(map(len, responses))
+    def _post(self, responses: Collection[Response]) -> int:
+        size = sum(len(body) for body, _ in responses)
         if self._outbox is None and size <= AT_ONCE:
-            for response in responses:
-                self._sink.send(response)
+            for body, nonce in responses:
+                self._sink.send(discovery.with_nonce(body, nonce))
             return size
         if responses:
             self._outbox = self._outbox or deque()
@@ -320,9 +323,9 @@ class Stream:
             self._telling.queue(self)
         return 0
 
-    def flush(self) -> list[bytes]:
+    def flush(self) -> list[Response]:
         """What may be sent now. It counts as sent."""
-        out: list[bytes] = []
+        out: list[Response] = []
         held_up = False
         for type_url in types.ORDER:
             sub = self.subscriptions.get(type_url)
@@ -339,7 +342,7 @@ class Stream:
                     self._tell(sub, out, last=True)
         return out
 
-    def _answer(self, sub: Subscription, out: list[bytes]) -> bool:
+    def _answer(self, sub: Subscription, out: list[Response]) -> bool:
         """Answer what was asked. False when it has to be built first."""
         everything = sub.asked is None
         try:
@@ -353,7 +356,7 @@ class Stream:
         self._take(sub, step, out)
         return True
 
-    def _tell(self, sub: Subscription, out: list[bytes], *, last: bool) -> bool:
+    def _tell(self, sub: Subscription, out: list[Response], *, last: bool) -> bool:
         """Tell what has changed. False when it has to be built first. ``last``: also what is gone, and the rest was told."""
         if not last:
             sub.again |= sub.next_piece()
@@ -370,14 +373,14 @@ class Stream:
         self._take(sub, step, out)
         return True
 
-    def _take(self, sub: Subscription, step: Step, out: list[bytes]) -> None:
+    def _take(self, sub: Subscription, step: Step, out: list[Response]) -> None:
         sub.held = step.held
         if not step.bodies:
             return
         for body in step.bodies:
             self._nonce += 1
             sub.nonce = b"%d" % self._nonce
-            out.append(discovery.with_nonce(body, sub.nonce))
+            out.append((body, sub.nonce))
         sub.version, sub.parts = step.held.version, step.parts
         sub.waiting = True
         self._telling.sent(self, sub, len(step.bodies))
