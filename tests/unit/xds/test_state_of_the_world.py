@@ -460,6 +460,24 @@ def test_what_takes_long_to_build_is_built_first_and_once(stage: Stage) -> None:
     assert len(view.built) == 1
 
 
+def test_what_changes_while_an_answer_is_built_is_told_after_it(stage: Stage) -> None:
+    stage.world.at().slow = {"a", "b", "c"}
+    client = stage.client()
+    client.scribble(CLUSTER)
+    assert stage.scheduler.step()
+    stage.world.put((CLUSTER, "a", "2"), (CLUSTER, "d", "1"))
+    stage.scheduler.settle(1.0)
+    first = client.one()
+    assert {"b", "c"} <= first.names
+    view = stage.world.at()
+    for _ in range(2):
+        told = client.ack(first)
+        if not told:
+            break
+        (first,) = told
+    assert first.contents == {name: each.version for name, each in view.all(CLUSTER).items()}
+
+
 def test_all_who_have_the_same_get_one_encoding(stage: Stage) -> None:
     clients = [stage.client() for _ in range(100)]
     for client in clients:

@@ -260,6 +260,11 @@ class Client:
             self.sink.send(answer)
         self.stage.scheduler.settle()
 
+    def scribble(self, type_url: str, *names: str) -> None:
+        """A first ``DiscoveryRequest``, of which nothing comes before something else runs."""
+        request = messages.discovery.DiscoveryRequest(type_url=type_url, resource_names=names, node=self._node)
+        assert self.stream.receive(request.SerializeToString()) is None
+
     def state(
         self, type_url: str, *names: str, nonce: str = "", version: str = "", error: str | None = None
     ) -> list[Response]:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-from polaris_bridge.adapters.xds.service.admission import Admission, Unproven
+from polaris_bridge.adapters.xds.service.admission import Admission
 from polaris_bridge.adapters.xds.service.stream import Stream, TooMuch
 from polaris_bridge.adapters.xds.service.telling import Telling
 from polaris_bridge.adapters.xds.wire import types
 from polaris_bridge.adapters.xds.wire.fields import Malformed
-from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.errors import Denied, Throttled
 from polaris_bridge.transport.rpc import Call, Methods, RpcError, Status
 
 from .loading import Gate, Loading
@@ -125,7 +125,7 @@ def proven(admission: Admission, call: Call) -> str | None:
     """Who calls; None: somebody who may do everything. Raises ``RpcError``."""
     try:
         return admission.enter(call.metadata, call.peer)
-    except Unproven as error:
-        raise RpcError(Status.UNAUTHENTICATED, str(error)) from None
+    except Throttled as error:
+        raise RpcError(Status.RESOURCE_EXHAUSTED, str(error)) from None
     except Denied as error:
-        raise RpcError(Status.PERMISSION_DENIED, str(error)) from None
+        raise RpcError(Status.UNAUTHENTICATED, str(error)) from None

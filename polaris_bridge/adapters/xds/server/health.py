@@ -48,6 +48,7 @@ class Checking(Gate):
             registry,
             lambda data: (node_of(fields := read_node(data)), fields.metadata),
             lambda namespace, service: admission.registers(principal, namespace, service),
+            principal or "",
         )
 
     def handle(self, message: bytes, /) -> bytes | Later | None:

@@ -11,7 +11,7 @@ from polaris_bridge.adapters.xds.service.admission import Admission, Unproven
 from polaris_bridge.adapters.xds.service.stream import Stream, TooMuch
 from polaris_bridge.adapters.xds.service.telling import Telling
 from polaris_bridge.adapters.xds.wire import messages, types
-from polaris_bridge.core.errors import Denied
+from polaris_bridge.core.errors import Denied, Throttled
 
 from .loading import Loading
 
@@ -89,6 +89,8 @@ class Polled:
             request.ClearField("error_detail")
             request.type_url = self._type
             self._ask(request, principal)
+        except Throttled as error:
+            self._finish(Response(429, f"{error}\n".encode(), _TEXT))
         except Unproven as error:
             self._finish(Response(401, f"{error}\n".encode(), _TEXT))
         except Denied as error:

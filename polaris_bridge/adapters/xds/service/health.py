@@ -100,8 +100,10 @@ class HealthStream:
         registry: Registry,
         look: Callable[[bytes], tuple[Node, Mapping[str, str]]],
         admit: Callable[[str, str], None],
+        principal: str = "",
     ) -> None:
         """``look``: the node in its octets, with its metadata; ``admit`` raises ``Denied`` for a namespace and a service."""
+        self._principal = principal
         self._registry = registry
         self._look = look
         self._admit = admit
@@ -120,7 +122,7 @@ class HealthStream:
             self._standing.report(message.endpoint_health_response)
             return None
         node, said = self._look(message.health_check_request.node.SerializeToString())
-        caller = Caller(SOURCE, peer, client=node.id, agent=node.agent)
+        caller = Caller(SOURCE, peer, self._principal, client=node.id, agent=node.agent)
         standing = Standing(self._registry, node, said, caller)
         for service in standing.services:
             self._admit(node.namespace, service)
