@@ -24,7 +24,7 @@ SOAK_MINUTES ?= 60
 WORKERS ?= auto
 # Arguments for the server (make run ARGS="--listen 127.0.0.1") or for pytest (make test ARGS="-k eureka").
 ARGS ?=
-BENCHES := $(sort $(wildcard bench/bench_*.py bench/config.py bench/consul.py bench/eureka.py bench/governance_breaking.py bench/governance_limiter.py bench/governance_lookups.py bench/governance_routing.py bench/migration.py bench/nacos.py bench/polaris.py bench/transport.py bench/xds.py))
+BENCHES := $(sort $(wildcard bench/bench_*.py bench/config.py bench/consul.py bench/eureka.py bench/governance.py bench/migration.py bench/nacos.py bench/polaris.py bench/transport.py bench/xds.py))
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help run test test-live bench soak lint format protos lock clean

@@ -1,19 +1,17 @@
-"""Circuit breaking: what a told call costs, and what an ejection does. Run: python bench/governance_breaking.py [--quick]
+"""Circuit breaking: what a told call costs, and what an ejection does.
 
-Figures are CPU time of this process. It prints numbers and never judges them; it fails when an outcome is wrong.
+Figures are CPU time of this process. It fails when an outcome is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final
 
-from measure import LOAD_CORE, pin
-from report import Row, report
+from report import Row
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.core.breaking.breakers import Breakers
@@ -105,12 +103,8 @@ def microseconds(run: Callable[[int], object], rounds: int) -> float:
     return statistics.median(found)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    quick = parser.parse_args().quick
-    pin(LOAD_CORE)
+def rows(quick: bool) -> Iterator[Row]:
+    """What it costs; ``quick``: fewer rounds."""
     turns = Turns()
     registry = Registry(MemoryStore(post=lambda run: run(), unique=lambda: "n"), SystemClock(), turns, Terms())
     registry.load()
@@ -150,14 +144,7 @@ def main() -> None:
         eject(n)
     if ejector.ejected.get(SHOP) != len(spent):
         sys.exit("who fails is ejected")
-    rows = [
-        Row(f"a told call: its service and its instance, {RULES} rules a level, {CALLERS} callers", "us", one),
-        Row("a told call: its service, its interface and its instance", "us", three),
-        Row(f"the first ejection among {INSTANCES:,}", "us", spent[0] * 1e6),
-        Row(f"the others, median of {len(spent) - 1}", "us", statistics.median(spent[1:]) * 1e6),
-    ]
-    print(report(f"Circuit breaking, {'quick run, not for comparing' if quick else 'full run'}", rows))
-
-
-if __name__ == "__main__":
-    main()
+    yield Row(f"a told call: its service and its instance, {RULES} rules a level, {CALLERS} callers", "us", one)
+    yield Row("a told call: its service, its interface and its instance", "us", three)
+    yield Row(f"the first ejection among {INSTANCES:,}", "us", spent[0] * 1e6)
+    yield Row(f"the others, median of {len(spent) - 1}", "us", statistics.median(spent[1:]) * 1e6)

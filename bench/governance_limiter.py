@@ -1,14 +1,11 @@
-"""The limiter: reports of clients over gRPC, decisions in this process, memory, in one table.
+"""The limiter: reports of clients over gRPC, decisions in this process, memory.
 
-Run: python bench/governance_limiter.py [--quick]
-
-A report of one counter is what SDKs send for each window every 30 to 50 ms. It prints numbers and never judges them; it fails
+A report of one counter is what SDKs send for each window every 30 to 50 ms. It fails
 when an answer is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import queue
 import time
 from collections.abc import Iterator
@@ -19,9 +16,8 @@ import grpc
 from bridge import Bridge
 from grpc_floor import TRANSPORT, floor_server
 from grpc_load import GrpcFigure, Measured, Task, measure_grpc
-from measure import LOAD_CORE, pin
 from polaris_fleet import BATCH
-from report import Row, report
+from report import Row
 
 from polaris_bridge.adapters.polaris.wire import limiter as wire
 from polaris_bridge.core.limiting.counters import Client
@@ -164,18 +160,3 @@ def _each(turns: int, call: Any) -> float:
             call(n)
         best = min(best, time.process_time() - begin)
     return best * 1e6 / turns
-
-
-def main() -> None:
-    """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="short runs: to see that it works, not to compare figures")
-    quick = parser.parse_args().quick
-    pin(LOAD_CORE)
-    effort = Effort(1, 1, 0.5) if quick else Effort()
-    rows = [*in_process(10_000 if quick else 100_000), *over_grpc(effort)]
-    print(report(f"Limiter, {'quick run, not for comparing' if quick else 'full run'}", rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,20 +1,18 @@
-"""Look-ups by rules: 1,000 instances, 50 rules, 1,000 callers, in one table. Run: python bench/governance_lookups.py [--quick]
+"""Look-ups by rules: 1,000 instances, 50 rules, 1,000 callers.
 
-Figures are CPU time of this process. It prints numbers and never judges them; it fails when an answer is wrong.
+Figures are CPU time of this process. It fails when an answer is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any, Final
 
 from governance_routing import HIT_US, INSTANCES, MISS_US, RULES, SHOP, addresses, each_us, rules
-from measure import LOAD_CORE, pin
 from msgspec import structs
-from report import Row, report
+from report import Row
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters.polaris.service.routing.sources import ReadTargets, StandingServices
@@ -138,18 +136,3 @@ def rows(scale: int) -> Iterator[Row]:
     yield Row(f"{what}: an instance registers, and the first look-up", "us", us, MISS_US, spread=spread)
     us, spread = each_us(3 * scale, rule_changed)
     yield Row(f"{what}: a rule is written, and the first look-up", "us", us, MISS_US, spread=spread)
-
-
-def main() -> None:
-    """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="short runs: to see that it works, not to compare figures")
-    quick = parser.parse_args().quick
-    pin(LOAD_CORE)
-    print(
-        report(f"Look-ups, {'quick run, not for comparing' if quick else 'full run'}", list(rows(1 if quick else 20)))
-    )
-
-
-if __name__ == "__main__":
-    main()

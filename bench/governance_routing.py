@@ -1,19 +1,17 @@
-"""Routing of 1,000 instances by 50 rules, in one table. Run: python bench/governance_routing.py [--quick]
+"""Routing of 1,000 instances by 50 rules.
 
-Figures are CPU time of this process. It prints numbers and never judges them; it fails when a decision is wrong.
+Figures are CPU time of this process. It fails when a decision is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from measure import LOAD_CORE, pin
-from report import Row, report
+from report import Row
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters.polaris.translate.routing_targets import targets_of
@@ -193,16 +191,3 @@ def _check(decision: Decision) -> None:
     assert decision.rule == f"rule-{RULES - 1}", decision.rule
     assert {target.location.zone for target in decision.targets} == {"z1"}
     assert [share.name for share in decision.tiers[0].shares] == ["new", "old"]
-
-
-def main() -> None:
-    """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="short runs: to see that it works, not to compare figures")
-    quick = parser.parse_args().quick
-    pin(LOAD_CORE)
-    print(report(f"Routing, {'quick run, not for comparing' if quick else 'full run'}", list(rows(1 if quick else 20))))
-
-
-if __name__ == "__main__":
-    main()

@@ -20,12 +20,13 @@ def run(
     title: str,
     full: Mapping[str, Part],
     quick: Mapping[str, Part],
-    peer: str,
-    form: str,
+    peer: str = "",
+    form: str = "",
     prepare: Callable[[], object] = lambda: None,
 ) -> None:
     """Parse the arguments, measure, print. ``quick`` has the parts of ``full``, shortened. ``peer`` is the variable with the
-    address of a real server, ``form`` how that is written. ``prepare`` is called before anything is measured."""
+    address of a real server (empty: there is none), ``form`` how that is written. ``prepare`` is called before anything is
+    measured."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short runs: to see that it works, not to compare figures")
     parser.add_argument(
@@ -44,7 +45,7 @@ def run(
                     _progress(row)
     finally:  # what was measured before something failed took minutes
         print(report(_title(title, arguments.quick, time.monotonic() - began), rows))
-    if peer not in os.environ:
+    if peer and peer not in os.environ:
         print(f"no peer: set {peer}={form} (and {peer}_PID for its CPU) to measure a real server beside ours")
 
 
