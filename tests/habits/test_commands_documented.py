@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -13,10 +14,16 @@ from polaris_bridge.cli import app
 from .repository import ROOT, code_blocks, documents, make_targets, text
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-OPTIONS = {
-    name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
-    for name, command in COMMANDS.items()
-}
+"""Groups of commands among them: ``migrate plan``."""
+
+
+def options(command: Any) -> set[str]:
+    """The long options of a command, or of all commands of a group."""
+    own = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    return own.union(*map(options, getattr(command, "commands", {}).values()))
+
+
+OPTIONS = {name: options(command) for name, command in COMMANDS.items()}
 
 
 @pytest.mark.parametrize("target", sorted(make_targets()))
@@ -57,6 +64,9 @@ def test_commands_in_documents_exist(document: Path) -> None:
         assert set(re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", block, re.MULTILINE)) <= make_targets()
         for command, rest in re.findall(r"(?:^|/)polaris-bridge ([a-z-]+)([^\n`|]*)", block, re.MULTILINE):
             assert command in COMMANDS
+            within = getattr(COMMANDS[command], "commands", None)
+            if within is not None and rest.split():
+                assert rest.split()[0] in within
             assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= OPTIONS[command]
 
 
