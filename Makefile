@@ -36,7 +36,7 @@ run: $(RUN_STAMP) ## install what is needed and start the server on ./data
 	@exec $(BIN)/polaris-bridge serve --config conf/polaris-server.yaml --data ./data $(ARGS)
 
 test: lint ## lint, then every test that needs nothing but Python
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-live: $(TEST_STAMP) ## real clients and real servers; what is missing is named, and an error when CI=true
 	$(BIN)/pytest tests/live $(ARGS)
