@@ -490,6 +490,23 @@ def test_all_who_have_the_same_get_one_encoding(stage: Stage) -> None:
     assert view.reads <= 2
 
 
+def test_two_hundred_envoys_with_a_thousand_names_each_have_one_table(stage: Stage) -> None:
+    names = [f"OUTBOUND|default|service-{i:04}" for i in range(1000)]
+    stage.put(*((ASSIGNMENT, name, "1") for name in names))
+    clients = [stage.client() for _ in range(200)]
+    for client in clients:
+        (answer,) = client.state(ASSIGNMENT, *names)
+        client.ack(answer, *names)
+    subs = [client.stream.subscriptions[ASSIGNMENT] for client in clients]
+    assert len({id(sub.held) for sub in subs}) == len({id(sub.group) for sub in subs}) == 1
+    view = stage.world.at()
+    view.reads = 0
+    stage.put((ASSIGNMENT, names[500], "2"))
+    assert all(client.one().names == {names[500]} for client in clients)
+    assert view.reads <= 2
+    assert len({id(sub.held) for sub in subs}) == 1
+
+
 def test_a_stream_that_ends_leaves_nothing(stage: Stage) -> None:
     client = stage.client()
     client.state(CLUSTER)

@@ -39,6 +39,9 @@ AT_ONCE: Final = 1024 * 1024
 MAX_TEXT: Final = 2_000
 """Characters of what a client says against a response that are kept."""
 
+NEVER_LOOKED_AT: Final = (-1, 0.0)
+"""What a stream that was sent something owes, until somebody looks; see ``Telling.unread``."""
+
 Response = tuple[bytes, bytes]
 """What everybody gets, and the nonce of who gets it."""
 
@@ -306,6 +309,7 @@ class Stream:
             return self._post(self.flush())
         body, nonce = outbox.popleft()
         self._sink.send(discovery.with_nonce(body, nonce))
+        self._telling.unread.setdefault(self, NEVER_LOOKED_AT)
         if not outbox:
             self._outbox = None
         self._telling.queue(self)

@@ -25,7 +25,7 @@ from polaris_bridge.core.ports import Clock, Scheduler
 from .audience import Audience, Building
 from .runtime import LAYERS
 from .steps import Step
-from .stream import AT_ONCE, Stream
+from .stream import AT_ONCE, NEVER_LOOKED_AT, Stream
 from .subscription import Subscription
 
 log = logging.getLogger(__name__)
@@ -253,8 +253,7 @@ class Telling:
     def sent(self, stream: Stream, sub: Subscription, responses: int) -> None:
         """A stream was sent responses of a type."""
         self.counts.pushes[types.SHORT[sub.audience.type_url]] += responses
-        if stream not in self.unread:
-            self.unread[stream] = (-1, 0.0)
+        self.unread.setdefault(stream, NEVER_LOOKED_AT)
 
     def refused(self, stream: Stream, sub: Subscription) -> None:
         """A client refused a response."""
