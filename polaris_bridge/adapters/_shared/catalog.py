@@ -55,6 +55,10 @@ class Catalog:
         """The services of a namespace, aliases included."""
         return iter(self._records.get(namespace, {}).values())
 
+    def homes(self, name: str) -> list[str]:
+        """The namespaces that have a service of a name."""
+        return list(self._homes.get(name, ()))
+
     def has(self, namespace: str) -> bool:
         """Whether a namespace has services."""
         return namespace in self._records

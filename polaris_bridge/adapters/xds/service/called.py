@@ -35,6 +35,7 @@ from polaris_bridge.core.routing.ports import Patterns
 
 NEARBY: Final = "internal-enable-nearby"
 FAILOVER: Final = "internal-rule-based-failover-type"
+CANARY: Final = "internal-canary"
 """Keys of a service's metadata that SDKs look at."""
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
@@ -74,6 +75,9 @@ class Called:
         self._counts: Counter[Pick] = Counter()
         self._picks: tuple[Pick, ...] = ()
         self._subsets: dict[str, Subset] = {}
+        """By name: the parts that rules choose."""
+        self._former: dict[str, Subset] = {}
+        """Those that they chose before they changed."""
         self._plans: dict[tuple[str, ServiceKey | None], Plan] = {}
         self._encoded: dict[bool, bool] = {}
         self._parts: dict[str, tuple[Subset, ...]] = {}
@@ -186,6 +190,7 @@ class Called:
     def read_rules(self) -> None:
         """Read the rules anew."""
         self.rules = NO_RULES if self._governance is None else self._governance.routes.of(self.of)[1]()
+        self._former, self._subsets = self._subsets, {}
         self._care.clear()
         self._limits.clear()
         self._picks = self._readable(picks_of(self.rules))
@@ -301,23 +306,25 @@ class Called:
 
     def _tell(self, plan: Plan) -> None:
         self._say(plan.unread)
+        if self._metadata().get(CANARY) in _TRUE:
+            self._report(outbound(self.key), f"{CANARY}: canaries are called like everybody else")
         for way in plan.ways:
             for share in way.shares:
                 self._subsets[share.subset.id] = share.subset
 
     def subset(self, id: str) -> Subset | None:
-        """A part of the service by its name: of rules as they are, or were, for somebody may still use those."""
+        """A part of the service by its name: of rules as they are, or were before, for somebody may still use those."""
         if id == NOBODY.id:
             return NOBODY
         if id and id not in self._subsets:
             for dialect in (ENVOY, GRPC):
                 self.subsets(dialect)
-        return self._subsets.get(id) if id else WHOLE
+        return (self._subsets.get(id) or self._former.get(id)) if id else WHOLE
 
     @property
     def subset_ids(self) -> tuple[str, ...]:
         """The names of all parts that calls go to, or went to; empty for the whole."""
-        return tuple({"": None, **dict.fromkeys(self._subsets)})
+        return tuple({"": None, **dict.fromkeys(self._subsets), **dict.fromkeys(self._former)})
 
     def _metadata(self) -> dict[str, str]:
         record = self._registry.snapshot(self.of).record

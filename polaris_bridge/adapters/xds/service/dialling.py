@@ -27,22 +27,51 @@ from .making import Maker
 from .parts import Parts
 from .services import Services, Turn
 
-TYPES: Final = (types.LISTENER, types.ROUTES, types.CLUSTER, types.ASSIGNMENT)
+SHARED: Final = (types.ROUTES, types.CLUSTER, types.ASSIGNMENT)
 MOST_ASKED: Final = 10_000
 """Names of listeners of one view whose comings and goings are followed."""
 _SERVER: Final = "grpc/server?xds.resource.listening_address="
 _NOTHING: Final[Mapping[str, Resource]] = MappingProxyType({})
 
 
+class Calls:
+    """What changes for all gRPC clients alike: whatever they dialled, routes, clusters and endpoints have the same names."""
+
+    def __init__(self, services: Services, now: int) -> None:
+        self.logs = {type_url: Log(now) for type_url in SHARED}
+        self._services = services
+
+    def follow(self, turns: Mapping[ServiceKey, Turn], now: int, *, anything: bool) -> list[str]:
+        """What changed; which types that concerns. ``anything``: names may mean something else than before."""
+        if anything:
+            for log in self.logs.values():
+                log.forget(now)
+            return list(SHARED)
+        names: dict[str, set[str]] = {type_url: set() for type_url in SHARED}
+        for key, turn in turns.items():
+            called = self._services.known(key)
+            subsets = (*turn.subsets, *(() if called is None else called.subset_ids))
+            if turn.existence:
+                subsets = (*subsets, NOBODY.id)
+            clusters = {outbound(key, subset) for subset in dict.fromkeys(subsets)}
+            names[types.ASSIGNMENT] |= clusters
+            if turn.shape or turn.existence:
+                names[types.CLUSTER] |= clusters
+                names[types.ROUTES].add(grpc_routes(key))
+        for type_url, changed in names.items():
+            self.logs[type_url].add(now, changed)
+        return [type_url for type_url, changed in names.items() if changed]
+
+
 class Dialling:
     """``adapters.xds.resources.View`` of gRPC clients."""
 
-    def __init__(self, reader: Reader, services: Services, parts: Parts, maker: Maker, now: int) -> None:
+    def __init__(self, reader: Reader, services: Services, calls: Calls, parts: Parts, maker: Maker, now: int) -> None:
         self.reader = reader
         self._services = services
         self._parts = parts
         self._maker = maker
-        self._logs = {type_url: Log(now) for type_url in TYPES}
+        self._logs = {types.LISTENER: Log(now), **calls.logs}
         self._asked: dict[str, None] = {}
         self._meaning: dict[str, dict[str, None]] = {}
         """By name of a service, in lower case: the names asked for that may mean one that is called so."""
@@ -163,29 +192,19 @@ class Dialling:
 
     # ------------------------------------------------------------------ after a publication
 
-    def follow(self, turns: Mapping[ServiceKey, Turn], now: int, *, anything: bool = False) -> list[str]:
-        """What changed; which types that concerns. ``anything``: names may mean something else than before."""
+    def follow(
+        self, changed: Collection[str], turns: Mapping[ServiceKey, Turn], now: int, *, anything: bool
+    ) -> list[str]:
+        """``changed``: types in which something changed for all such clients; all types that changed. ``anything``: names may
+        mean something else than before."""
+        log = self._logs[types.LISTENER]
         if anything:
             self._listeners.clear()
-            for log in self._logs.values():
-                log.forget(now)
-            return list(TYPES)
-        names: dict[str, set[str]] = {type_url: set() for type_url in TYPES}
-        for key, turn in turns.items():
-            called = self._services.known(key)
-            subsets = (*turn.subsets, *(() if called is None else called.subset_ids))
-            if turn.existence:
-                subsets = (*subsets, NOBODY.id)
-            clusters = {outbound(key, subset) for subset in dict.fromkeys(subsets)}
-            names[types.ASSIGNMENT] |= clusters
-            if turn.shape or turn.existence:
-                names[types.CLUSTER] |= clusters
-                names[types.ROUTES].add(grpc_routes(key))
-            if turn.existence:
-                names[types.LISTENER].update(self._turned(key.name.lower()))
-        for type_url, changed in names.items():
-            self._logs[type_url].add(now, changed)
-        return [type_url for type_url, changed in names.items() if changed]
+            log.forget(now)
+            return [types.LISTENER, *changed]
+        names = {name for key, turn in turns.items() if turn.existence for name in self._turned(key.name.lower())}
+        log.add(now, names)
+        return [types.LISTENER, *changed] if names else [*changed]
 
     def _turned(self, key: str) -> list[str]:
         """The names asked for that may mean something else now."""

@@ -26,10 +26,11 @@ class Hosts:
 
     def put(self, service: ServiceKey, created_ms: int) -> set[ServiceKey]:
         """A service is there; which services' hosts changed thereby."""
-        if service in self._claims:
+        claims = self._claimed(service, created_ms)
+        if self._claims.get(service) == claims:
             return set()
-        claims = self._claims[service] = self._claimed(service, created_ms)
-        changed = {service}
+        changed = self.drop(service) if service in self._claims else {service}
+        self._claims[service] = claims
         for host, rank in claims.items():
             owner = self._owner.get(host)
             if owner is None:

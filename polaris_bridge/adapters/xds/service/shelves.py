@@ -142,6 +142,7 @@ class Shelf:
     def follow(self, turns: Mapping[ServiceKey, Turn], shown: Collection[ServiceKey], now: int) -> bool:
         """What changed, and which services came into sight or left it; whether that concerns this."""
         names: set[str] = set()
+        unsure = False
         for key in {*turns, *shown}:
             if key not in self._space.names and key not in (self._names or {}) and key not in shown:
                 continue
@@ -150,7 +151,10 @@ class Shelf:
                 continue
             self._made.pop(key, None)
             called = self._services.known(key)
-            if called is not None and turn is not None and turn.shape:
+            if called is None and self._names is not None and key in self._space.names:
+                unsure |= self._services.large(key)
+                called = None if unsure else self._services.get(key)
+            if called is not None and (turn is None or turn.shape or turn.existence):
                 called.subsets(ENVOY)  # those of which it has a name from now on
             came = (NOBODY.id,) if turn is None or turn.existence or key in shown else ()
             ids = (*(("",) if turn is None else turn.subsets), *(() if called is None else called.subset_ids), *came)
@@ -159,5 +163,8 @@ class Shelf:
                 names.update(self._names.get(key, ()))
                 self._stale[key] = None
                 self._all = None
-        self.log.add(now, names)
+        if unsure:
+            self.log.forget(now)  # what it has parts of is known when it is read
+        else:
+            self.log.add(now, names)
         return bool(names)

@@ -58,8 +58,11 @@ class Space:
         if sight is not None:
             target = sight.of.key if sight.sources == (sight.of.key,) else name
         before = self.shown.get(name)
+        found: set[ServiceKey] = set()
+        if target is not None:
+            found = self.hosts.put(name, record.created_ms if record is not None else 0)
         if target == before:
-            return set()
+            return found
         if before is not None:
             names = self.names[before]
             del names[name]
@@ -70,8 +73,7 @@ class Space:
             return self.hosts.drop(name)
         self.shown[name] = target
         self.names.setdefault(target, {})[name] = None
-        created_ms = record.created_ms if record is not None else 0
-        return self.hosts.put(name, created_ms) if before is None else {name}
+        return {name, *found}
 
     def follow(self, changed: ServiceKey) -> set[ServiceKey]:
         """What a name stands for may be something else; the names of which something is different now."""
@@ -82,7 +84,8 @@ class Space:
 
     def concerned(self, changed: ServiceKey) -> set[ServiceKey]:
         """The names here that may mean what a name stands for."""
-        return {changed, ServiceKey(self.namespace, changed.name)}
+        homes = self._catalog.homes(changed.name)
+        return {changed, ServiceKey(self.namespace, changed.name), *(ServiceKey(home, changed.name) for home in homes)}
 
     def look_again(self) -> set[ServiceKey]:
         """Exports of a namespace changed: look at every name that may mean something else now."""

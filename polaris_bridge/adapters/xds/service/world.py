@@ -25,7 +25,7 @@ from .audiences import Reader, reader_of
 from .beside import Beside
 from .called import Called
 from .changes import Log
-from .dialling import Dialling
+from .dialling import Calls, Dialling
 from .making import Maker
 from .mesh import Mesh
 from .parts import Parts
@@ -51,6 +51,7 @@ class RegistryWorld:
         self._maker = Maker(self._refused)
         self._parts = Parts(self._maker)
         self._now = 1
+        self._calls = Calls(self._services, self._now)
         self._spaces: dict[str, Space] = {}
         self._shelves: dict[tuple[str, str, object], Shelf] = {}
         self._tables: dict[tuple[str, str], Table] = {}
@@ -91,7 +92,7 @@ class RegistryWorld:
     # ------------------------------------------------------------------ views
 
     def _dialling(self, reader: Reader) -> Dialling:
-        return Dialling(reader, self._services, self._parts, self._maker, self._now)
+        return Dialling(reader, self._services, self._calls, self._parts, self._maker, self._now)
 
     def _mesh(self, reader: Reader) -> Mesh:
         space = self._spaces.get(reader.namespace)
@@ -186,9 +187,10 @@ class RegistryWorld:
         for (namespace, _), table in self._tables.items():
             if table.follow(turns, names[namespace], self._now):
                 changed.add(id(table))
+        dialled = self._calls.follow(turns, self._now, anything=anything)
         for view in self._views.values():
             if isinstance(view, Dialling):
-                found: Collection[str] = view.follow(turns, self._now, anything=anything)
+                found: Collection[str] = view.follow(dialled, turns, self._now, anything=anything)
             else:
                 shared = [type_url for type_url, shelf in view.shelves.items() if id(shelf) in changed]
                 if view.table is not None and id(view.table) in changed:

@@ -111,7 +111,8 @@ class Asking(Struct, frozen=True):
 def plan_of(rules: Rules, asking: Asking) -> Plan:
     """The ways of the calls to a service. Does not raise: what cannot be expressed is named."""
     unread: dict[Unread, None] = {}
-    base = _base(rules, asking)
+    base = _base(rules, asking, unread)
+    _unmeant(rules.outbound, unread)
     ways: list[Way] = []
     for lane_way, pick, fallback in _lanes(rules.lanes, asking, unread):
         ways += _within(rules.inbound, lane_way, pick, fallback, asking, unread)
@@ -192,14 +193,26 @@ def _base_pick(rules: Rules) -> Pick:
     return Pick(lacks=(BASE_KEY,)) if rules.lanes else EVERYBODY
 
 
-def _base(rules: Rules, asking: Asking) -> Pick:
+def _base(rules: Rules, asking: Asking, unread: dict[Unread, None]) -> Pick:
     """The base line of lanes, and the labels that callers are to ask for when they ask for none."""
     base, labelled = _base_pick(rules), _labelled(rules)
     if labelled == EVERYBODY or rules.labelled is None:
         return base
     if asking.populated(labelled) or rules.labelled.failover == NONE:
         return base.also(labelled)
+    if rules.labelled.failover != ALL:
+        why = f"nobody has the labels, and of those without them all are used, not {rules.labelled.failover}"
+        unread[Unread(rules.labelled.rule, "failover", why)] = None
     return base
+
+
+def _unmeant(routes: Iterable[Route], unread: dict[Unread, None]) -> None:
+    """What a service says of its calls to services of every namespace stands with none of them."""
+    for route in routes:
+        for i, group in enumerate(route.groups):
+            if group.namespace == ANY:
+                why = "services of every namespace: only what is said of a service of a namespace is told"
+                unread[Unread(route.rule, f"{route.name}.destinations[{i}]", why)] = None
 
 
 def _lane_pick(lane: Lane) -> Pick:
