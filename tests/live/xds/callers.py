@@ -14,6 +14,8 @@ from .backends import ECHO
 
 CHANGES_WITHIN_S = 2.0
 """From the answer to a write until calls go where they should."""
+PLACE = ("east", "east-1", "east-1-a")
+"""Region, zone and campus of every caller."""
 CONNECTS_WITHIN_S = 20.0
 """A first call, which resolves and connects; on a machine where everything starts at once."""
 
@@ -47,9 +49,9 @@ def node_id(name: str) -> str:
     return f"sidecar~default/{name}~127.0.0.1"
 
 
-def bootstrap(port: int, name: str, locality: tuple[str, str, str] = ("", "", "")) -> dict[str, object]:
+def bootstrap(port: int, name: str) -> dict[str, object]:
     """What a gRPC client is told of its control plane."""
-    region, zone, sub_zone = locality
+    region, zone, sub_zone = PLACE
     return {
         "xds_servers": [
             {

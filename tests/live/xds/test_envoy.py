@@ -13,7 +13,7 @@ from ..server import Server
 from ..waiting import until
 from . import rules
 from .backends import HttpBackend
-from .callers import CHANGES_WITHIN_S
+from .callers import CHANGES_WITHIN_S, PLACE
 from .conftest import RUN
 from .programs import ENVOY
 from .sidecar import STYLES, Sidecar
@@ -21,7 +21,6 @@ from .sidecar import STYLES, Sidecar
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 NewBackend = Callable[[str], HttpBackend]
 ME = f"web-{RUN}"
-REGION, ZONE, CAMPUS = "east", "east-1", "east-1-a"
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -30,7 +29,7 @@ def shared(
 ) -> Iterator[Sidecar]:
     build(ENVOY)
     folder = tmp_path_factory.mktemp(f"envoy-{request.param}")
-    made = Sidecar(ME, server.port, folder, style=request.param, locality=(REGION, ZONE, CAMPUS))
+    made = Sidecar(ME, server.port, folder, style=request.param, locality=PLACE)
     try:
         made.start()
         yield made
@@ -49,12 +48,15 @@ def sidecar(shared: Sidecar) -> Iterator[Sidecar]:
 def test_calls_are_balanced_by_weight(
     sidecar: Sidecar, console: Console, service: str, http_backend: NewBackend
 ) -> None:
-    for name, weight in (("light", 50), ("heavy", 150)):
-        console.register(service, http_backend(name).port, weight=weight)
+    light, heavy = http_backend("light"), http_backend("heavy")
+    console.register(service, light.port, weight=50)
+    console.register(service, heavy.port, weight=150)
     sidecar.reaches(service, {"light", "heavy"})
     outcome = sidecar.call(service, 100)
     assert outcome.failures == {}
     assert 70 <= outcome.answers["heavy"] <= 80, outcome
+    console.change(service, light.port, weight=1350)
+    until(lambda: sidecar.call(service, 40).answers.get("light", 0) > 30, CHANGES_WITHIN_S, "most go to the light one")
 
 
 def test_every_form_of_a_name(sidecar: Sidecar, console: Console, service: str, http_backend: NewBackend) -> None:
@@ -189,8 +191,8 @@ def test_a_lane_keeps_its_calls(sidecar: Sidecar, console: Console, service: str
 
 
 def test_calls_stay_nearby(sidecar: Sidecar, console: Console, service: str, http_backend: NewBackend) -> None:
-    near, far = http_backend("near"), http_backend("far")
-    console.register(service, near.port, location={"region": REGION, "zone": ZONE, "campus": "another"})
+    near, far, (region, zone, _) = http_backend("near"), http_backend("far"), PLACE
+    console.register(service, near.port, location={"region": region, "zone": zone, "campus": "another"})
     console.register(service, far.port, location={"region": "west", "zone": "west-1", "campus": "west-1-a"})
     sidecar.reaches(service, {"near", "far"})
     rule = console.add_rule(rules.ROUTINGS, rules.nearby(service))

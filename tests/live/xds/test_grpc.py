@@ -13,7 +13,7 @@ from ..server import Server
 from ..waiting import until
 from . import rules
 from .backends import ECHO, GrpcBackend
-from .callers import CHANGES_WITHIN_S, CONNECTS_WITHIN_S, Caller
+from .callers import CHANGES_WITHIN_S, CONNECTS_WITHIN_S, PLACE, Caller
 from .conftest import RUN
 from .registries import Door, doors
 
@@ -43,6 +43,24 @@ def test_calls_are_balanced(
     outcome = caller.call(target, 60)
     assert outcome.failures == {}
     assert all(15 <= outcome.answers[name] <= 25 for name in "abc"), outcome
+
+
+def test_weights_are_honoured_and_change(
+    caller: Caller, console: Console, service: str, target: str, grpc_backend: NewBackend
+) -> None:
+    """A weight of its own puts an instance into a locality of its own; localities are drawn."""
+    light, heavy = grpc_backend("light"), grpc_backend("heavy")
+    console.register(service, light.port, weight=50)
+    console.register(service, heavy.port, weight=150)
+    caller.reaches(target, {"light", "heavy"}, CONNECTS_WITHIN_S)
+    # Of 200 calls 150 are expected, with a deviation of 6.1.
+    outcome = caller.call(target, 200)
+    assert outcome.failures == {}
+    assert 119 <= outcome.answers["heavy"] <= 181, outcome
+    console.change(service, light.port, weight=1350)
+    until(
+        lambda: caller.call(target, 40).answers.get("light", 0) > 28, CHANGES_WITHIN_S, "most calls go to the light one"
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,6 +176,39 @@ def test_a_rule_has_shares(
     assert outcome.failures == {}
     assert 5 <= outcome.answers.get("v2", 0) <= 60, outcome
     console.remove_rule(rules.ROUTINGS, rule)
+
+
+def test_a_lane_keeps_its_calls(
+    caller: Caller, console: Console, service: str, target: str, grpc_backend: NewBackend
+) -> None:
+    """Which service a gRPC client is, is said by the name of its cluster."""
+    console.register(service, grpc_backend("base").port)
+    console.register(service, grpc_backend("blue").port, metadata={"lane": "blue"})
+    caller.reaches(target, {"base", "blue"}, CONNECTS_WITHIN_S)
+    blue = rules.lane("blue", rules.argument("HEADER", "x-user", "jane"))
+    group = rules.lanes(service, caller.name, service, blue)
+    created = console.add_rule(rules.LANES, group)
+    caller.reaches(target, {"blue"}, x_user="jane")
+    caller.reaches(target, {"base"}, x_user="john")
+    console.write("POST", f"{rules.LANES}/delete", {"id": created, "name": group["name"]})
+    caller.reaches(target, {"base", "blue"}, x_user="jane")
+
+
+def test_calls_stay_nearby(
+    caller: Caller, console: Console, service: str, target: str, grpc_backend: NewBackend
+) -> None:
+    near, far, (region, zone, _) = grpc_backend("near"), grpc_backend("far"), PLACE
+    console.register(service, near.port, location={"region": region, "zone": zone, "campus": "another"})
+    console.register(service, far.port, location={"region": "west", "zone": "west-1", "campus": "west-1-a"})
+    caller.reaches(target, {"near", "far"}, CONNECTS_WITHIN_S)
+    rule = console.add_rule(rules.ROUTINGS, rules.nearby(service))
+    caller.reaches(target, {"near"})
+    console.change(service, near.port, healthy=False)
+    caller.reaches(target, {"far"})
+    console.change(service, near.port, healthy=True)
+    caller.reaches(target, {"near"})
+    console.remove_rule(rules.ROUTINGS, rule)
+    caller.reaches(target, {"near", "far"})
 
 
 def test_a_service_is_emptied_and_refilled(

@@ -7,8 +7,11 @@ from worlds import CALLER, ENVOY_NODE, GRPC_NODE, Bottle, changed_types, decoded
 
 from polaris_bridge.adapters.polaris.service.governance import governance
 from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS
+from polaris_bridge.adapters.xds.translate.assignments import assignment
+from polaris_bridge.adapters.xds.translate.endpoints import Endpoint
 from polaris_bridge.adapters.xds.wire import types
-from polaris_bridge.core.model import OUT_OF_SERVICE, ServiceKey, Switch
+from polaris_bridge.adapters.xds.wire.encoding import message_type
+from polaris_bridge.core.model import NOWHERE, OUT_OF_SERVICE, ServiceKey, Switch
 
 ECHO = "OUTBOUND|default|echo"
 
@@ -74,6 +77,18 @@ def test_weights_are_localities_to_grpc_clients_and_weights_to_envoy() -> None:
     assert sorted(each.load_balancing_weight.value for each in grpc.endpoints) == [100, 300]
     envoy = decoded(types.ASSIGNMENT, b.world.view(ENVOY_NODE).read(types.ASSIGNMENT, ECHO))
     assert [each.load_balancing_weight.value for each in envoy.endpoints] == [400]
+
+
+def test_localities_of_grpc_clients_differ_whatever_their_priority() -> None:
+    """grpc-java keeps the last of several by one name."""
+    weights = {"10.0.0.2": 100, "10.0.0.3": 100, "10.0.0.5": 300}
+    endpoints = [Endpoint(host, 80, weight, {}, NOWHERE, healthy=True) for host, weight in weights.items()]
+    for rich in (False, True):
+        packed = assignment("c", endpoints, lambda each: int(each.host[-1]) % 2, rich=rich)
+        message = message_type(types.ASSIGNMENT).FromString(packed)
+        places = [each.locality.sub_zone for each in message.endpoints]
+        assert [each.priority for each in message.endpoints] == ([0, 1] if rich else [0, 1, 1])
+        assert len(set(places)) == (1 if rich else 3)
 
 
 def test_who_is_left_out_and_who_is_told_as_unhealthy() -> None:

@@ -17,13 +17,15 @@ Rank = Callable[[Endpoint], int | None]
 """How soon an endpoint is used, 0 first; None: never."""
 
 _OTHER_WEIGHT: Final = "~"
+_LATER: Final = "~~"
 
 
 def assignment(name: str, endpoints: Sequence[Endpoint], rank: Rank | None = None, *, rich: bool) -> bytes:
     """The assignment of a cluster, encoded. ``endpoints`` in their order, each place once.
 
     ``rich`` is for Envoy, which looks at labels, and at the weight of each endpoint. gRPC clients look at weights of localities
-    only, so that for them those of one place with different weights are told as several localities.
+    only, so that for them those of one place with different weights are told as several localities; and of those that are used
+    later at the same place too, since grpc-java keeps one of each name, the last.
     """
     groups: dict[tuple[int, Location, int], list[Endpoint]] = {}
     for each in endpoints:
@@ -42,11 +44,15 @@ def _localities(groups: dict[tuple[int, Location, int], list[Endpoint]], *, rich
         known = largest.get((at, place))
         if known is None or len(group) > len(groups[at, place, known]):
             largest[at, place] = weight
+    taken: set[tuple[str, str, str]] = set()
     for at, place, weight in sorted(groups, key=_order):
         group = groups[at, place, weight]
         campus = place.campus
         if weight != largest[at, place]:
             campus = f"{campus}{_OTHER_WEIGHT}{weight}"
+        if not rich and (place.region, place.zone, campus) in taken:
+            campus = f"{campus}{_LATER}{priorities[at]}"
+        taken.add((place.region, place.zone, campus))
         encoded = (
             tuple([each.encoded(rich=rich) for each in group])
             if shrink == 1

@@ -182,18 +182,20 @@ func judgeOutlierDetection(known *cluster.OutlierDetection, path string, finding
 }
 
 func judgeAssignment(known *endpoint.ClusterLoadAssignment, path string, grpc bool, findings *findings) {
-	priorities, addresses := map[uint32]map[string]bool{}, map[string]bool{}
+	priorities, addresses, localities := map[uint32]bool{}, map[string]bool{}, map[string]bool{}
 	highest := uint32(0)
 	for _, group := range known.Endpoints {
 		highest = max(highest, group.Priority)
-		if priorities[group.Priority] == nil {
-			priorities[group.Priority] = map[string]bool{}
-		}
+		priorities[group.Priority] = true
 		locality := fmt.Sprint(group.GetLocality())
-		if priorities[group.Priority][locality] {
-			findings.add("%s: locality %s twice in priority %d", path, locality, group.Priority)
+		if !grpc {
+			locality = fmt.Sprint(group.Priority, " ", locality)
 		}
-		priorities[group.Priority][locality] = true
+		// grpc-java keeps one of each name, whatever the priority.
+		if localities[locality] {
+			findings.add("%s: locality %s twice", path, locality)
+		}
+		localities[locality] = true
 		if grpc && (group.Locality == nil || group.GetLoadBalancingWeight().GetValue() == 0) {
 			findings.add("%s: gRPC skips a locality without name or weight", path)
 		}
