@@ -14,7 +14,8 @@ UNITLESS = {"build_info", "services", "instances", "watchers", "store_writes_wai
             "health_checks", "config_files", "config_gray_releases", "config_holders",
             "limiter", "routing_kinds", "limiter_redis_up", "self_protection",
             "self_protection_held", "instances_ejected", "circuit_breakers", "fault_detection_checks", "xds_streams",
-            "sync_queue", "sync_differences", "sync_stale", "sync_held", "sync_copies", "sync_stage_services", "audit_clean"}  # fmt: skip
+            "sync_queue", "sync_differences", "sync_stale", "sync_held", "sync_copies", "sync_stage_services",
+            "audit_clean"}  # fmt: skip
 """Gauges that count things or are a state, and so have no unit."""
 FORBIDDEN_LABELS = {"instance", "instance_id", "id", "key", "host", "ip", "address", "path", "url"}
 
