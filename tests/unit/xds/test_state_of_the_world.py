@@ -518,6 +518,22 @@ def test_a_stream_that_ends_leaves_nothing(stage: Stage) -> None:
     stage.put((ASSIGNMENT, "a", "2"))
 
 
+def test_how_long_the_telling_took_is_known_when_all_are_told(stage: Stage) -> None:
+    clients = [stage.client() for _ in range(100)]
+    for client in clients:
+        (one,) = client.state(ASSIGNMENT, "a")
+        client.ack(one, "a")
+    told: list[tuple[str, float, float, int]] = []
+    stage.telling.origin = lambda: "eureka"
+    stage.telling.told = lambda by, took, since: told.append(
+        (by, took, since, sum(len(c.sink.arrived) for c in clients))
+    )
+    stage.put((ASSIGNMENT, "b", "2"))
+    assert told == []
+    stage.put((ASSIGNMENT, "a", "2"))
+    assert [(by, arrived) for by, _, _, arrived in told] == [("eureka", 100)]
+
+
 def test_changes_that_follow_quickly_are_told_together(stage: Stage) -> None:
     client = stage.client()
     (one,) = client.state(ASSIGNMENT, "a", "b")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import Final
+
 from polaris_bridge.adapters._shared.adapter import Surroundings
 from polaris_bridge.adapters._shared.slices import Slices
 from polaris_bridge.adapters.xds.settings import XdsSettings
 from polaris_bridge.adapters.xds.translate.keys import SOURCE
+from polaris_bridge.core.events import Published
 
 from .problems import Problems
 from .telling import Telling
 from .world import RegistryWorld
+
+OTHER: Final = "rules"
+"""What a change came through that is not one of instances."""
 
 
 class Plane:
@@ -25,6 +32,19 @@ class Plane:
             Slices(registry.scheduler),
             settings.interval_s,
         )
+        self._by = ""
+        self.telling.origin = lambda: self._by
+        self.telling.told = lambda by, took_s, since_s: around.pushed(by, SOURCE, took_s, since_s)
+        registry.observe(self._published)  # before the world does, which tells of the change at once
+
+    def _published(self, published: Published) -> None:
+        """Remember what the newest change came through."""
+        if not self.telling.views:
+            return
+        change = next(iter(published.changes), None)
+        address = None if change is None else change.after or change.before
+        registrations = () if address is None else address.registrations
+        self._by = max(registrations, key=attrgetter("seq")).source if registrations else OTHER
 
     def sweep(self) -> None:
         """Once a second."""

@@ -67,13 +67,17 @@ class Refused(Struct, frozen=True, gc=False):
 class Feed:
     """The streams that see one view."""
 
-    __slots__ = ("_audiences", "dirty", "scheduled", "told_s", "users", "view")
+    __slots__ = ("_audiences", "changed_by", "changed_s", "dirty", "scheduled", "told_s", "users", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.users = 0
         self.dirty: set[str] = set()
         """Types that changed and were not told."""
+        self.changed_s = 0.0
+        """Monotonic seconds of the first of these changes..."""
+        self.changed_by = ""
+        """...and what it came through."""
         self.scheduled = False
         self.told_s = -1e9
         """When the last change was told."""
@@ -117,6 +121,11 @@ class Telling:
         self.refusals: deque[Refused] = deque(maxlen=KEPT_REFUSALS)
         """The last ones, oldest first."""
         self.second = 0
+        self.origin: Callable[[], str] = lambda: ""
+        """What the change that is being published came through."""
+        self.told: Callable[[str, float, float], None] | None = None
+        """Told of every change that everybody was told of who could be: what it came through, seconds that the telling took,
+        seconds since it was published."""
         self._make = make
         self._made: World | None = None
         self._scheduler = scheduler
@@ -124,7 +133,8 @@ class Telling:
         self._interval_s = interval_s
         self._feeds: dict[View, Feed] = {}
         self._oversized = 0
-        self._queue: deque[Stream] = deque()
+        self._queue: deque[Stream | Callable[[], None]] = deque()
+        """Streams that are told next; and what is to be done when those before it were."""
         self._draining = False
 
     # ------------------------------------------------------------------ streams
@@ -173,6 +183,8 @@ class Telling:
         feed = self._feeds.get(view)
         if feed is None:
             return
+        if not feed.dirty:
+            feed.changed_s, feed.changed_by = self.clock.monotonic(), self.origin()
         feed.dirty.update(type_urls)
         if feed.scheduled or not feed.dirty:
             return
@@ -188,6 +200,7 @@ class Telling:
         feed.scheduled = False
         feed.told_s = self.clock.monotonic()
         dirty, feed.dirty = feed.dirty, set()
+        before = len(self._queue)
         for type_url in dirty:
             audience = feed.known(type_url)
             if audience is None:
@@ -198,6 +211,10 @@ class Telling:
                 for sub in group.members:
                     sub.dirty = True
                     self.queue(sub.stream)
+        if self.told is not None and len(self._queue) > before:
+            by, began, changed = feed.changed_by, feed.told_s, feed.changed_s
+            told, now = self.told, self.clock.monotonic
+            self._queue.append(lambda: told(by, now() - began, now() - changed))
 
     def queue(self, stream: Stream) -> None:
         """Tell a stream what it may be told, soon."""
@@ -218,6 +235,9 @@ class Telling:
         sent = 0
         for _ in range(min(AT_A_TIME, len(queue))):
             stream = queue.popleft()
+            if not isinstance(stream, Stream):
+                stream()
+                continue
             stream.queued = False
             try:
                 sent += stream.push()
