@@ -266,8 +266,8 @@ def test_every_limit_counts_for_itself(sidecar: Sidecar, console: Console, offer
     created = [
         console.add_rule(rules.RATE_LIMITS, rule)
         for rule in (
-            rules.limit(ME, 5, "/pay", "LOCAL", jane, name="jane"),
             rules.limit(ME, 2, "/refund", name="refund"),
+            rules.limit(ME, 5, "/pay", "LOCAL", jane, name="jane"),
         )
     ]
     until(
