@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
-from typing import Final, TypeVar
+from collections.abc import Generator, Iterable
+from typing import Any, Final, TypeVar
 
 SLICE_S: Final = 0.004
+AGAIN_S: Final = 0.2
 
 T = TypeVar("T")
 
@@ -37,3 +38,13 @@ async def sliced(work: Generator[None, None, T]) -> T:
             result: T = stop.value
             return result
         await breath.take()
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End tasks and wait until they have. One that loses its cancellation (a group of tasks does when a member fails at the same
+    moment) is told again."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN_S)

@@ -103,22 +103,37 @@ def is_copy(r: Registration) -> bool:
 
 
 def listed(address: Address) -> list[Record]:
-    """An address as readers of no protocol in particular see it."""
-    found = []
+    """An address as readers of no protocol in particular see it; of copies those that came the shortest way."""
+    seen = sorted(shown(address, _NOBODY), key=lambda s: s.registration.key)
+    if seen and is_copy(seen[0].registration):
+        return _nearest(address, seen[0].live)
     plain = f"{address.host}:{address.port}"
     place = f"{plain}/{address.vpc}" if address.vpc else plain
-    for n, s in enumerate(sorted(shown(address, _NOBODY), key=lambda s: s.registration.key)):
+    found = []
+    for n, s in enumerate(seen):
         r = s.registration
         failing = isinstance(r.liveness, Checks) and CRITICAL in r.liveness.states.values()
         # what fails its checks alone has not withdrawn
         enabled = s.word == UP or (s.word == DOWN and r.reported == UP)
         instance = instance_of(r, enabled=enabled, healthy=s.live and not failing and s.word != DOWN)
-        if is_copy(r):
-            found.append(Record(r.key, instance, copy_record(r).origin, task=r.ext.task))
-        else:
-            id = f"{place}/{r.source}/{r.key}" if n else place
-            found.append(Record(id, instance, foreign=markers.foreign(r.metadata, r.tags)))
+        id = f"{place}/{r.source}/{r.key}" if n else place
+        found.append(Record(id, instance, foreign=markers.foreign(r.metadata, r.tags)))
     return found
+
+
+def _nearest(address: Address, live: bool) -> list[Record]:
+    """Of the copies at an address that live, or do not, those by the shortest way.
+
+    Which one had news last changes with every change; were it copied on, bridges in a ring would never come to rest.
+    """
+    copies = [copy_record(r) for r in address.registrations if is_copy(r) and r.live is live]
+    shortest = min(map(_way, copies))
+    return [copy for copy in copies if _way(copy) == shortest]
+
+
+def _way(record: Record) -> tuple[int, tuple[str, ...]]:
+    path = record.origin.path if record.origin is not None else ()
+    return len(path), path
 
 
 def pairs(r: Registration) -> dict[str, str]:

@@ -221,15 +221,14 @@ class Desk:
         task = self.task(id)
         if copies not in REMOVALS:
             raise Invalid("copies", f"expected one of {', '.join(REMOVALS)}")
-        worker = self._worker(task)
-        await worker.stop()
+        if copies == ADOPT and task.target != HERE:
+            raise Invalid("copies", "copies elsewhere can be withdrawn or left, not adopted")
         touched = 0
         if copies == WITHDRAW:
-            touched = await self._withdrawn(worker)
+            touched = await self._withdraw(task)
         elif copies == ADOPT:
-            if not isinstance(worker.target, Here):
-                raise Invalid("copies", "copies elsewhere can be withdrawn or left, not adopted")
-            touched = await worker.target.adopt(task.id)
+            await self._close(id)
+            touched = await Here(self._registry).adopt(id)
         await self._close(id)
         await durable(self._store.plans.delete(id, caller))
         await durable(self._store.states.delete(id, caller))
@@ -310,7 +309,7 @@ class Desk:
         if against:
             raise Conflict("; ".join(against))
         if stage == stages.RETIRED:
-            await self._retire(task)
+            await self._withdraw(task)
         return await self._enter(task, stage, caller)
 
     async def rollback(self, id: str, caller: Caller) -> Task:
@@ -320,21 +319,25 @@ class Desk:
         if stage is None:
             raise Conflict(f"there is no way back from {task.stage}")
         if task.stage in stages.RUNNING and stage not in stages.RUNNING:
-            await self._retire(task)
+            await self._withdraw(task)
             task = structs.replace(task, paused=True)
         return await self._enter(task, stage, caller)
 
-    async def _retire(self, task: Task) -> None:
+    async def _withdraw(self, task: Task) -> int:
+        """Stop a task and remove its copies; how many. When that fails it goes on as before, and the reason is raised."""
         worker = self._worker(task)
+        running = worker.running
         await worker.stop()
-        await self._withdrawn(worker)
+        try:
+            written = await worker.withdraw()
+            failed = [w for w in written if w.error is not None]
+            if failed:
+                raise Conflict(f"{len(failed)} copies could not be removed: {failed[0].error}")
+        except BaseException:
+            if running:
+                worker.start()
+            raise
         await self._close(task.id)
-
-    async def _withdrawn(self, worker: Worker) -> int:
-        written = await worker.withdraw()
-        failed = [w for w in written if w.error is not None]
-        if failed:
-            raise Conflict(f"{len(failed)} copies could not be removed: {failed[0].error}")
         return len(written)
 
     async def _enter(self, task: Task, stage: str, caller: Caller) -> Task:

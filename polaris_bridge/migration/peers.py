@@ -29,6 +29,7 @@ from polaris_bridge.core.errors import CoreError
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Clock
 
+from .breath import ended
 from .connectors.web import Web
 from .model import EUREKA, RegistryEntry
 from .ports import RegistryError, Unusable
@@ -108,9 +109,7 @@ class Peer:
     async def close(self) -> None:
         """Stop. What waits is not sent any more."""
         if self._sending is not None:
-            self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sending
+            await ended({self._sending})
         await self._web.close()
 
     def put(self, item: ReplicationItem) -> None:

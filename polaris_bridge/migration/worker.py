@@ -17,7 +17,7 @@ from polaris_bridge.core.errors import Conflict
 from polaris_bridge.core.model import ServiceKey
 from polaris_bridge.core.ports import Clock
 
-from .breath import Breath, sliced
+from .breath import Breath, ended, sliced
 from .engine import brake
 from .engine.audit import Audit, Difference, auditing
 from .engine.diff import DELETE, SKIP, Step, deserted, differences, export, is_ours
@@ -133,11 +133,8 @@ class Worker:
     async def stop(self) -> None:
         """Stop working. What stands in the target stays."""
         running, self._running = self._running, []
-        for each in running:
-            each.cancel()
-        for each in running:
-            with contextlib.suppress(asyncio.CancelledError):
-                await each
+        await ended(running)
+        await self._let_go()
 
     async def close(self) -> None:
         """Stop, and let go of both registries."""
@@ -302,9 +299,7 @@ class Worker:
         """The open question for changes ends: everything is read anew."""
         asked, self._asked = self._asked, None
         if asked is not None:
-            asked.cancel()
-            with contextlib.suppress(asyncio.CancelledError, RegistryError):
-                await asked
+            await ended({asked})
 
     def _meant(self) -> list[ServiceKey]:
         return list(self._naming().there.values())

@@ -192,6 +192,9 @@ async def each(items: Sequence[T], do: Callable[[T], Awaitable[Any]], at_once: i
         async with gate:
             return await do(item)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in items]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return [task.result() for task in tasks]

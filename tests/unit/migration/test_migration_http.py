@@ -194,6 +194,58 @@ async def test_a_task_that_goes_takes_its_copies_and_nothing_else(
     assert await listed(here) == [2]
 
 
+async def test_a_task_whose_copies_cannot_be_removed_stays_and_goes_on(operator: Operator, here: Running) -> None:
+    await register(here, 1)
+    async with testing.server() as gone:
+        await operator.registry(CONSUL, gone, timeout_s=1)
+        await operator.ask("POST", "/tasks", {"id": "t", "source": "here", "target": "old"})
+        await operator.ask("POST", "/tasks/t/plan")
+        await operator.ask("POST", "/tasks/t/apply")
+        assert await listed(gone) == [1]
+    await operator.ask("DELETE", "/tasks/t", status=502)
+    await operator.ask("POST", "/tasks/t/rollback", status=502)
+    status = await operator.status()
+    assert (status["task"]["stage"], status["running"]) == ("mirrored", True)
+    await operator.ask("DELETE", "/tasks/t?copies=adopt", status=400)
+    assert (await operator.ask("DELETE", "/tasks/t?copies=leave"))["copies"] == 0
+
+
+async def test_three_servers_in_a_ring_and_back_list_each_instance_once(here: Running) -> None:
+    async with testing.server() as second, testing.server() as third:
+        ring = (here, second, third)
+        operators = [Operator(running) for running in ring]
+        for n, (running, operator) in enumerate(zip(ring, operators, strict=True)):
+            await register(running, n + 1, ephemeral=False)
+            for step, way in ((1, "next"), (2, "past")):
+                other = (n + step) % 3
+                await operator.registry(POLARIS, ring[other], id=f"s{other}")
+                await operator.ask("POST", "/tasks", {"id": way, "source": f"s{other}", "target": "here", "audit_s": 1})
+                applied = 409
+                while applied == 409:  # the other tasks write meanwhile
+                    await operator.ask("POST", f"/tasks/{way}/plan")
+                    applied = (await operator.client.post(f"/tasks/{way}/apply")).status_code
+                assert applied == 200
+        for running in ring:
+            await sees(running, [1, 2, 3])
+        await deregister(here, 1)
+        await register(second, 4, ephemeral=False)
+        for running in ring:
+            await sees(running, [2, 3, 4])
+
+        async def writes() -> list[Any]:
+            return [(await operator.status(way))["writes"] for operator in operators for way in ("next", "past")]
+
+        quiet, seen = 0, await writes()
+        async with asyncio.timeout(30):
+            while quiet < 30:  # a while in which every task reads everything more than once
+                await asyncio.sleep(0.1)
+                quiet, seen = (quiet + 1, seen) if await writes() == seen else (0, await writes())
+        for running in ring:
+            assert await listed(running) == [2, 3, 4]
+        for operator in operators:
+            await operator.client.aclose()
+
+
 async def test_this_server_itself_is_no_registry_elsewhere(operator: Operator, here: Running) -> None:
     for kind in (EUREKA, NACOS, CONSUL, POLARIS):
         spec = {"id": "me", "kind": kind, "addresses": [address(kind, here).replace("127.0.0.1", "localhost")]}
