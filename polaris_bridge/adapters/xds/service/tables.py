@@ -31,6 +31,8 @@ from .services import Services, Turn
 from .shelves import FEW
 from .spaces import Space
 
+MANY: Final = 1000
+"""Services above which a table is joined in steps."""
 MOST_ASKED: Final = 10_000
 """Hosts asked for whose changes are followed."""
 
@@ -103,7 +105,19 @@ class Table:
     def ahead(self) -> Work | None:
         """What makes the parts, in slices; None when it is not worth it."""
         missing = not self._space.filled or len(self._space.shown) - len(self._parts) > FEW
-        return self._fill() if missing else None
+        return self._work() if missing or (len(self._space.shown) > MANY and not self._tables) else None
+
+    def _work(self) -> Work:
+        """The parts, then the table: its hosts in order, joined, and with their version, each in a step of its own."""
+        yield from self._fill()
+        at = self.log.stamp
+        hosts = list(self._hosts(None))
+        yield
+        content = table(self.name, [*hosts, self._rest])
+        yield
+        if at == self.log.stamp and not self._tables:
+            self._tables[None] = packed(types.ROUTES, self.name, content)
+        return None
 
     def _fill(self) -> Work:
         yield from self._space.fill()
