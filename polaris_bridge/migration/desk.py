@@ -93,10 +93,12 @@ class Applied(Struct, frozen=True):
 class Desk:
     """All registries and tasks of a server. Made when the core is loaded; ``start`` lets tasks work."""
 
-    def __init__(self, registry: Registry, sealer: Sealer, own_address: OwnAddress) -> None:
+    def __init__(self, registry: Registry, sealer: Sealer, own_address: OwnAddress, own_id: str = HERE) -> None:
+        """``own_id``: what this server is called in the marks of copies."""
         self._registry = registry
         self._sealer = sealer
         self._own_address = own_address
+        self._own_id = own_id
         self._store = Store(registry)
         self._workers: dict[str, Worker] = {}
         self._open = False
@@ -134,8 +136,8 @@ class Desk:
 
         Raises ``Invalid`` for what cannot be one, this server itself included.
         """
-        if not _ID.fullmatch(entry.id) or entry.id == HERE:
-            raise Invalid("id", f"expected 1 to 32 of a-z, 0-9, '_', '.', '-', and not {HERE!r}")
+        if not _ID.fullmatch(entry.id) or entry.id in (HERE, self._own_id):
+            raise Invalid("id", f"expected 1 to 32 of a-z, 0-9, '_', '.', '-', and not {HERE!r} or our own id")
         if entry.kind not in KINDS:
             raise Invalid("kind", f"expected one of {', '.join(KINDS)}")
         if not entry.addresses:
@@ -268,7 +270,7 @@ class Desk:
         await durable(self._store.tasks.put(task, caller))
         if task.stage in (stages.DISCOVERED, stages.PLANNED):
             task = await self._enter(task, stages.MIRRORED, caller)
-        worker.task = task
+        worker.task = self._marked(task)
         worker.start()
         return _applied(written)
 
@@ -280,7 +282,7 @@ class Desk:
         task = structs.replace(task, paused=paused)
         await durable(self._store.tasks.put(task, caller))
         worker = self._worker(task)
-        worker.task = task
+        worker.task = self._marked(task)
         worker.start()
         worker.hurry()
         return task
@@ -345,7 +347,7 @@ class Desk:
         await durable(self._store.tasks.put(task, caller))
         worker = self._workers.get(task.id)
         if worker is not None:
-            worker.task = task
+            worker.task = self._marked(task)
         return task
 
     # ------------------------------------------------------------------ status
@@ -445,7 +447,9 @@ class Desk:
             if not self._open:
                 raise Conflict("the server is starting or stopping")
             source, target = self._connector(task.source), self._connector(task.target)
-            worker = Worker(task, source, target, self._registry.clock, noted=lambda: self._noted(task.id))
+            worker = Worker(
+                self._marked(task), source, target, self._registry.clock, noted=lambda: self._noted(task.id)
+            )
             kept = self._store.states.get(task.id)
             if kept is not None and kept.clean_since_ms:
                 worker.progress.audit = Audit(
@@ -453,6 +457,13 @@ class Desk:
                 )
             self._workers[task.id] = worker
         return worker
+
+    def _marked(self, task: Task) -> Task:
+        """A task as its copies are marked."""
+        names = {HERE: self._own_id}
+        return structs.replace(
+            task, source=names.get(task.source, task.source), target=names.get(task.target, task.target)
+        )
 
     def _noted(self, id: str) -> None:
         """Remember what a comparison showed, so that a restart does not begin to count anew."""

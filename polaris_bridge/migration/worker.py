@@ -325,7 +325,7 @@ class Worker:
             if there is None:
                 continue
             found = export(self._wanted.get(key, ()), there, task, self.source.kind, self.target.can)
-            remaining[there] = len(found.copies)
+            remaining[there] = len(self._wanted.get(key, ()))
             steps += differences(found.copies, self._held.get(there, ()), there, task, shadows=self.target.shadows)
         if full:
             steps += deserted(self._held, [names.there[key] for key in services if key in names.there], task)

@@ -130,7 +130,7 @@ class Server:
         self._peers: list[Peers] = []
         self._own_addresses = OwnAddresses(lambda: (listener.port for listener in self.all_listeners))
         sealer = SecretSealer(lambda: self._sealing.keys)
-        self.migration = Desk(self.registry, sealer, self._own_addresses.is_ours)
+        self.migration = Desk(self.registry, sealer, self._own_addresses.is_ours, config.migration.id)
         """Registries elsewhere, and what is copied from and to them."""
         self.access: Access | None = None
         """Access control; None until the store is loaded."""

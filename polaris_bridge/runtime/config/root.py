@@ -7,6 +7,7 @@ from .healthcheck import HealthCheck
 from .limiter import LimiterSection
 from .listeners import AnyListener, EurekaListener, HttpListener, ServiceGrpcListener
 from .maintain import Maintain
+from .migration import Migration
 from .naming import AutoClean, Naming
 from .plugin import Plugins
 from .sections import Auth, Cache, ConfigCentre, Namespace
@@ -35,6 +36,7 @@ class Config(Section):
     circuit_breaker: CircuitBreakerSection = key(
         CircuitBreakerSection.model_construct(), "Instances that fail are left alone for a while."
     )
+    migration: Migration = key(Migration.model_construct(), "Copying from and to other registries.")
     cache: Cache = unused(Cache.model_construct(), "Cache of the store; readers here see every write at once.")
     maintain: Maintain = key(Maintain.model_construct(), "Jobs that clean up.")
     store: AnyStore = key({"name": "sqliteStore"}, "Where state is kept.", validate_default=True)

@@ -54,6 +54,7 @@ KEYS: dict[tuple[str, bool], tuple[str, ...]] = {
         "connectTimeout: 1s", "msgTimeout: 1s", "masterName: a", "addrs: ['a:1']", "sentinelUsername: a",
         "sentinelPassword: a", "flushInterval: 20ms",
     ),
+    ("migration", HONOURED): ("id: s0",),
     ("limiter", HONOURED): ("open: false", "nodeId: 255", "slideCount: 1", "maxClients: 5", "maxCounters: 16777215"),
     ("naming", HONOURED): ("autoCreate: true", "maxMetadata: 200"),
     ("naming", NAMED): ("l5Open: true",),

@@ -105,7 +105,7 @@ class Bridge:
         remaining = dict.fromkeys(names.there.values(), 0)
         for key, there in names.there.items():
             exported = export(source[key], there, task, self.source.kind, self.target.can)
-            remaining[there] = len(exported.copies)
+            remaining[there] = len(source[key])
             steps += differences(exported.copies, target.get(there, ()), there, task, shadows=self.target.shadows)
         steps += deserted(target, names.there.values(), task)
         copies = sum(r.origin is not None for records in target.values() for r in records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -210,9 +211,10 @@ async def test_a_task_whose_copies_cannot_be_removed_stays_and_goes_on(operator:
     assert (await operator.ask("DELETE", "/tasks/t?copies=leave"))["copies"] == 0
 
 
-async def test_three_servers_in_a_ring_and_back_list_each_instance_once(here: Running) -> None:
-    async with testing.server() as second, testing.server() as third:
-        ring = (here, second, third)
+async def test_three_servers_in_a_ring_and_back_list_each_instance_once() -> None:
+    async with AsyncExitStack() as stack:
+        ring = [await stack.enter_async_context(testing.server(sets=[f"migration.id=s{n}"])) for n in range(3)]
+        here, second, _ = ring
         operators = [Operator(running) for running in ring]
         for n, (running, operator) in enumerate(zip(ring, operators, strict=True)):
             await register(running, n + 1, ephemeral=False)
