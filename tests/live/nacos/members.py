@@ -54,6 +54,8 @@ class Client:
     one_namespace: bool = False
     # Once it has let go of several files at a time it hears of no further file: it gives it to a poller that has ended.
     forgets_pollers: bool = False
+    # Once it has let go of its last file it asks itself without end what to listen to, and takes a whole core for it.
+    spins: bool = False
 
     @property
     def keeps_connection(self) -> bool:
@@ -63,7 +65,7 @@ class Client:
 SDKS = {
     client.name: client
     for client in (
-        Client("java-1", programs.JAVA_1, "HTTP"),
+        Client("java-1", programs.JAVA_1, "HTTP", spins=True),
         Client("java-2", programs.JAVA_2, "gRPC", batches=True, swaps=True),
         Client("java-3", programs.JAVA_3, "gRPC", batches=True, swaps=True),
         Client("go-1", programs.GO_1, "HTTP", tells_status=False),
@@ -182,11 +184,22 @@ class Fleet:
         member.talker.launch()
         return member
 
+    def rest(self) -> None:
+        """Ends the processes that would go on taking what others need; they start again when they are asked for."""
+        for name, member in list(self._members.items()):
+            if member.client.spins:
+                del self._members[name]
+                self._end(member)
+
     def close(self) -> None:
         for member in self:
-            member.talker.close()
-            member.tunnel.close()
+            self._end(member)
         self._loop.close()
+
+    @staticmethod
+    def _end(member: Member) -> None:
+        member.talker.close()
+        member.tunnel.close()
 
     def _runs(self, client: Client) -> bool:
         return client.name in self._members and self._members[client.name].talker.running

@@ -38,6 +38,7 @@ def files(target: Target) -> Iterator[Files]:
     files = Files(f"http://{target.address}/nacos")
     yield files
     files.close()
+    target.fleet.rest()
 
 
 def test_publishes_and_is_read_by_every_client(member: Member, sdks: list[Member], files: Files, service: str) -> None:
