@@ -46,6 +46,8 @@ class LimitRule(Struct, frozen=True):
     what they count of this rule."""
     at_once: int = 0
     """How many calls may run at a time, which only the one who runs them can count; 0: that is not what is limited."""
+    waits: bool = False
+    """Whether calls above the limit are to wait for their turn, which only the one who makes or takes them can have them do."""
 
 
 class Made(NamedTuple):

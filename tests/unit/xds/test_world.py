@@ -6,7 +6,7 @@ import pytest
 from worlds import CALLER, ENVOY_NODE, GRPC_NODE, Bottle, changed_types, decoded, endpoints, node
 
 from polaris_bridge.adapters.polaris.service.governance import governance
-from polaris_bridge.adapters.polaris.service.rules.kinds import KINDS
+from polaris_bridge.adapters.polaris.service.rules.kinds import BLOCK_ALLOW, FAULT_INJECTION, KINDS, LOSSLESS, Kind
 from polaris_bridge.adapters.xds.translate.assignments import assignment
 from polaris_bridge.adapters.xds.translate.endpoints import Endpoint
 from polaris_bridge.adapters.xds.wire import types
@@ -107,6 +107,30 @@ def test_who_is_left_out_and_who_is_told_as_unhealthy() -> None:
     b.queue.settle()
     assert endpoints(b.world.view(ENVOY_NODE), ECHO) == [("10.0.0.1", 1, 100, 0)]
     assert any("not-an-address" in text for _, _, text in b.reported.problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [(BLOCK_ALLOW, {"name": "b", "enable": True}), (LOSSLESS, {}), (FAULT_INJECTION, {"enabled": True})],
+)
+def test_rules_for_libraries_alone_are_said_not_to_count(kind: Kind, rule: dict[str, object]) -> None:
+    b = Bottle(governance)
+    b.put("echo", "10.0.0.1")
+    view = b.world.view(ENVOY_NODE)
+    view.all(types.CLUSTER)
+    assert b.reported.problems == []
+    b.rule(kind, {**rule, "namespace": "default", "service": "echo"})
+    view.all(types.CLUSTER)
+    assert [(name, kind.name in text) for _, name, text in b.reported.problems] == [(ECHO, True)]
+
+
+def test_sets_are_said_not_to_count() -> None:
+    b = Bottle()
+    b.put("echo", "10.0.0.1", metadata={"internal-enable-set": "Y", "internal-set-name": "a.b.c"})
+    b.put("other", "10.0.0.2", metadata={"internal-enable-set": "N"})
+    assert [each[0] for each in endpoints(b.world.view(ENVOY_NODE), ECHO)] == ["10.0.0.1"]
+    assert len(endpoints(b.world.view(ENVOY_NODE), "OUTBOUND|default|other")) == 1
+    assert [(name, "internal-enable-set" in text) for _, name, text in b.reported.problems] == [(ECHO, True)]
 
 
 @pytest.mark.parametrize("kind", [GRPC_NODE, ENVOY_NODE])

@@ -36,6 +36,8 @@ _KINDS: Final = {
 }
 """As they stand in the names of counters."""
 _MOST: Final = 2**32 - 1
+_WAITS: Final = "unirate"
+"""The action of rules by which calls are spread evenly, in any case."""
 
 
 def limit_rules(rules: Iterable[v1.Rule]) -> tuple[LimitRule, ...]:
@@ -63,6 +65,7 @@ def _rule(rule: v1.Rule) -> LimitRule:
         defect,
         _named(rule) if rule.type == v1.Rule.GLOBAL else None,
         _at_once(rule) if rule.resource == v1.Rule.CONCURRENCY else 0,
+        rule.action.value.lower() == _WAITS,
     )
 
 

@@ -37,6 +37,8 @@ NEARBY: Final = "internal-enable-nearby"
 FAILOVER: Final = "internal-rule-based-failover-type"
 CANARY: Final = "internal-canary"
 """Keys of a service's metadata that SDKs look at."""
+SET: Final = "internal-enable-set"
+"""The same of an instance's: ``Y`` when it is in a set."""
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 LARGE: Final = 200
@@ -140,6 +142,8 @@ class Called:
         if isinstance(endpoint, Unusable):
             self._report(outbound(self.key), endpoint)
         elif endpoint is not None:
+            if any(each.metadata.get(SET) == "Y" for each in address.registrations):
+                self._report(outbound(self.key), f"{SET}: who is in a set is called like everybody else")
             self._members[at] = endpoint
             here = self._at.get(endpoint.order)
             if here is None:
@@ -189,7 +193,10 @@ class Called:
 
     def read_rules(self) -> None:
         """Read the rules anew."""
-        self.rules = NO_RULES if self._governance is None else self._governance.routes.of(self.of)[1]()
+        self.rules = NO_RULES
+        if self._governance is not None:
+            self.rules = self._governance.routes.of(self.of)[1]()
+            self._say(self._governance.others(self.of))
         self._former, self._subsets = self._subsets, {}
         self._care.clear()
         self._limits.clear()

@@ -57,6 +57,10 @@ def _detection(rule: BreakerRule, dialect: Dialect, unread: dict[Unread, None]) 
             unread[Unread(rule.id, where, defect)] = None
         in_a_row += [each.errors for each in part.triggers if isinstance(each, InARow) and each.errors]
         shares += [each for each in part.triggers if isinstance(each, Share)]
+    if rule.successes > 1:
+        unread[Unread(rule.id, where, f"{dialect.name} takes an instance back without counting successes")] = None
+    if any(share.errors > 1 for share in shares):
+        unread[Unread(rule.id, where, f"{dialect.name} looks at the share of errors, not at how many they are")] = None
     if len(shares) > 1:
         unread[Unread(rule.id, where, f"{dialect.name} looks at one share of errors: the first counts")] = None
     if in_a_row and dialect is not ENVOY:

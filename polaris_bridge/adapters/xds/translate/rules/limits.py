@@ -68,6 +68,10 @@ def limits_of(service: ServiceKey, rules: Iterable[LimitRule], patterns: Pattern
         if rule.defect:
             unread.append(Unread(rule.id, where, rule.defect))
             continue
+        if rule.waits:
+            unread.append(Unread(rule.id, where, "Envoy refuses calls above a limit, none waits for its turn"))
+        if rule.body:
+            unread.append(Unread(rule.id, where, "a refused call is answered in Envoy's words, not the rule's"))
         defect = _defect(rule, patterns)
         if defect:
             unread.append(Unread(rule.id, where, defect))

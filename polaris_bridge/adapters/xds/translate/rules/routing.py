@@ -224,24 +224,40 @@ def _lanes(
 ) -> Iterator[tuple[Way, Pick, tuple[Pick, ...]]]:
     """Lanes through the service: the calls that are in one, its instances, and who else will do."""
     lanes = ((group, lane) for group in groups for lane in group.lanes)
-    for group, lane in sorted(lanes, key=lambda pair: (pair[1].priority, pair[1].created)):
-        reaches = any(
-            place.namespace in ("", asking.service.namespace) and place.name in ("", asking.service.name)
-            for place in group.services
-        )
-        pick = _lane_pick(lane)
-        fallback = () if lane.strict else (Pick(lacks=(lane.key,)),)
-        if not reaches:
-            continue
-        label = f"{group.name}/{lane.name}"
-        yield Way(Match(headers=(Condition(STAIN, label),)), (), group.id, label), pick, fallback
+    through = [
+        (group, lane, _lane_pick(lane), () if lane.strict else (Pick(lacks=(lane.key,)),))
+        for group, lane in sorted(lanes, key=lambda pair: (pair[1].priority, pair[1].created))
+        if _reaches(group, asking.service)
+    ]
+    for group, lane, pick, fallback in through:
+        yield _stained(group, lane, _label(group, lane)), pick, fallback
+    for group, lane, pick, fallback in through:
+        if lane.value not in ("", ANY):
+            yield _stained(group, lane, lane.value), pick, fallback
+    for group, lane, pick, fallback in through:
+        label = _label(group, lane)
         for match in _entering(group, lane, asking, unread):
             yield Way(match, (), group.id, label, label), pick, fallback
 
 
+def _reaches(group: LaneGroup, service: ServiceKey) -> bool:
+    return any(
+        place.namespace in ("", service.namespace) and place.name in ("", service.name) for place in group.services
+    )
+
+
+def _label(group: LaneGroup, lane: Lane) -> str:
+    return f"{group.name}/{lane.name}"
+
+
+def _stained(group: LaneGroup, lane: Lane, stain: str) -> Way:
+    """The calls that carry a lane already: its whole name, or the value of its label, which some SDKs and people write."""
+    return Way(Match(headers=(Condition(STAIN, stain),)), (), group.id, _label(group, lane))
+
+
 def _entering(group: LaneGroup, lane: Lane, asking: Asking, unread: dict[Unread, None]) -> Iterator[Match]:
     """The calls that are taken into a lane, if the caller is an entry."""
-    label = f"{group.name}/{lane.name}"
+    label = _label(group, lane)
     if not lane.conditions or not any(map(asking.calls_as, group.entries)):
         return
     if not asking.dialect.stains:
