@@ -20,6 +20,7 @@ from report import Row
 def _limits(turns: int, effort: Effort) -> Iterator[Row]:
     yield from governance_limiter.in_process(turns)
     yield from governance_limiter.over_grpc(effort)
+    yield from governance_limiter.should(effort)
 
 
 FULL: Final[dict[str, Part]] = {

@@ -6,8 +6,10 @@ when an answer is wrong.
 
 from __future__ import annotations
 
+import json
 import queue
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,10 +18,12 @@ import grpc
 from bridge import Bridge
 from grpc_floor import TRANSPORT, floor_server
 from grpc_load import GrpcFigure, Measured, Task, measure_grpc
-from polaris_fleet import BATCH
+from polaris_fleet import BATCH, HEARTBEAT
 from report import Row
 
+from polaris_bridge.adapters.polaris.server.grpc_rls import SHOULD
 from polaris_bridge.adapters.polaris.wire import limiter as wire
+from polaris_bridge.adapters.polaris.wire import rls
 from polaris_bridge.core.limiting.counters import Client
 from polaris_bridge.core.limiting.deciding import Gates
 from polaris_bridge.core.limiting.limiter import Limiter
@@ -40,6 +44,10 @@ OF_TWENTY_US: Final = 10
 MANY: Final = 100_000
 MEMORY_MB: Final = 100
 DECISION_US: Final = 3
+SHOULD_US: Final = 60
+"""Our own share of a ShouldRateLimit."""
+OPEN: Final = "auth.strategy.option.consoleOpen=false"
+"""Rules are written without an account."""
 T0: Final = 1_700_000_000_000
 
 
@@ -125,6 +133,40 @@ def over_grpc(effort: Effort) -> Iterator[Row]:
         )
         yield Row(f"{MANY:,} counters", "MB", grown / 1e6, MEMORY_MB, note=note)
         begun.close()
+
+
+def should(effort: Effort) -> Iterator[Row]:
+    """Envoys ask: two entries, one of 20 rules is about the call and has room."""
+    option = f"apiservers.service-limiter.option.transport={TRANSPORT}"
+    with Bridge(options=(option, OPEN)) as bridge:
+        amounts = [{"maxAmount": 4_000_000_000, "validDuration": "3600s"}]
+        rules = [
+            {"name": f"r{n}", "namespace": "default", "service": "load", "type": "GLOBAL", "amounts": amounts,
+             "method": {"type": "EXACT", "value": f"/orders/{n}"}} for n in range(20)
+        ]  # fmt: skip
+        header = {"Content-Type": "application/json"}
+        url = f"{bridge.front}/naming/v1/ratelimits"
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(rules).encode(), header)):
+            pass
+        entries: Any = [{"key": ":path", "value": "/orders/19"}, {"key": "header.user", "value": "u1"}]
+        asked = rls.RateLimitRequest(domain="load.default", descriptors=[{"entries": entries}]).SerializeToString()
+        with grpc.insecure_channel(bridge.limiter) as channel:
+            answered = channel.unary_unary(SHOULD, request_serializer=bytes, response_deserializer=bytes)(asked)
+        if rls.RateLimitResponse.FromString(answered).overall_code != rls.RateLimitResponse.OK:
+            raise RuntimeError("a call with room was refused")
+        task = Task("unary", SHOULD, [asked], bytes.fromhex("0801"), workers=STREAMS)
+        with floor_server(len(answered)) as bare:
+            places = [
+                Measured(bridge.pid, bridge.limiter, task, effort.warm_up_s),
+                Measured(bare.pid, f"127.0.0.1:{bare.port}", replace(task, path=HEARTBEAT, expect=b""), 0.5),
+            ]
+            mine, floor = measure_grpc(places, seconds=effort.seconds, runs=effort.runs)
+    if mine.failed:
+        raise RuntimeError(f"{mine.failed} questions failed: {mine.error}")
+    yield Row(
+        f"transport {TRANSPORT}: ShouldRateLimit", "CPU us", mine.cpu_us, None, floor.cpu_us, spread=mine.spread,
+        note=f"{mine.per_second:,.0f}/s measured", share=SHOULD_US,
+    )  # fmt: skip
 
 
 def _report_row(each: int, target: float, mine: GrpcFigure, floor: GrpcFigure) -> Row:

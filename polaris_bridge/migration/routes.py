@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response
+from polaris_bridge.adapters._shared.throttle import TOO_MANY, Excess
 from polaris_bridge.core.errors import Busy, Conflict, CoreError, Denied, Invalid, NotFound, Unavailable
 from polaris_bridge.core.model import Caller
 from polaris_bridge.core.ports import Authority, Credential, Resource
@@ -264,6 +265,11 @@ class MigrationHttp:
                 status, f"{principal or 'nobody'} may not {operation}; show a token as x-polaris-token"
             ), caller
         return None, structs.replace(caller, principal=principal)
+
+
+def too_many(_request: Request, _found: Excess) -> Response:
+    """What who asks too often is answered."""
+    return _failed(429, TOO_MANY)
 
 
 def _failed(status: int, text: str) -> Response:

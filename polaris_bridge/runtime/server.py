@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polaris_bridge import __version__
 from polaris_bridge.adapters import ADAPTERS
 from polaris_bridge.adapters._shared.adapter import Face, Listener, Surroundings
+from polaris_bridge.adapters._shared.throttle import http_limit, limited
 from polaris_bridge.adapters.eureka.build import EurekaFace
 from polaris_bridge.adapters.polaris.service.breaking.breaking import CircuitBreaking
 from polaris_bridge.adapters.polaris.service.governance import governance
@@ -38,7 +39,7 @@ from polaris_bridge.migration import copies
 from polaris_bridge.migration.desk import Desk
 from polaris_bridge.migration.peers import Peers
 from polaris_bridge.migration.routes import ROOT as MIGRATION
-from polaris_bridge.migration.routes import MigrationHttp
+from polaris_bridge.migration.routes import MigrationHttp, too_many
 from polaris_bridge.storage import open_store
 from polaris_bridge.transport.rpc import Methods
 
@@ -237,9 +238,10 @@ class Server:
             governance=governance(self.registry),
         )
         consoles = around.authority if around.doors is None else around.doors.console
-        migration = MigrationHttp(self.migration, consoles)
+        limit = http_limit(self._throttle, "migration", too_many)
+        migrating = limited(MigrationHttp(self.migration, consoles).handle, limit)
         for entry, front in self._fronts:
-            front.serve(migration.handle, (MIGRATION,))
+            front.serve(migrating, (MIGRATION,))
             for adapter in ADAPTERS:
                 if adapter.routes is not None:
                     settings = translate.ROUTES_SETTINGS[adapter.name](self.config, entry)

@@ -96,6 +96,28 @@ def limited_methods(
     return found
 
 
+def limited_openings(table: Methods, limits: CallLimits | None, protocol: str) -> Methods:
+    """A table whose streams are counted as they are opened, the table itself when there are no limits: for protocols whose
+    messages are the server's own pace, such as acknowledgements. One too many ends with RESOURCE_EXHAUSTED."""
+    if limits is None:
+        return table
+    found = Methods()
+    for path, unary in table.unaries():
+        found.unary(path, _unary(unary, limits, protocol, path, _exhausted))
+    for path, open in table.streams():
+        found.stream(path, _opening(open, limits, protocol, path))
+    return found
+
+
+def _opening(open: Open, limits: CallLimits, protocol: str, path: str) -> Open:
+    def opened(call: Call) -> StreamHandler:
+        if limits.excess(protocol, call.peer, path) is not None:
+            raise RpcError(Status.RESOURCE_EXHAUSTED, TOO_MANY)
+        return open(call)
+
+    return opened
+
+
 def _exhausted(_message: bytes, _found: Excess) -> bytes:
     raise RpcError(Status.RESOURCE_EXHAUSTED, TOO_MANY)
 

@@ -11,6 +11,7 @@ from polaris_bridge.adapters._shared.adapter import PROXY_LIMITS, Adapter, OnePo
 from polaris_bridge.adapters._shared.exchange import Handler, Response
 from polaris_bridge.adapters._shared.grpc_port import grpc_port
 from polaris_bridge.adapters._shared.settings import GrpcSettings
+from polaris_bridge.adapters._shared.throttle import http_limit, limited, limited_openings
 
 from .server import grpc, health, http, polling
 from .server.http import XdsHttp
@@ -34,6 +35,7 @@ class XdsFace(OnePort):
         observe = partial(around.observe, SOURCE)
         table = grpc.methods(self._plane.telling, admission, loading, observe)
         table.include(health.methods(around.registry, admission, loading, observe))
+        table = limited_openings(table, around.throttle, SOURCE)
         limits = around.offers.get(PROXY_LIMITS)
         if limits is not None:
             table.include(limits(around))
@@ -52,7 +54,8 @@ def routes(around: Surroundings, settings: XdsSettings | None) -> Handler:
         return lambda _request: Response(404)
     console = around.doors.console if around.doors is not None else around.authority
     admission = Admission(around.authority, settings)
-    return XdsHttp(plane_of(around, settings), admission, console, loading_of(around)).handle
+    asked = XdsHttp(plane_of(around, settings), admission, console, loading_of(around))
+    return limited(asked.handle, http_limit(around.throttle, SOURCE, http.too_many))
 
 
 def loading_of(around: Surroundings) -> Loading:

@@ -74,6 +74,53 @@ def test_lanes_are_looked_at_too() -> None:
     assert written({"name": "team", "rules": [lane]}, LANES)[0] == OK
 
 
+SELECTOR = "type.googleapis.com/v1.ServiceSelector"
+PARTS = {"labels": {"stage": {"type": "REGEX", "value": "("}}}
+BYTES = {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": "//8="}
+
+
+@pytest.mark.parametrize(
+    ("selector", "gray", "said"),
+    [
+        ({"@type": SELECTOR, "service": "shop"}, {"percentage": {"percent": 100}}, ""),
+        ({"@type": SELECTOR} | PARTS, {}, "entries[0].selector.labels[stage]: missing )"),
+        (BYTES, {}, "entries[0].selector: cannot be decoded"),
+        ({}, {"percentage": {"percent": 101}}, "rules[0].traffic_gray.percentage.percent: expected 0 to 100, not 101"),
+        ({}, {"percentage": {"percent": -1}}, "rules[0].traffic_gray.percentage.percent: "),
+        ({}, {"mode": "WARMUP", "warmup": {"interval_second": -1}}, "rules[0].traffic_gray.warmup.interval_second: "),
+    ],
+)
+def test_entries_and_shares_of_lanes(selector: dict[str, Any], gray: dict[str, Any], said: str) -> None:
+    entry = {"type": "polarismesh.cn/service", "selector": selector or {"@type": SELECTOR}}
+    group = {"name": "team", "entries": [entry], "rules": [{"name": "blue", "traffic_gray": gray}]}
+    code, info = written(group, LANES)
+    assert (code, said in info) == (REFUSED if said else OK, True)
+
+
+def test_weights_of_one_priority_fit_into_32_bits() -> None:
+    most = {"weight": 2**32 - 1}
+    one, other = group({"version": "v1"}), group({"version": "v2"})
+    code, info = written(rule(sub([source()], one | most, other | {"weight": 1})))
+    assert (code, "routing_config.rules[0].destinations: weights" in info) == (REFUSED, True)
+    assert written(rule(sub([source()], one | most, other | {"weight": 1, "priority": 1})))[0] == OK
+
+
+def test_kinds_of_values_that_nobody_knows_are_refused() -> None:
+    wanted = argument("k", match("x")) | {"type": 77}
+    code, info = written(rule(sub([source(wanted)], group({"version": "v1"}))))
+    assert (code, "routing_config.rules[0].sources[0].arguments[0].type has no value 77" in info) == (REFUSED, True)
+    level = nearby()
+    level["routing_config"] |= {"match_level": 77}
+    assert "routing_config.match_level has no value 77" in written(level)[1]
+
+
+def test_lists_of_who_may_call_are_looked_at_too() -> None:
+    lists = [{"api": {"path": match("(", "REGEX")}}]
+    refused = {"name": "few", "namespace": "default", "service": "shop", "blockAllowConfig": lists}
+    code, info = written(refused, "/naming/v1/blockallow/rules")
+    assert (code, "blockAllowConfig[0].api.path: missing )" in info) == (REFUSED, True)
+
+
 def test_an_update_is_looked_at_as_well() -> None:
     world = World()
     created = world.call("POST", ROUTINGS, [with_source(match("x"))])
@@ -92,6 +139,8 @@ def test_an_update_is_looked_at_as_well() -> None:
 )
 def test_rate_limits_are_looked_at_too(member: dict[str, Any], place: str) -> None:
     amounts = [{"maxAmount": 1, "validDuration": "1s"}]
+    twice = {"name": "few", "namespace": "default", "service": "shop", "amounts": amounts * 2}
+    assert "amounts[1].validDuration" in written(twice, "/naming/v1/ratelimits")[1]
     limit = {"name": "few", "namespace": "default", "service": "shop", "amounts": amounts}
     code, info = written(limit | member, "/naming/v1/ratelimits")
     assert (code, f"{place}: missing )" in info) == (REFUSED, True)

@@ -18,6 +18,7 @@ from polaris_bridge.adapters.consul.wire import dns
 from polaris_bridge.adapters.nacos.server import limited as nacos_words
 from polaris_bridge.adapters.nacos.wire.payload import decode, encode
 from polaris_bridge.adapters.polaris.wire import v1
+from polaris_bridge.adapters.xds.wire import messages, types
 from polaris_bridge.runtime import server as wiring
 from polaris_bridge.runtime.plugins.ratelimit import RateLimits
 from polaris_bridge.testing import Running, server
@@ -289,6 +290,33 @@ async def test_dns(monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], Any]) -
     assert second[3] & 15 == dns.REFUSED
     assert second[:2] == b"\x12\x34"
     assert len(second) <= len(first)
+
+
+async def test_xds(monkeypatch: pytest.MonkeyPatch, client: httpx.AsyncClient) -> None:
+    """Streams count when they are opened: acknowledgements come as fast as the server tells of changes."""
+    layer = b'{"type_url": "type.googleapis.com/envoy.service.runtime.v3.Runtime", "resource_names": ["base"]}'
+    request = messages.discovery.DiscoveryRequest(type_url=types.RUNTIME, resource_names=["base"])
+    states = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+    async with limited(monkeypatch, BY_ADDRESS) as w:
+        asked = request.SerializeToString()
+        [first] = await one_of_a_stream(w.running.xds, states, asked)
+        assert first
+        with pytest.raises(aio.AioRpcError) as caught:
+            await one_of_a_stream(w.running.xds, states, asked)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        polled = await client.post(f"{w.running.front}/v3/discovery:runtime", content=layer)
+        assert (polled.status_code, polled.text) == (429, "too many calls, try again later\n")
+        w.refill()
+        others = messages.discovery.DiscoveryRequest(type_url=types.LISTENER).SerializeToString()
+        assert all(await one_of_a_stream(w.running.xds, states, asked, others))
+
+
+async def test_migration(monkeypatch: pytest.MonkeyPatch, client: httpx.AsyncClient) -> None:
+    async with limited(monkeypatch, BY_ADDRESS) as w:
+        url = f"{w.running.front}/migration/v1/registries"
+        assert (await client.get(url)).status_code != 429
+        answer = await client.get(url)
+    assert (answer.status_code, answer.json()) == (429, {"error": "too many calls, try again later"})
 
 
 async def test_off_by_default_nothing_stands_in_between() -> None:

@@ -169,13 +169,20 @@ def _lane_group(group: v1.LaneGroup) -> LaneGroup:
     )
 
 
-def _entry(entry: v1.TrafficEntry) -> Source | None:
-    """None for a kind of entry that is no service (a TSE gateway)."""
+def selector_of(entry: v1.TrafficEntry) -> Any:
+    """What names the service that is an entry; None for a kind that is no service (a TSE gateway). Raises ``DecodeError``."""
     kind = _ENTRIES.get(entry.type)
     if kind is None:
         return None
     selector = kind()
     selector.ParseFromString(entry.selector.value)
+    return selector
+
+
+def _entry(entry: v1.TrafficEntry) -> Source | None:
+    selector = selector_of(entry)
+    if selector is None:
+        return None
     return Source(selector.namespace or ANY, selector.service or ANY, tuple(_conditions(selector.labels)))
 
 

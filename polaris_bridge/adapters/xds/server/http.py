@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from polaris_bridge.adapters._shared.exchange import Deferred, Request, Response
+from polaris_bridge.adapters._shared.throttle import TOO_MANY, Excess
 from polaris_bridge.adapters.xds.service import shown
 from polaris_bridge.adapters.xds.service.admission import Admission
 from polaris_bridge.adapters.xds.service.plane import Plane
@@ -30,8 +31,14 @@ PREFIX: Final = "/xds/"
 MOST: Final = 1_000
 
 _JSON: Final = ((b"Content-Type", b"application/json"),)
+_TEXT: Final = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 _NOT_FOUND: Final = Response(404)
 _NOTHING: Final = Resource("")
+
+
+def too_many(_request: Request, _found: Excess) -> Response:
+    """What who asks too often is answered."""
+    return Response(429, f"{TOO_MANY}\n".encode(), _TEXT)
 
 
 class XdsHttp:

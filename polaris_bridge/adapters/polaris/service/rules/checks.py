@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from polaris_bridge.adapters._shared.patterns import LinearSearch, NoPatternError
 from polaris_bridge.adapters.polaris.translate.routing import NotItsPolicy, config_of
+from polaris_bridge.adapters.polaris.translate.routing_rules import selector_of
 from polaris_bridge.adapters.polaris.wire import v1
 
 from .fields import text
@@ -28,6 +29,8 @@ MAX_LANES: Final = 100
 ANY: Final = "*"
 
 MAX_PORT: Final = 65_535
+MAX_WEIGHTS: Final = 2**32 - 1
+"""Of all groups that share calls: SDKs and Envoys add them up in 32 bits."""
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -88,11 +91,22 @@ def routing(rule: v1.RouteRule) -> Defect | None:
 
 def _routing_config(rule: v1.RouteRule) -> Defect | None:
     try:
-        return _conditions("routing_config", config_of(rule))
+        config = config_of(rule)
+        return _first(_conditions("routing_config", config), *_weights(config))
     except NotItsPolicy as error:
         return Defect(v1.InvalidRoutingPolicy, str(error))
     except DecodeError:
         return Defect(v1.ParseException, "routing_config cannot be decoded")
+
+
+def _weights(config: Any) -> Iterator[Defect | None]:
+    """Calls are shared between groups of one priority."""
+    for path, part in parts("routing_config", config):
+        totals: dict[int, int] = {}
+        for group in getattr(part, "destinations", ()):
+            totals[group.priority] = totals.get(group.priority, 0) + group.weight
+        if max(totals.values(), default=0) > MAX_WEIGHTS:
+            yield Defect(v1.InvalidParameter, f"{path}.destinations: weights add up to more than {MAX_WEIGHTS}")
 
 
 def rate_limit(rule: v1.Rule) -> Defect | None:
@@ -108,12 +122,15 @@ def rate_limit(rule: v1.Rule) -> Defect | None:
 
 def _amounts(rule: v1.Rule) -> Defect | None:
     spans = set()
-    for amount in rule.amounts:
+    for at, amount in enumerate(rule.amounts):
         span = amount.validDuration
+        path = f"amounts[{at}].validDuration"
         if not amount.HasField("validDuration") or span.seconds < 0 or not 0 <= span.nanos < 10**9:
-            return Defect(v1.InvalidRateLimitAmounts)
+            return Defect(v1.InvalidRateLimitAmounts, f"{path}: expected a duration")
+        if (span.seconds, span.nanos) in spans:
+            return Defect(v1.InvalidRateLimitAmounts, f"{path}: another amount has the same")
         spans.add((span.seconds, span.nanos))
-    return Defect(v1.InvalidRateLimitAmounts) if len(spans) != len(rule.amounts) else None
+    return None
 
 
 def circuit_breaker(rule: v1.CircuitBreakerRule) -> Defect | None:
@@ -197,17 +214,35 @@ def _request(config: v1.HttpProtocolConfig) -> Iterator[Defect | None]:
 
 
 def lane(group: v1.LaneGroup) -> Defect | None:
-    """Legal names of the group and its lanes."""
+    """Legal names of the group and its lanes; entries that can be read; shares of calls that there are."""
     if len(group.rules) > MAX_LANES:
         return Defect(v1.InvalidParameter, "lane_rule size must be <= 100")
     return _first(
         _lane_name("lane_group", group.name),
         *(_lane_name("lane_rule", rule.name) for rule in group.rules),
-        *(
-            _conditions(f"rules[{at}].traffic_match_rule", rule.traffic_match_rule)
-            for at, rule in enumerate(group.rules)
-        ),
+        _conditions("", group),
+        *_entries(group),
+        *(_gray(f"rules[{at}].traffic_gray", rule.traffic_gray) for at, rule in enumerate(group.rules)),
     )
+
+
+def _entries(group: v1.LaneGroup) -> Iterator[Defect | None]:
+    for at, entry in enumerate(group.entries):
+        path = f"entries[{at}].selector"
+        try:
+            selector = selector_of(entry)
+        except DecodeError:
+            yield Defect(v1.InvalidParameter, f"{path}: cannot be decoded")
+            continue
+        if selector is not None:
+            yield _conditions(path, selector)
+
+
+def _gray(where: str, gray: v1.TrafficGray) -> Defect | None:
+    percent, span_s = gray.percentage.percent, gray.warmup.intervalSecond
+    if not 0 <= percent <= 100:
+        return Defect(v1.InvalidParameter, f"{where}.percentage.percent: expected 0 to 100, not {percent}")
+    return Defect(v1.InvalidParameter, f"{where}.warmup.interval_second: is negative") if span_s < 0 else None
 
 
 def _lane_name(what: str, name: str) -> Defect | None:
@@ -224,6 +259,7 @@ def of_service(rule: Any) -> Defect | None:
         _place(text(rule, "namespace"), text(rule, "service")),
         Defect(v1.InvalidParameter, "name size must be <= 64") if len(text(rule, "name")) > MAX_NAME else None,
         _longer(text(rule, "description"), MAX_TEXT, v1.InvalidServiceComment),
+        _conditions("", rule),
     )
 
 
@@ -240,11 +276,18 @@ def _known(rule: Any, *fields: str) -> Defect | None:
 
 
 def _conditions(where: str, message: Message) -> Defect | None:
-    """The first condition on a text that means nothing: an unknown operator, a pattern that is none in any language.
+    """The first value that nobody knows, or condition on a text that means nothing: a pattern that is none in any language.
 
     The original keeps it, and polaris-go then drops all rules of the service. A pattern that RE2 alone does not have is kept.
     """
-    return _first(*(_condition(f"{where}.{path}" if where else path, match) for path, match in matches(message)))
+    return _first(*(_part(path, part) for path, part in parts(where, message)))
+
+
+def _part(where: str, part: Message) -> Defect | None:
+    if isinstance(part, v1.MatchString):
+        return _condition(where, part)
+    unknown = _known(part, *(field.name for field, _ in part.ListFields() if field.enum_type is not None))
+    return _within(where, unknown) if where else unknown
 
 
 def _condition(where: str, match: v1.MatchString) -> Defect | None:
@@ -262,16 +305,13 @@ def _condition(where: str, match: v1.MatchString) -> Defect | None:
     return None
 
 
-def matches(message: Message) -> Iterator[tuple[str, Any]]:
-    """Every condition in a message, with the path to it."""
+def parts(where: str, message: Message) -> Iterator[tuple[str, Any]]:
+    """A message and every message in it, with the path to it."""
+    yield where, message
     for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for path, item in _items(field.name, value):
-            if item.DESCRIPTOR.name == "MatchString":
-                yield path, item
-            else:
-                yield from ((f"{path}.{more}", match) for more, match in matches(item))
+        if field.message_type is not None:
+            for path, item in _items(field.name, value):
+                yield from parts(f"{where}.{path}" if where else path, item)
 
 
 def _items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
