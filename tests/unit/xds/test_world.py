@@ -6,7 +6,14 @@ import pytest
 from worlds import CALLER, ENVOY_NODE, GRPC_NODE, Bottle, changed_types, decoded, endpoints, node
 
 from polaris_bridge.adapters.polaris.service.governance import governance
-from polaris_bridge.adapters.polaris.service.rules.kinds import BLOCK_ALLOW, FAULT_INJECTION, KINDS, LOSSLESS, Kind
+from polaris_bridge.adapters.polaris.service.rules.kinds import (
+    BLOCK_ALLOW,
+    CIRCUIT_BREAKER,
+    FAULT_INJECTION,
+    KINDS,
+    LOSSLESS,
+    Kind,
+)
 from polaris_bridge.adapters.xds.translate.assignments import assignment
 from polaris_bridge.adapters.xds.translate.endpoints import Endpoint
 from polaris_bridge.adapters.xds.wire import types
@@ -121,7 +128,20 @@ def test_rules_for_libraries_alone_are_said_not_to_count(kind: Kind, rule: dict[
     assert b.reported.problems == []
     b.rule(kind, {**rule, "namespace": "default", "service": "echo"})
     view.all(types.CLUSTER)
-    assert [(name, kind.name in text) for _, name, text in b.reported.problems] == [(ECHO, True)]
+    (id,) = (each.id for each in b.registry.documents.all(kind.name))
+    assert [(name, kind.name in text) for _, name, text in b.reported.problems] == [(id, True)]
+
+
+def test_a_rule_for_any_service_is_said_once() -> None:
+    b = Bottle(governance)
+    for name in ("echo", "other", "third"):
+        b.put(name, "10.0.0.1")
+    anybody = {"namespace": "*", "service": "*"}
+    matcher = {"source": anybody, "destination": {**anybody, "method": {"value": "*"}}}
+    b.rule(CIRCUIT_BREAKER, {"name": "b", "enable": True, "level": "SERVICE", "rule_matcher": matcher})
+    b.world.view(ENVOY_NODE).all(types.CLUSTER)
+    assert len(b.reported.problems) == 3
+    assert len(set(b.reported.problems)) == 1
 
 
 def test_sets_are_said_not_to_count() -> None:
@@ -130,7 +150,7 @@ def test_sets_are_said_not_to_count() -> None:
     b.put("other", "10.0.0.2", metadata={"internal-enable-set": "N"})
     assert [each[0] for each in endpoints(b.world.view(ENVOY_NODE), ECHO)] == ["10.0.0.1"]
     assert len(endpoints(b.world.view(ENVOY_NODE), "OUTBOUND|default|other")) == 1
-    assert [(name, "internal-enable-set" in text) for _, name, text in b.reported.problems] == [(ECHO, True)]
+    assert [name for _, name, _ in b.reported.problems] == ["internal-enable-set"]
 
 
 @pytest.mark.parametrize("kind", [GRPC_NODE, ENVOY_NODE])

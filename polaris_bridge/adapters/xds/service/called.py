@@ -143,7 +143,7 @@ class Called:
             self._report(outbound(self.key), endpoint)
         elif endpoint is not None:
             if any(each.metadata.get(SET) == "Y" for each in address.registrations):
-                self._report(outbound(self.key), f"{SET}: who is in a set is called like everybody else")
+                self._report(SET, "who is in a set is called like everybody else")  # once, however many are
             self._members[at] = endpoint
             here = self._at.get(endpoint.order)
             if here is None:
@@ -297,8 +297,9 @@ class Called:
         self._say(dict.fromkeys(limits.unread))
 
     def _say(self, unread: Iterable[Unread]) -> None:
+        """Under the rule's name, so that one for any service is said once and not for each of them."""
         for each in unread:
-            self._report(outbound(self.key), f"rule {each.rule}, {each.where}: {each.why}")
+            self._report(each.rule or outbound(self.key), f"rule {each.rule}, {each.where}: {each.why}")
 
     def _asking(self, dialect: Dialect, caller: ServiceKey | None) -> Asking:
         failover = self._metadata().get(FAILOVER, "")
