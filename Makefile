@@ -20,7 +20,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 SOAK_FACTOR ?= 20
 # How long the clients of the native transport come and go in `make soak`.
 SOAK_MINUTES ?= 60
-# Processes that `make test` divides the test files among: as many as there are cores. 0 = none but its own (for a debugger).
+# Processes that `make test` divides the test files among: as many as there are cores. What others wait meanwhile is measured in
+# tests/faults, so these run alone.
 WORKERS ?= auto
 # Arguments for the server (make run ARGS="--listen 127.0.0.1") or for pytest (make test ARGS="-k eureka").
 ARGS ?=
@@ -36,7 +37,12 @@ run: $(RUN_STAMP) ## install what is needed and start the server on ./data
 	@exec $(BIN)/polaris-bridge serve --config conf/polaris-server.yaml --data ./data $(ARGS)
 
 test: lint ## lint, then every test that needs nothing but Python
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+ifeq ($(ARGS),)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/compat tests/unit tests/habits
+	$(BIN)/pytest tests/faults
+else
+	$(BIN)/pytest $(ARGS)
+endif
 
 test-live: $(TEST_STAMP) ## real clients and real servers; what is missing is named, and an error when CI=true
 	$(BIN)/pytest tests/live $(ARGS)
