@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from worlds import CALLER, ENVOY_NODE, GRPC_NODE, Bottle, changed_types, decoded, endpoints, node
 
@@ -14,6 +16,7 @@ from polaris_bridge.adapters.polaris.service.rules.kinds import (
     LOSSLESS,
     Kind,
 )
+from polaris_bridge.adapters.xds.service import dialling
 from polaris_bridge.adapters.xds.translate.assignments import assignment
 from polaris_bridge.adapters.xds.translate.endpoints import Endpoint
 from polaris_bridge.adapters.xds.wire import types
@@ -47,6 +50,26 @@ def test_names_that_mean_nothing_are_nothing() -> None:
         for type_url in (*types.ORDER, "type.googleapis.com/what.is.That"):
             for name in ("", "nobody", "OUTBOUND|default|nobody", "OUTBOUND|", "||", "xdstp://", "xdstp://a/b/c", "*"):
                 assert view.read(type_url, name) is None
+
+
+def test_names_that_were_asked_for_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "MOST_ASKED", 10)
+    b = Bottle()
+    b.put("echo", "10.0.0.1")
+    view = b.world.view(GRPC_NODE)
+    view.read(types.LISTENER, "echo")
+    tracemalloc.start()
+    sizes = []
+    for n in range(1200):
+        view.read(types.LISTENER, f"nobody{n}.default:80")
+        view.read(types.LISTENER, f"grpc/server?xds.resource.listening_address=10.0.0.1:{n}")
+        if n in (199, 1199):
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 50_000
+    stamp = view.stamp(types.LISTENER)
+    b.put("nobody1199", "10.0.0.2")
+    assert view.changed(types.LISTENER, stamp) == {"nobody1199.default:80"}
 
 
 def test_names_with_dots_and_capitals() -> None:

@@ -275,8 +275,7 @@ class Called:
         breakers, detects = self._governance.breakers, self._governance.detects
         unread: dict[Unread, None] = {}
         outlier = outlier_detection(self.of, breakers.of(self.of)[1](), dialect, unread)
-        probes = chosen(detects.of(self.of)) if dialect is ENVOY else ()
-        checks = health_checks(probes, unread)
+        checks = health_checks(chosen(detects.of(self.of)), dialect, unread)
         at_once = 0 if dialect is ENVOY else self.limits(limiter=False).at_once
         self._say(unread)
         return Care(outlier, thresholds(at_once), checks)

@@ -167,7 +167,7 @@ class Dialling:
             return None
         found = self._listeners.get(name)
         if found is None:
-            found = self._maker.make(types.LISTENER, name, api_listener(name, grpc_routes(target)), name)
+            found = self._maker.make(types.LISTENER, name, api_listener(name, grpc_routes(target)), None)
             if found is not None and name in self._asked:
                 self._listeners[name] = found
         return found
@@ -178,17 +178,24 @@ class Dialling:
         host = host.removeprefix("[").removesuffix("]")
         if not host or not port.isdecimal() or not int(port) < 65536:
             return None
-        return self._maker.make(types.LISTENER, name, server_listener(name, host, int(port)), name)
+        return self._maker.make(types.LISTENER, name, server_listener(name, host, int(port)), None)
 
     def _remember(self, name: str, host: str) -> None:
         """A name was asked for: it is told when something changes of what it may mean."""
         if len(self._asked) >= MOST_ASKED and name not in self._asked:
-            gone = next(iter(self._asked))
-            del self._asked[gone]
-            self._listeners.pop(gone, None)
+            self._forget(next(iter(self._asked)))
         self._asked[name] = None
         for key in services_of(host):
             self._meaning.setdefault(key.name.lower(), {})[name] = None
+
+    def _forget(self, name: str) -> None:
+        del self._asked[name]
+        self._listeners.pop(name, None)
+        for key in services_of(dialled(name) or ""):
+            names = self._meaning.get(key.name.lower(), {})
+            names.pop(name, None)
+            if not names:
+                self._meaning.pop(key.name.lower(), None)
 
     # ------------------------------------------------------------------ after a publication
 

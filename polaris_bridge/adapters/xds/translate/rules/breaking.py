@@ -112,11 +112,11 @@ def thresholds(at_once: int) -> Json | None:
 # -------------------------------------------------------------------------------------------------- probes
 
 
-def health_checks(rules: Iterable[DetectRule], unread: dict[Unread, None]) -> tuple[Json, ...]:
-    """The probes that Envoy makes of every endpoint."""
+def health_checks(rules: Iterable[DetectRule], dialect: Dialect, unread: dict[Unread, None]) -> tuple[Json, ...]:
+    """The probes that Envoy makes of every endpoint; others make none."""
     found = []
     for rule in rules:
-        defect = _no_check(rule)
+        defect = _no_check(rule) if dialect is ENVOY else f"{dialect.name} makes no probes"
         if defect:
             unread[Unread(rule.id, rule.name or rule.id, defect)] = None
         else:
