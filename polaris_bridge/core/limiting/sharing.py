@@ -19,6 +19,8 @@ from .ports import Exchange, Totals, Used
 
 BATCH: Final = 250
 """Counters in one exchange: about a millisecond's work here and there."""
+ROUNDS: Final = 2
+"""Exchanges in an interval: one node tells with its next one, another learns of it with the one after."""
 RETRY_S: Final = 1.0
 """How long nothing is tried after a failure."""
 
@@ -29,6 +31,7 @@ class Sharer:
     def __init__(
         self, limiter: Limiter[Any], place: Exchange, clock: Clock, scheduler: Scheduler, interval_s: float
     ) -> None:
+        """``interval_s``: how old what nodes know of each other may be, but for the time that exchanges take."""
         self._limiter = limiter
         self._place = place
         self._clock = clock
@@ -63,7 +66,7 @@ class Sharer:
         if self._due or self._stopped or self._waiting or self._under_way:
             return
         self._due = True
-        self._scheduler.later(RETRY_S if self._failed else self._interval_s, self._round)
+        self._scheduler.later(RETRY_S if self._failed else self._interval_s / ROUNDS, self._round)
 
     def _round(self) -> None:
         if self._stopped:

@@ -26,7 +26,8 @@ class SharedCounters(Section):
     sentinel_password: SecretStr = key(SecretStr(""), "Password of the sentinels.")
     flush_interval: Duration = key(
         timedelta(milliseconds=50),
-        "How often use is exchanged; what a node that dies counted since then is forgotten. Not below 5 ms.",
+        "How old what nodes know of each other may be: use is exchanged twice as often. What a node that dies did not tell is "
+        "forgotten. Not below 5 ms.",
     )
 
 

@@ -144,7 +144,7 @@ def test_who_asks_one_node_and_who_counts_on_another_use_one_number(nodes: Nodes
 
 def test_two_nodes_that_are_asked_keep_a_limit_together(nodes: Nodes, tmp_path: Path) -> None:
     """A limit of 1,000 a second with all that two callers can ask for: in every second no more than that, and what is asked for
-    between two flushes."""
+    in a ``flushInterval`` of 50 ms, and as much again for a busy machine."""
     redis = Redis(tmp_path)
     with running(redis):
         clients = nodes(kvAddr=redis.address)
@@ -174,10 +174,10 @@ def test_two_nodes_that_are_asked_keep_a_limit_together(nodes: Nodes, tmp_path: 
         asked = sorted([*offered[0], *offered[1]])
         begin, end = asked[0], asked[-1]
         assert 20 * len(asked) / (end - begin) > 2000, "too little was asked for to say anything"
-        flush = 20 * max(count_within(asked, at, 0.15) for at in asked)
+        flush = 20 * max(count_within(asked, at, 0.1) for at in asked)
         worst = 20 * max(count_within(times, at, 0.9) for at in times)
         assert worst <= 1000 + flush
-        assert 20 * len(times) >= 0.9 * 1000 * (end - begin)
+        assert 20 * len(times) >= 0.98 * 1000 * (end - begin)
 
 
 def count_within(times: list[float], at: float, seconds: float) -> int:

@@ -13,7 +13,7 @@ from polaris_bridge.core.limiting.counters import Client, Counter
 from polaris_bridge.core.limiting.limiter import Limiter
 from polaris_bridge.core.limiting.model import Left, LimiterTerms, Quota
 from polaris_bridge.core.limiting.ports import Totals, Used
-from polaris_bridge.core.limiting.sharing import BATCH, RETRY_S, Sharer
+from polaris_bridge.core.limiting.sharing import BATCH, RETRY_S, ROUNDS, Sharer
 
 T0 = 1_700_000_000_000
 Answer = Callable[[Sequence[Totals] | None], None]
@@ -149,7 +149,7 @@ def test_a_place_that_is_away_stops_nobody_and_is_told_later() -> None:
     _, place, a, b = nodes()
     place.away = True
     a.use(30)
-    assert a.own.run() == [0.05]
+    assert a.own.run() == [0.05 / ROUNDS]
     a.use(5)
     assert (a.left, a.sharer.failures) == (65, 1)
     assert a.own.run() == [RETRY_S]
@@ -157,7 +157,7 @@ def test_a_place_that_is_away_stops_nobody_and_is_told_later() -> None:
     assert a.own.run() == [RETRY_S]
     b.own.run()
     assert (a.left, b.left) == (65, 65)
-    assert a.own.run() == [0.05]
+    assert a.own.run() == [0.05 / ROUNDS]
     place.totals.clear()
     a.use(1)
     a.own.run()
@@ -269,3 +269,16 @@ class Together(RuleBasedStateMachine):
 
 TestTogether = Together.TestCase
 TestTogether.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_within_an_interval_everybody_knows_what_was_used_whoever_comes_first() -> None:
+    """The worst case: one tells just after the other asked."""
+    _time, _place, a, b = nodes()
+    b.use(0)
+    [half_s] = b.own.run()
+    a.use(30)
+    b.use(0)
+    a.own.run()
+    assert b.own.run() == [half_s]
+    assert b.left == 70
+    assert 2 * half_s == 0.05
