@@ -186,6 +186,8 @@ def test_a_lane_keeps_its_calls(sidecar: Sidecar, console: Console, service: str
     created = console.add_rule(rules.LANES, group)
     sidecar.reaches(service, {"blue"}, x_user="jane")
     sidecar.reaches(service, {"base"}, x_user="john")
+    sidecar.reaches(service, {"blue"}, service_lane="blue")
+    sidecar.reaches(service, {"base"}, x_user="jane", service_lane="elsewhere/red")
     console.write("POST", f"{rules.LANES}/delete", {"id": created, "name": group["name"]})
     sidecar.reaches(service, {"base", "blue"}, x_user="jane")
 

@@ -192,6 +192,8 @@ def test_a_lane_keeps_its_calls(
     created = console.add_rule(rules.LANES, group)
     caller.reaches(target, {"blue"}, x_user="jane")
     caller.reaches(target, {"base"}, x_user="john")
+    caller.reaches(target, {"blue"}, service_lane="blue")
+    caller.reaches(target, {"base"}, x_user="jane", service_lane="elsewhere/red")
     console.write("POST", f"{rules.LANES}/delete", {"id": created, "name": group["name"]})
     caller.reaches(target, {"base", "blue"}, x_user="jane")
 

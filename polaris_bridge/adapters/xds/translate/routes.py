@@ -86,6 +86,7 @@ def _target(service: ServiceKey, share: Share, by_label: bool) -> Iterator[tuple
 def match_of(match: Match) -> Json:
     """``RouteMatch``."""
     headers = [one for condition in match.headers for one in header(condition)]
+    headers += [{"name": name, "present_match": True, "invert_match": True} for name in match.lacks]
     headers += [one for condition in match.cookies for one in _cookie(condition)]
     found, more = _path(match.path)
     headers += more

@@ -51,6 +51,8 @@ class Match(Struct, frozen=True, gc=False):
     cookies: tuple[Condition, ...] = ()
     percent: int = 100
     """Of the calls that look so, how many are meant."""
+    lacks: tuple[str, ...] = ()
+    """Headers that it must not have."""
 
     @property
     def everything(self) -> bool:
@@ -256,7 +258,7 @@ def _stained(group: LaneGroup, lane: Lane, stain: str) -> Way:
 
 
 def _entering(group: LaneGroup, lane: Lane, asking: Asking, unread: dict[Unread, None]) -> Iterator[Match]:
-    """The calls that are taken into a lane, if the caller is an entry."""
+    """The calls that are taken into a lane, if the caller is an entry. One that carries a lane, known or not, stays as it is."""
     label = _label(group, lane)
     if not lane.conditions or not any(map(asking.calls_as, group.entries)):
         return
@@ -274,7 +276,7 @@ def _entering(group: LaneGroup, lane: Lane, asking: Asking, unread: dict[Unread,
         for conditions in alternatives:
             match = _match((*entry.conditions, *conditions), group.id, label, asking, unread)
             if match is not None:
-                yield structs.replace(match, percent=min(100, percent))
+                yield structs.replace(match, percent=min(100, percent), lacks=(STAIN,))
 
 
 # -------------------------------------------------------------------------------------------------- rules
@@ -410,6 +412,7 @@ def _both(a: Match, b: Match) -> Match | None:
         tuple(dict.fromkeys((*a.queries, *b.queries))),
         tuple(dict.fromkeys((*a.cookies, *b.cookies))),
         min(a.percent, b.percent),
+        tuple(dict.fromkeys((*a.lacks, *b.lacks))),
     )
 
 
