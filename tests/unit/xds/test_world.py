@@ -258,6 +258,18 @@ def test_aliases_and_exported_services_are_further_hosts() -> None:
     assert endpoints(view, "OUTBOUND|east|far") == [("10.0.0.2", 1, 100, 0)]
 
 
+def test_a_service_without_a_host_of_its_own_is_said() -> None:
+    b = Bottle()
+    for name in ("orders", "Orders", "*"):
+        b.put(name, "10.0.0.1")
+    b.world.view(ENVOY_NODE).read(types.ROUTES, "polaris-outbound-router")
+    said = [(name, text.rpartition(": ")[2]) for _, name, text in b.reported.problems]
+    assert sorted(said) == [
+        ("OUTBOUND|default|*", "none is legal"),
+        ("OUTBOUND|default|Orders", "OUTBOUND|default|orders"),
+    ]
+
+
 def test_hosts_that_two_services_would_share_have_one_owner() -> None:
     b = Bottle()
     b.put("Echo", "10.0.0.1")

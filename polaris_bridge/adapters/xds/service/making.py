@@ -20,7 +20,7 @@ class Maker:
 
     def __init__(self, report: Callable[[str, str, str], None]) -> None:
         """``report``: a type, a name, and what is wrong."""
-        self._report = report
+        self.say: Final = report
         self._good: dict[tuple[str, object], Resource] = {}
 
     def make(self, type_url: str, name: str, content: dict[str, Any], variant: object) -> Resource | None:
@@ -38,7 +38,7 @@ class Maker:
                 if variant is not None:
                     self._keep((type_url, variant), made)
                 return made
-        self._report(type_url, name, found)
+        self.say(type_url, name, found)
         return self._good.get((type_url, variant))
 
     def _keep(self, key: tuple[str, object], made: Resource) -> None:
@@ -55,5 +55,5 @@ class Maker:
                 return encoded(type_url, content)
             except ValueError as error:
                 found = str(error)
-        self._report(type_url, name, found)
+        self.say(type_url, name, found)
         return None

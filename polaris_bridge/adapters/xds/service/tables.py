@@ -161,6 +161,10 @@ class Table:
         assert called is not None
         hosts = self._space.hosts.of(name, called.ports)
         if not hosts:
+            others = sorted({outbound(owner) for _, owner in self._space.hosts.lost(name)})
+            self._maker.say(
+                types.VIRTUAL_HOST, outbound(name), f"no host is its own: {', '.join(others) or 'none is legal'}"
+            )
             return b""
         host = outbound(name)
         plan = called.plan(ENVOY, caller)
