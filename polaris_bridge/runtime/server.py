@@ -210,7 +210,8 @@ class Server:
         pairs[copies.SOURCE] = copies.pairs
         locate = _nowhere if self._locations is None else self._locations.locate
         everywhere = translate.routes_everything(self.config)
-        self.routing = discovery_routing(self.registry, pairs, locate, everywhere=everywhere)
+        options = translate.routing_options(self.config)
+        self.routing = discovery_routing(self.registry, pairs, locate, everywhere=everywhere, options=options)
         for _ in self.routing.prepare():
             await asyncio.sleep(0)
         judged = self._authority is None and access is not None

@@ -33,6 +33,7 @@ from polaris_bridge.core.config.tidying import CleanHistory
 from polaris_bridge.core.limiting.model import LimiterTerms
 from polaris_bridge.core.ports import DOCUMENT, NAMESPACE, SERVICE
 from polaris_bridge.core.protection import ProtectionTerms
+from polaris_bridge.core.routing.model import Options
 from polaris_bridge.core.terms import Terms
 from polaris_bridge.storage.redis_settings import RedisSettings
 
@@ -90,6 +91,12 @@ def terms(config: Config) -> Terms:
         ),
         caseless=frozenset(adapter.source for adapter in ADAPTERS if adapter.caseless),
     )
+
+
+def routing_options(config: Config) -> Options:
+    """What rules do not say of where calls go."""
+    section = config.routing
+    return Options(recover_all=section.recover_all, degrade_percent=section.unhealthy_percent_to_degrade)
 
 
 def _batch(batch: RegistrationBatch) -> BatchTerms:

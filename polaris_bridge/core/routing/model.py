@@ -246,6 +246,9 @@ class Options(Struct, frozen=True):
     set_name: str = ""
 
 
+NO_OPTIONS: Final = Options()
+
+
 # -------------------------------------------------------------------------------------------------- what comes of it
 
 

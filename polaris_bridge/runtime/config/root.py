@@ -10,6 +10,7 @@ from .maintain import Maintain
 from .migration import Migration
 from .naming import AutoClean, Naming
 from .plugin import Plugins
+from .routing import RoutingSection
 from .sections import Auth, Cache, ConfigCentre, Namespace
 from .store import AnyStore
 
@@ -33,6 +34,7 @@ class Config(Section):
     healthcheck: HealthCheck = key(HealthCheck.model_construct(), "Checks of native instances by heartbeat.")
     config: ConfigCentre = key(ConfigCentre.model_construct(), "Configuration centre.")
     limiter: LimiterSection = key(LimiterSection.model_construct(), "Limits that clients keep together.")
+    routing: RoutingSection = key(RoutingSection.model_construct(), "Where calls go that the server decides about.")
     circuit_breaker: CircuitBreakerSection = key(
         CircuitBreakerSection.model_construct(), "Instances that fail are left alone for a while."
     )

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from msgspec import structs
+
 from polaris_bridge.adapters._shared.catalog import Catalog
 from polaris_bridge.adapters._shared.patterns import LinearSearch
 from polaris_bridge.adapters._shared.slices import Work
@@ -18,7 +20,7 @@ from polaris_bridge.adapters.polaris.translate.shown import Pairs
 from polaris_bridge.core.model import Address, AddressKey, Location, ServiceKey
 from polaris_bridge.core.registry import Registry
 from polaris_bridge.core.routing.discovery import DiscoveryRouting
-from polaris_bridge.core.routing.model import FAILOVERS, Options, Rules, Service, Target
+from polaris_bridge.core.routing.model import FAILOVERS, NO_OPTIONS, Options, Rules, Service, Target
 from polaris_bridge.core.routing.ready import ReadyRules
 
 NEARBY: Final = "internal-enable-nearby"
@@ -209,15 +211,21 @@ def _service(key: ServiceKey, metadata: Mapping[str, str], targets: tuple[Target
     )
 
 
-def routing_rules(registry: Registry) -> ReadyRules:
+def routing_rules(registry: Registry, options: Options = NO_OPTIONS) -> ReadyRules:
     """The rules of the console, as the core evaluates them."""
-    return ReadyRules(StoredRules(registry), LinearSearch(), Options(set_switch=SET_SWITCH, set_name=SET_NAME))
+    options = structs.replace(options, set_switch=SET_SWITCH, set_name=SET_NAME)
+    return ReadyRules(StoredRules(registry), LinearSearch(), options)
 
 
 def discovery_routing(
-    registry: Registry, pairs: Pairs, locate: Callable[[str], Location | None], *, everywhere: bool
+    registry: Registry,
+    pairs: Pairs,
+    locate: Callable[[str], Location | None],
+    *,
+    everywhere: bool,
+    options: Options = NO_OPTIONS,
 ) -> DiscoveryRouting:
     """What answers look-ups by these rules; see ``DiscoveryRouting``. ``pairs``: see ``translate.shown``."""
     standing = StandingServices(registry, ReadTargets(registry, pairs))
-    rules = routing_rules(registry)
+    rules = routing_rules(registry, options)
     return DiscoveryRouting(registry, standing, rules, locate, everywhere=everywhere, servers=SERVERS)
