@@ -13,13 +13,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .plan import Target
 
+LOG = "server.log"
+ATTEMPTS = 3
+TAKEN = "Address already in use"
 READY_S = 30.0
 STOP_S = 15.0
 ROOT = Path(__file__).parents[2]
@@ -151,7 +154,33 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
 
     ``settings`` are further ``--set`` values.
     """
-    ports = free_listeners()
+    process, ports = _started(folder, settings)
+    try:
+        yield ports
+    finally:
+        _stop(process)
+
+
+def _started(folder: Path, settings: Sequence[str]) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
+    """A server that is ready, and its ports. One that finds a port taken, by somebody who was quicker, is started anew."""
+    for attempt in range(ATTEMPTS):
+        ports = free_listeners()
+        process = _launched(folder, ports, settings)
+        try:
+            _ready(process, f"http://127.0.0.1:{ports['api-http']}/readyz", folder / LOG)
+        except RuntimeError as error:
+            _stop(process)
+            if TAKEN not in str(error) or attempt == ATTEMPTS - 1:
+                raise
+        except BaseException:
+            _stop(process)
+            raise
+        else:
+            return process, ports
+    raise AssertionError
+
+
+def _launched(folder: Path, ports: dict[str, int], settings: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "polaris_bridge", "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1"]
     for name in (*LISTENERS, "service-nacos"):
         command += ["--set", f"apiservers.{name}.option.listenPort={ports[name]}"]
@@ -159,14 +188,8 @@ def spawned(folder: Path, *settings: str) -> Iterator[dict[str, int]]:
     command += ["--set", "auth.user.option.seedDefaultAdmin=true"]
     for setting in settings:
         command += ["--set", setting]
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
-    try:
-        _ready(process, f"http://127.0.0.1:{ports['api-http']}/readyz", log)
-        yield ports
-    finally:
-        _stop(process)
+    with (folder / LOG).open("wb") as out:
+        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
 
 
 def _environment() -> dict[str, str]:
