@@ -17,7 +17,9 @@ from xds_clients import CARRIED, STREAM
 from polaris_bridge.adapters.xds.wire import messages, types
 
 _PER_SERVICE = 10
-_CHANGES = 20
+_CHANGES = 100
+_SETTLES_S = 0.02
+"""The last acknowledgement has been read by then."""
 
 
 def rows(services: int) -> Iterator[Row]:
@@ -70,11 +72,11 @@ async def _change_ms(server: Bridge, fleets: list[NativeFleet], envoys: list[_En
     register: Any = channel.unary_unary(REGISTER, request_serializer=bytes, response_deserializer=bytes)
     for n in range(_CHANGES):
         fleet = fleets[n * 37 % len(fleets)]
-        before = fine_cpu_seconds(server.pid)
-        assert (await register(fleet.registration(_PER_SERVICE + n + 100 * len(envoys)))).startswith(SUCCESS)
+        before, began = fine_cpu_seconds(server.pid), time.monotonic()
+        assert (await register(fleet.registration(_PER_SERVICE + n + _CHANGES * len(envoys)))).startswith(SUCCESS)
         await asyncio.gather(*(envoy.endpoints() for envoy in envoys))
-        await asyncio.sleep(0.1)
-        spent += fine_cpu_seconds(server.pid) - before - idle * 0.1
+        await asyncio.sleep(_SETTLES_S)
+        spent += fine_cpu_seconds(server.pid) - before - idle * (time.monotonic() - began)
     await channel.close()
     return spent * 1000 / _CHANGES
 
